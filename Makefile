@@ -1,0 +1,50 @@
+# make demo: one command from a fresh clone to an analysed architecture search
+# make test: the whole test suite;  make lint: ruff and mypy
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8080
+CONFIG ?= tuner_configs/quickstart.yml
+
+BIN := $(VENV)/bin
+# nnictl starts trials with the python of PATH, which must be the one that has nni
+ENV := PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1
+
+.PHONY: demo install install-dev test test-fast lint format clean
+
+demo: install
+	$(ENV) nnictl create --config $(CONFIG) --port $(PORT)
+	$(ENV) python cli.py watch latest --stop
+	$(ENV) python cli.py analyze latest
+
+install: $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
+
+test: install-dev
+	$(ENV) python -m pytest -n 2 --dist loadfile
+
+test-fast: install-dev
+	$(ENV) python -m pytest -n 2 --dist loadfile -m "not slow"
+
+lint: install-dev
+	$(ENV) ruff check .
+	$(ENV) ruff format --check .
+	$(ENV) mypy
+
+format: install-dev
+	$(ENV) ruff check --fix .
+	$(ENV) ruff format .
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.py constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,85 @@
+"""The command line: one file a command, each imported only when it is called.
+
+Importing torch and NNI takes seconds, so `--help` and a mistyped command must not do it.
+A new command is one module with a click command in it and one line in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import errno
+from importlib import import_module
+
+import click
+from search_spaces.errors import SpaceError
+
+from nni_wiring import __version__
+from nni_wiring.errors import WiringError
+
+INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
+
+# name -> "module:object:short help"
+COMMANDS: dict[str, str] = {
+    "search": "nni_wiring.commands.search:search:Run one architecture search.",
+    "analyze": "nni_wiring.commands.analyze:analyze:Explain finished or running searches.",
+    "benchmark": "nni_wiring.commands.benchmark:benchmark:Query the table of true accuracies.",
+    "strategies": "nni_wiring.commands.strategies:strategies:List the search strategies.",
+    "spaces": "nni_wiring.commands.spaces:spaces:List the search spaces.",
+    "tensorboard": "nni_wiring.commands.tensorboard:tensorboard:Show runs in TensorBoard.",
+    "watch": "nni_wiring.commands.watch:watch:Follow an NNI experiment to its end.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands come from a table and are imported on their first use."""
+
+    def __init__(self, *, table: dict[str, str], help: str) -> None:
+        super().__init__(name="nni-wiring", help=help)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table, which is the order of use."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command called `cmd_name`; None where the table has no such name."""
+        if cmd_name not in self.table:
+            return None
+        module, attribute, _ = self.table[cmd_name].split(":", 2)
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by the table's help, so that `--help` imports none of them."""
+        rows = [(name, entry.split(":", 2)[2]) for name, entry in self.table.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what a user can cause ends in one line on stderr and an exit code.
+
+        Errors of this project and of the operating system (a full disk, no permission) exit
+        with 1, Ctrl-C with 130, wrong usage with click's own 2.
+        """
+        try:
+            return super().invoke(ctx)
+        except (WiringError, SpaceError) as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(1)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # click ends a closed pipe quietly
+                raise
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+main = click.version_option(__version__, prog_name="nni-wiring")(
+    LazyGroup(
+        table=COMMANDS,
+        help="Watch how differentiable architecture search wires a cell, and judge it by the "
+        "true accuracies of NAS-Bench-201.",
+    )
+)

