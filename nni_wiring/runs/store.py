@@ -1,0 +1,271 @@
+"""The folder of one run: run.json, epochs.jsonl, result.json, tensorboard/, checkpoint.pt, report/.
+
+Format 1. `run.json` and `result.json` are replaced atomically, `epochs.jsonl` holds one JSON object
+a line, appended and flushed, so that a run that dies at any moment (kill -9, full disk) leaves a
+folder that can be read and resumed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from nni_wiring.errors import RunError
+from nni_wiring.runs import environment
+from nni_wiring.runs.files import (
+    MAX_LINES_BYTES,
+    append_line,
+    from_json,
+    read_file,
+    read_object,
+    reason,
+    replace_file,
+    shown,
+    to_json,
+)
+
+FORMAT = 1
+STATUSES = ("running", "finished", "failed", "interrupted")
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_ID_FIELDS: dict[str, tuple[type, ...]] = {
+    "experiment_id": (str,),
+    "trial_id": (str,),
+    "parameter_id": (int,),
+}
+
+
+def runs_root() -> Path:
+    """Folder that holds the runs of this user: ``$NNI_WIRING_RUNS``, else ``./runs``."""
+    return Path(os.environ.get("NNI_WIRING_RUNS") or "runs")
+
+
+def new_run_id(strategy: str, seed: int) -> str:
+    """A fresh run id such as ``darts-s1-20260131-142530-9f3c`` (time in UTC)."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", strategy).strip("_") or "run"
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    return f"{name[:40]}-s{seed}-{stamp}-{secrets.token_hex(2)}"
+
+
+class RunFolder:
+    """One run on disk. Make it with :meth:`create` or :meth:`open`.
+
+    Attributes:
+        path: the folder.
+        run_id: letters, digits, ``.``, ``_`` and ``-`` only.
+        info: content of `run.json`.
+    """
+
+    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+        self.path = path
+        self.info = info
+        self.run_id: str = info["run_id"]
+
+    def __repr__(self) -> str:
+        return f"RunFolder({self.run_id!r}, status={self.status!r}, path={str(self.path)!r})"
+
+    @classmethod
+    def create(
+        cls, path: Path | str, run_id: str, config: dict[str, Any], **ids: str | int | None
+    ) -> RunFolder:
+        """Start a run in `path` (made if missing; other files in it are left alone).
+
+        Args:
+            path: folder of the run.
+            run_id: see :func:`new_run_id`; under NNI the trial id.
+            config: settings of the run under the CLI's option names, flat.
+            **ids: `experiment_id`, `trial_id` (str) and `parameter_id` (int) of NNI.
+
+        Raises:
+            RunError: a run is there already, the run id cannot be a file name, or the folder
+                cannot be written.
+        """
+        path = Path(path)
+        unknown = sorted(set(ids) - set(_ID_FIELDS))
+        if unknown:
+            raise TypeError(f"unknown ids {unknown}, allowed: {sorted(_ID_FIELDS)}")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot create the run folder {shown(path)}: {reason(error)}") from None
+        if (path / "run.json").exists() or (path / "epochs.jsonl").exists():
+            raise RunError(f"{shown(path)} already holds a run; resume it or choose another folder")
+        info: dict[str, Any] = {
+            "run_id": run_id,
+            "format": FORMAT,
+            "status": "running",
+            "error": None,
+            "config": dict(config),
+            "versions": environment.versions(),
+            "git_commit": environment.git_commit(),
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        } | {name: ids.get(name) for name in _ID_FIELDS}
+        run = cls(path, _checked(info, path / "run.json"))
+        run._write("run.json", run.info)
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunFolder:
+        """Open the run in the folder `path`.
+
+        Raises:
+            RunError: no run there, or `run.json` is empty, truncated, foreign or of another format.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(f"no run folder at {shown(path)}")
+        info = read_object(path / "run.json")
+        if info is None:
+            raise RunError(f"{shown(path)} holds no run: run.json is missing")
+        return cls(path, _checked(info, path / "run.json"))
+
+    @property
+    def status(self) -> str:
+        """One of :data:`STATUSES`; a run that was killed still says ``running``."""
+        return str(self.info["status"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings of the run under the CLI's option names."""
+        config: dict[str, Any] = self.info["config"]
+        return config
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of the TensorBoard event files."""
+        return self._inside("tensorboard")
+
+    @property
+    def checkpoint(self) -> Path:
+        """File that a resume needs; write it with :func:`nni_wiring.runs.files.replace_file`."""
+        return self._inside("checkpoint.pt")
+
+    @property
+    def report(self) -> Path:
+        """Folder of the pages and pictures that `analyze` writes."""
+        return self._inside("report")
+
+    def append_epoch(self, record: dict[str, Any]) -> None:
+        """Append one epoch's record to `epochs.jsonl` and flush it (NaN and infinities as null).
+
+        Raises:
+            RunError: the record has no epoch number, or it cannot be written (earlier records
+                stay readable).
+        """
+        if not _is_count(record.get("epoch")):
+            raise RunError(
+                f"run {self.run_id}: epoch {record.get('epoch')!r} is not a number from 0"
+            )
+        append_line(self.path / "epochs.jsonl", to_json(record))
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """The records of all epochs, in order; a last line that was cut off is left out.
+
+        Raises:
+            RunError: `epochs.jsonl` holds something else than records of rising epochs.
+        """
+        path = self.path / "epochs.jsonl"
+        content = read_file(path, MAX_LINES_BYTES) or b""
+        complete, _, _cut_off = content.rpartition(b"\n")
+        records: list[dict[str, Any]] = []
+        for number, line in enumerate(complete.split(b"\n") if complete else [], start=1):
+            try:
+                record = from_json(line)
+            except ValueError:
+                raise RunError(f"{shown(path)} line {number} is not JSON") from None
+            if not isinstance(record, dict) or not _is_count(record.get("epoch")):
+                raise RunError(f"{shown(path)} line {number} is not an epoch's record")
+            if records and record["epoch"] <= records[-1]["epoch"]:
+                raise RunError(f"{shown(path)} line {number}: epochs do not rise")
+            records.append(record)
+        return records
+
+    def keep_epochs(self, count: int) -> None:
+        """Drop the records of epochs >= `count`, atomically (a resume runs these epochs again).
+
+        Raises:
+            RunError: the records cannot be read or written; they are then as before.
+        """
+        kept = [record for record in self.epochs() if record["epoch"] < count]
+        self._write_text("epochs.jsonl", "".join(to_json(record) + "\n" for record in kept))
+
+    def set_status(self, status: str, error: str | None = None) -> None:
+        """Record how the run stands; `error` (its first line is kept) goes with ``failed``.
+
+        Raises:
+            RunError: `run.json` cannot be replaced.
+        """
+        if status not in STATUSES:
+            raise ValueError(f"unknown status {status!r}, allowed: {', '.join(STATUSES)}")
+        line = error.strip().split("\n", 1)[0] if error else None
+        self.info = self.info | {"status": status, "error": line}
+        self._write("run.json", self.info)
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Replace `result.json`.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        self._write("result.json", result)
+
+    def result(self) -> dict[str, Any] | None:
+        """Content of `result.json`, None while the run has none.
+
+        Raises:
+            RunError: the file is empty, truncated or foreign.
+        """
+        return read_object(self.path / "result.json")
+
+    def _inside(self, name: str) -> Path:
+        """Path of an entry of the folder, refused when a link would lead elsewhere."""
+        entry = self.path / name
+        if entry.is_symlink():
+            raise RunError(f"{shown(entry)} is a link, which a run's folder may not hold")
+        return entry
+
+    def _write(self, name: str, value: dict[str, Any]) -> None:
+        self._write_text(name, to_json(value, indent=1) + "\n")
+
+    def _write_text(self, name: str, text: str) -> None:
+        replace_file(self.path / name, lambda stream: stream.write(text.encode()))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def _checked(info: dict[str, Any], path: Path) -> dict[str, Any]:
+    """`info` with every field of run.json present and of its type.
+
+    Raises:
+        RunError: a field that the program relies on is missing or of another type.
+    """
+    run_id, version = info.get("run_id"), info.get("format")
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+        raise RunError(
+            f"{shown(path)}: run_id {run_id!r:.80} is not made of 1 to 128 of A-Z a-z 0-9 . _ -"
+        )
+    if version != FORMAT:
+        raise RunError(
+            f"{shown(path)}: format {version!r:.40} is not the one this program reads ({FORMAT})"
+        )
+    if info.get("status") not in STATUSES:
+        raise RunError(
+            f"{shown(path)}: status {info.get('status')!r:.40} is none of {', '.join(STATUSES)}"
+        )
+    if not isinstance(info.get("config"), dict) or not isinstance(info.get("versions", {}), dict):
+        raise RunError(f"{shown(path)}: config and versions must be objects of names and values")
+    optional: dict[str, tuple[type, ...]] = {
+        "error": (str,),
+        "created": (str,),
+        "git_commit": (str,),
+    } | _ID_FIELDS
+    for name, kinds in optional.items():
+        value = info.get(name)
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            raise RunError(f"{shown(path)}: {name} {value!r:.40} is not a {kinds[0].__name__}")
+    return {"versions": {}} | dict.fromkeys(optional) | info
