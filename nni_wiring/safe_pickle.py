@@ -1,0 +1,252 @@
+"""Unpickling that calls nothing but what the caller allows.
+
+A pickle is a program: it may name any importable callable and call it. ``load_pickle`` resolves
+only the globals on an allow list. ``scan_pickle`` walks the opcodes beforehand, so that lengths
+and memo indices that would make a ten-byte file allocate gigabytes are refused before anything
+is built.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import pickle
+import pickletools
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from nni_wiring.errors import UnsafePickleError
+
+Global = tuple[str, str]
+Allowed = Collection[Global] | Mapping[Global, Any]
+Buffer = bytes | mmap.mmap
+
+# Anything that the unpickler is known to raise on malformed input.
+CORRUPT = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+)
+
+# Python 2 and NumPy 1 spellings of the same modules.
+_RENAMED = {
+    "__builtin__": "builtins",
+    "copy_reg": "copyreg",
+    "numpy.core.multiarray": "numpy._core.multiarray",
+    "numpy.core.numeric": "numpy._core.numeric",
+}
+
+_STOP, _BINGET, _LONG_BINGET, _LONG_BINPUT = b".hjr"
+_LINE_LIMIT = 1_000_000  # bytes of one text argument
+
+
+class Scan(NamedTuple):
+    """Offset behind STOP, and the memo indices that the pickle reads back."""
+
+    end: int
+    fetched: set[int]
+
+
+def _fixed_length_run(stop_at: bytes) -> re.Pattern[bytes]:
+    """Match a run of opcodes of fixed length, except ``stop_at``: most bytes pass at C speed."""
+    alternatives = []
+    for op in pickletools.opcodes:
+        code = op.code.encode("latin1")
+        size = op.arg.n if op.arg is not None else 0
+        if code not in stop_at and size >= 0:
+            alternatives.append(re.escape(code) + (b".{%d}" % size if size else b""))
+    # A memo index below 2**16 costs at most a megabyte: no look is needed.
+    alternatives.append(rb"r..\x00\x00")
+    return re.compile(b"(?:" + b"|".join(alternatives) + b")*+", re.DOTALL)
+
+
+_RUN = _fixed_length_run(b".r")
+_RUN_TO_GET = _fixed_length_run(b".rhj")
+_BY_CODE = {ord(op.code): op for op in pickletools.opcodes}
+_LINES = {c for c, op in _BY_CODE.items() if op.arg and op.arg.n == pickletools.UP_TO_NEWLINE}
+_WIDTHS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+_PREFIXED = {c: _WIDTHS[op.arg.n] for c, op in _BY_CODE.items() if op.arg and op.arg.n in _WIDTHS}
+
+
+class _Scanner:
+    """Steps over the opcodes that are not of fixed length or that touch the memo."""
+
+    def __init__(self, buffer: Buffer, start: int, name: str) -> None:
+        self.buffer, self.start, self.name = buffer, start, name
+        self.limit = len(buffer)
+        self.fetched: set[int] = set()
+
+    def fail(self, what: str) -> UnsafePickleError:
+        return UnsafePickleError(f"{self.name}: {what}")
+
+    def step(self, position: int) -> int:
+        """Offset behind the opcode at ``position``."""
+        code = self.buffer[position]
+        if code in _PREFIXED:
+            width = _PREFIXED[code]
+            after = position + 1 + width + self._number(position + 1, width)
+        elif code == _BINGET:
+            self.fetched.add(self._number(position + 1, 1))
+            after = position + 2
+        elif code in (_LONG_BINGET, _LONG_BINPUT):
+            index = self._index(self._number(position + 1, 4))
+            if code == _LONG_BINGET:
+                self.fetched.add(index)
+            after = position + 5
+        elif code in _LINES:
+            after = self._after_lines(position, _BY_CODE[code].name)
+        elif code in _BY_CODE:  # a fixed-length opcode that the end cuts
+            after = self.limit + 1
+        else:
+            raise self.fail(f"not a pickle or corrupt (byte {code:#04x} at offset {position})")
+        if after > self.limit:
+            raise self.fail(f"truncated pickle (the item at offset {position} has no end)")
+        return after
+
+    def _number(self, position: int, width: int) -> int:
+        return int.from_bytes(self.buffer[position : position + width], "little")
+
+    def _index(self, index: int) -> int:
+        # Every put takes at least one byte, so no honest index exceeds the number of bytes.
+        if index > self.limit - self.start:
+            size = self.limit - self.start
+            raise self.fail(f"corrupt pickle (memo index {index} in a pickle of {size} bytes)")
+        return index
+
+    def _after_lines(self, position: int, opcode: str) -> int:
+        after = position + 1
+        for _ in range(2 if opcode in ("GLOBAL", "INST") else 1):
+            newline = self.buffer.find(b"\n", after, min(self.limit, after + _LINE_LIMIT))
+            if newline < 0:
+                raise self.fail(f"truncated pickle (no end of line after offset {position})")
+            after = newline + 1
+        if opcode in ("GET", "PUT"):
+            text = bytes(self.buffer[position + 1 : after - 1])
+            if not text.isdigit() or len(text) > 10:
+                raise self.fail(f"corrupt pickle (memo index {text[:20]!r})")
+            self.fetched.add(self._index(int(text)))
+        return after
+
+
+def scan_pickle(
+    buffer: Buffer, start: int = 0, *, name: str = "pickle", collect: bool = False
+) -> Scan:
+    """Walk the opcodes from ``start`` to STOP without executing any.
+
+    Args:
+        buffer: the bytes, or a memory-mapped file.
+        start: offset of the first opcode.
+        name: the input's name for the error line.
+        collect: also gather every memo index that is read back (slower).
+
+    Raises:
+        UnsafePickleError: truncated data, an unknown opcode, a length beyond the end, or a memo
+            index that no stream of this size could have filled.
+    """
+    run = _RUN_TO_GET if collect else _RUN
+    scanner = _Scanner(buffer, start, name)
+    position = start
+    while True:
+        match = run.match(buffer, position)
+        position = match.end() if match else position
+        if position >= scanner.limit:
+            raise scanner.fail("truncated pickle (no STOP before the end of the data)")
+        if buffer[position] == _STOP:
+            return Scan(position + 1, scanner.fetched)
+        position = scanner.step(position)
+
+
+def normalise(module: str, name: str) -> Global:
+    """Today's spelling of a global that Python 2 or NumPy 1 wrote."""
+    return _RENAMED.get(module, module), name
+
+
+class Resolver:
+    """Looks up allow-listed globals; everything else is refused by name.
+
+    Args:
+        allowed: pairs (module, name); a mapping gives the object to use in place of the real one.
+        source: the name of the input for the error line.
+    """
+
+    def __init__(self, allowed: Allowed, source: str) -> None:
+        self._names = {normalise(*pair) for pair in allowed}
+        replaced = allowed.items() if isinstance(allowed, Mapping) else ()
+        self._objects = {normalise(*pair): item for pair, item in replaced}
+        self._source = source
+
+    def check(self, module: str, name: str) -> Global:
+        """The normalised pair, or UnsafePickleError naming the offending global."""
+        pair = normalise(module, name)
+        # A dotted name could walk from an allowed class to anything that it can reach.
+        if pair not in self._names or "." in name:
+            offender = f"{module}.{name}"
+            raise UnsafePickleError(f"{self._source}: refused, its pickle names {offender!r}")
+        return pair
+
+    def replacement(self, pair: Global) -> Any | None:  # noqa: ANN401
+        """The caller's own object for this global, or None to use the real one."""
+        return self._objects.get(pair)
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    def __init__(self, file: IO[bytes], resolver: Resolver, encoding: str) -> None:
+        super().__init__(file, encoding=encoding)
+        self._resolver = resolver
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        pair = self._resolver.check(module, name)
+        found = self._resolver.replacement(pair)
+        return super().find_class(*pair) if found is None else found
+
+    def persistent_load(self, pid: object) -> None:
+        raise pickle.UnpicklingError("it refers to objects outside the pickle, such as tensors")
+
+
+def load_pickle(
+    source: str | Path | IO[bytes], allowed: Allowed, *, encoding: str = "ASCII"
+) -> Any:  # noqa: ANN401
+    """Unpickle a file, resolving only the globals in ``allowed``.
+
+    Args:
+        source: a path, or a binary file that is read to its end.
+        allowed: pairs (module, name) that may be named; a mapping also gives replacements.
+        encoding: how Python 2 strings are decoded ("latin1" or "bytes" for old NumPy arrays).
+
+    Raises:
+        UnsafePickleError: the pickle names another global (given in the line), or it is
+            unreadable, truncated or corrupt.
+    """
+    name = str(source) if isinstance(source, (str, Path)) else getattr(source, "name", "pickle")
+    try:
+        data = Path(source).read_bytes() if isinstance(source, (str, Path)) else source.read()
+    except OSError as error:
+        raise UnsafePickleError(f"{name}: unreadable ({error.strerror or error})") from error
+    return loads_pickle(data, allowed, name=str(name), encoding=encoding)
+
+
+def loads_pickle(
+    data: bytes, allowed: Allowed, *, name: str = "pickle", encoding: str = "ASCII"
+) -> Any:  # noqa: ANN401
+    """As ``load_pickle``, from bytes in memory; ``name`` stands in the error line."""
+    scan_pickle(data, name=name)
+    try:
+        return _RestrictedUnpickler(io.BytesIO(data), Resolver(allowed, name), encoding).load()
+    except CORRUPT as error:
+        raise UnsafePickleError(
+            f"{name}: corrupt pickle ({type(error).__name__}: {error})"
+        ) from error
