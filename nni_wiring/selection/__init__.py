@@ -1,0 +1,1 @@
+"""Selections: how a cell is read off a trained supernet."""

@@ -1,0 +1,1 @@
+"""One-shot strategies: one file a method, one training loop (search_module.py)."""

@@ -1,0 +1,153 @@
+"""WiringStrategy: a one-shot method in the unified view. A method's file overrides only what its paper changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import nn
+
+from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
+
+# isort: split
+from nni.nas.evaluator.pytorch import LightningModule
+from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
+from nni.nas.oneshot.pytorch.strategy import MutationHook, OneShotStrategy, no_default_hook
+from pydantic import ValidationError
+
+from nni_wiring.errors import ConfigError
+from nni_wiring.selection.magnitude import magnitude
+from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
+from nni_wiring.supernet.build import SupernetBuilder
+from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.supernet.edge_group import Draw, EdgeGroup
+from nni_wiring.supernet.relaxations import Relaxation, Softmax
+from nni_wiring.validation import one_line_validation
+
+
+class WiringStrategy(OneShotStrategy):
+    """One-shot strategy = relaxation (alpha -> Z) + what moves alpha + schedule + selection, on the one training loop.
+
+    Use it in any NNI program: ``NasExperiment(space, evaluator, DARTS(order=2))``. Keywords are the fields of the
+    method's ``Settings``; a bad one raises ConfigError. The evaluator brings data, loss and theta's optimiser.
+
+    What a method may override, and nothing else is needed for a new one:
+
+    - ``Settings``, ``theta``, ``name``, ``paper``: its settings, its paper's training of theta, its description;
+    - ``relaxation_for``: alpha -> Z;
+    - ``moves_alpha``: False where alpha stays as it is;
+    - ``cell_factory``: another implementation of the supernet cell;
+    - ``regulariser``, ``gradient_inputs``, ``estimate_alpha_gradient`` or, for all three, ``alpha_gradient``: how a loss
+      becomes alpha's gradient;
+    - ``on_epoch_start``, ``on_epoch_end``: schedules and stop rules;
+    - ``select``: how a cell is read off.
+    """
+
+    name: ClassVar[str] = "abstract"
+    paper: ClassVar[str] = ""
+    Settings: ClassVar[type[StrategySettings]] = StrategySettings
+    theta: ClassVar[ThetaDefaults] = ThetaDefaults()
+    moves_alpha: ClassVar[bool] = True
+
+    def __init__(self, *, mutation_hooks: list[MutationHook] | None = None, **settings: Any) -> None:
+        super().__init__(mutation_hooks)
+        try:
+            self.settings = self.Settings(**settings)
+        except ValidationError as error:
+            raise ConfigError(
+                one_line_validation(error, f"strategy {self.name}", self.Settings.model_fields)
+            ) from None
+        self.relaxation = self.relaxation_for()
+        self.groups: list[EdgeGroup] = []
+
+    # --- what a method may override ---------------------------------------------------------------------------------
+
+    def relaxation_for(self) -> Relaxation:
+        """The relaxation of this method, built from its settings."""
+        return Softmax()
+
+    def cell_factory(self) -> Callable[..., SupernetCell]:
+        """The supernet cell's implementation: (graph, edges, group) -> SupernetCell."""
+        return SupernetCell
+
+    def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
+        """Z of one forward pass. phase: "weights", "alpha" or "joint"."""
+        return self.relaxation.draw(group, generator)
+
+    def regulariser(self) -> torch.Tensor | None:
+        """A scalar to add to the loss that alpha descends; None for none."""
+        return None
+
+    def gradient_inputs(self) -> list[torch.Tensor]:
+        """The tensors that a bi-level alpha step differentiates by: alpha itself for pathwise methods."""
+        return list(self.arch_parameters())
+
+    def estimate_alpha_gradient(self) -> None:
+        """After the backward pass: turn dL/dZ into alpha's gradient where autograd did not (score-function methods)."""
+
+    def alpha_gradient(self, module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
+        """Leave the bi-level gradient in alpha.grad. batch: {"train": .., "val": ..}; alpha descends on "val"."""
+        loss = module.loss("alpha", batch["val"], batch_idx)
+        module.manual_backward(loss, inputs=self.gradient_inputs())
+        self.estimate_alpha_gradient()
+
+    def on_epoch_start(self, epoch: int, epochs: int) -> None:
+        """Schedules: temperature, warm-up. epoch counts from 0 of ``epochs``."""
+
+    def on_epoch_end(self, epoch: int) -> bool:
+        """Return True to stop the search after this epoch."""
+        return False
+
+    def select(self, group: EdgeGroup) -> list[int]:
+        """The operation (column of alpha) of every edge of the derived cell."""
+        allow_none = self.settings.selection != "magnitude_without_none"
+        return magnitude(group, self.relaxation, allow_none=allow_none)
+
+    # --- the frame ---------------------------------------------------------------------------------------------------
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """Architecture parameters, group by group in order of appearance; rows by label."""
+        return [parameter for group in self.groups for parameter in group.parameters()]
+
+    def alpha_moves_in(self, epoch: int) -> bool:
+        """Whether alpha is trained in this epoch."""
+        return self.moves_alpha and epoch >= self.settings.warmup_epochs
+
+    def default_mutation_hooks(self) -> list[MutationHook]:
+        """Cells and lone LayerChoices become supernet cells; any other choice is refused by NNI's own last hook."""
+        self._builder = SupernetBuilder(self.cell_factory())
+        return [cast(MutationHook, self._builder), no_default_hook]
+
+    def mutate_model(self, model: Any) -> Any:
+        """Make the supernet, in place; the edge groups become ``model.edge_groups``."""
+        model = super().mutate_model(model)
+        self.groups = list(self._builder.groups.values())
+        if not self.groups:
+            raise ConfigError(
+                f"strategy {self.name}: the model space has no WiringCell and no LayerChoice to search"
+            )
+        for group in self.groups:
+            group.initialise(self.settings.alpha_init)
+        cast(ModelSpace, model).edge_groups = nn.ModuleList(self.groups)
+        return model
+
+    def configure_oneshot_module(self, training_module: LightningModule) -> BaseOneShotLightningModule:
+        """The Lightning module that runs the loop."""
+        return SearchModule(training_module, self)
+
+    def train_dataloader(
+        self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]
+    ) -> Any:
+        """{"train": .., "val": ..} for bi-level search, {"train": ..} for single-level search."""
+        if self.settings.optimisation == "single_level":
+            return {"train": train_dataloader_fn()}
+        return {"train": train_dataloader_fn(), "val": val_dataloader_fn()}
+
+    def val_dataloader(
+        self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]
+    ) -> Any:
+        """None: the search half is spent on alpha."""
+        return None

@@ -1,0 +1,190 @@
+"""SearchModule: the one training loop that all strategies run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
+
+# isort: split
+from nni.nas.evaluator.pytorch import LightningModule
+from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+
+if TYPE_CHECKING:
+    from nni_wiring.strategies.base import WiringStrategy
+
+
+class SearchModule(BaseOneShotLightningModule):
+    """Runs weight steps and alpha steps; everything that a method may change is asked of its strategy.
+
+    phase: "weights", "alpha" or "joint" (single level) while a recorded forward pass of that step runs, else None;
+    monitors read it. gradient_norms: the norm of the last gradient of theta ("weights") and alpha ("alpha"), before
+    clipping, as tensors on the device.
+    """
+
+    def __init__(self, training_module: LightningModule, strategy: WiringStrategy) -> None:
+        super().__init__(training_module)
+        self.strategy = strategy
+        self.phase: str | None = None
+        self.gradient_norms: dict[str, torch.Tensor] = {}
+        self.generator = torch.Generator()
+        self.generator.manual_seed(torch.initial_seed() % 2**63)
+
+    # --- optimisers --------------------------------------------------------------------------------------------------
+
+    def weight_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the supernet and the training module that are not architecture parameters."""
+        architecture = {id(parameter) for parameter in self.strategy.arch_parameters()}
+        return [p for p in self.training_module.parameters() if id(p) not in architecture]
+
+    def configure_architecture_optimizers(self) -> torch.optim.Optimizer | None:
+        """Adam on alpha; None where alpha does not move (its requires_grad is then off)."""
+        settings = self.strategy.settings
+        for parameter in self.strategy.arch_parameters():
+            parameter.requires_grad_(self.strategy.moves_alpha)
+        if not self.strategy.moves_alpha:
+            return None
+        return torch.optim.Adam(
+            self.strategy.arch_parameters(),
+            lr=settings.alpha_lr,
+            betas=settings.alpha_betas,
+            weight_decay=settings.alpha_weight_decay,
+        )
+
+    def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
+        """Take the architecture parameters out of theta's optimiser (the evaluator gave it all parameters)."""
+        architecture = {id(parameter) for parameter in self.strategy.arch_parameters()}
+        if isinstance(optimizers, torch.optim.Optimizer):
+            for param_group in optimizers.param_groups:
+                param_group["params"] = [
+                    p for p in param_group["params"] if id(p) not in architecture
+                ]
+        elif isinstance(optimizers, dict):
+            for value in optimizers.values():
+                self.postprocess_weight_optimizers(value)
+        elif isinstance(optimizers, (list, tuple)):
+            for value in optimizers:
+                self.postprocess_weight_optimizers(value)
+        return optimizers
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Theta's optimiser from the evaluator, alpha's from the strategy."""
+        if self.strategy.moves_alpha:
+            return super().configure_optimizers()
+        self.configure_architecture_optimizers()
+        return self.postprocess_weight_optimizers(self.training_module.configure_optimizers())
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    def on_train_epoch_start(self) -> None:
+        """Tell the loaders and the strategy's schedules which epoch this is."""
+        epoch = self.current_epoch
+        for loader in getattr(self.trainer.fit_loop, "_combined_loader").flattened:  # noqa: B009
+            if hasattr(loader, "set_epoch"):
+                loader.set_epoch(epoch)
+        self.strategy.on_epoch_start(epoch, self.trainer.max_epochs or epoch + 1)
+        super().on_train_epoch_start()
+
+    def on_train_epoch_end(self) -> None:
+        """Ask the strategy's stop rule."""
+        if self.strategy.on_epoch_end(self.current_epoch):
+            self.trainer.should_stop = True
+        super().on_train_epoch_end()
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """One search step: weights and alpha in turn (bi-level), or both from one backward pass (single-level)."""
+        settings = self.strategy.settings
+        alpha_moves = self.strategy.alpha_moves_in(self.current_epoch)
+        if settings.optimisation == "single_level":
+            self._joint_step(batch, batch_idx, alpha_moves)
+        else:
+            if alpha_moves and settings.update_order == "alpha_first":
+                self._alpha_step(batch, batch_idx)
+            self._weights_step(batch, batch_idx)
+            if alpha_moves and settings.update_order == "weights_first":
+                self._alpha_step(batch, batch_idx)
+        self.advance_lr_schedulers(batch_idx)
+
+    def loss(self, phase: str, data: Any, batch_idx: int, *, record: bool = True) -> torch.Tensor:
+        """Draw Z, run the evaluator's training step on ``data`` and return its loss (a scalar).
+
+        record: whether monitors may count this forward pass as one of ``phase``.
+        """
+        for group in self.strategy.groups:
+            group.draw = self.strategy.draw(group, phase, self.generator)
+        self.phase = phase if record else None
+        try:
+            output = self.training_module.training_step(data, batch_idx)
+        finally:
+            self.phase = None
+        loss = output["loss"] if isinstance(output, dict) else output
+        extra = self.strategy.regulariser() if phase != "weights" else None
+        return loss if extra is None else loss + extra
+
+    def _weights_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        optimizer = self.theta_optimizer()
+        optimizer.zero_grad()
+        self.manual_backward(self.loss("weights", batch["train"], batch_idx))
+        self._clip_and_step("weights", optimizer, self.strategy.settings.clip)
+
+    def _alpha_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        optimizer = self.alpha_optimizer()
+        optimizer.zero_grad()
+        self.strategy.alpha_gradient(self, batch, batch_idx)
+        self._clip_and_step("alpha", optimizer, self.strategy.settings.alpha_clip)
+
+    def _joint_step(self, batch: dict[str, Any], batch_idx: int, alpha_moves: bool) -> None:
+        theta = self.theta_optimizer()
+        theta.zero_grad()
+        if not alpha_moves:
+            self.manual_backward(self.loss("joint", batch["train"], batch_idx))
+            self._clip_and_step("weights", theta, self.strategy.settings.clip)
+            return
+        alpha = self.alpha_optimizer()
+        alpha.zero_grad()
+        self.manual_backward(self.loss("joint", batch["train"], batch_idx))
+        self.strategy.estimate_alpha_gradient()
+        self._clip_and_step("weights", theta, self.strategy.settings.clip)
+        self._clip_and_step("alpha", alpha, self.strategy.settings.alpha_clip)
+
+    def _clip_and_step(self, kind: str, optimizer: Any, limit: float | None) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.gradient_norms[kind] = nn.utils.clip_grad_norm_(
+            parameters, float("inf") if limit is None else limit
+        )
+        optimizer.step()
+
+    def theta_optimizer(self) -> Any:
+        """The weights' optimiser, as Lightning wraps it."""
+        return self._optimizer(architecture=False)
+
+    def alpha_optimizer(self) -> Any:
+        """The architecture parameters' optimiser, as Lightning wraps it."""
+        return self._optimizer(architecture=True)
+
+    def _optimizer(self, *, architecture: bool) -> Any:
+        optimizers = self.optimizers()
+        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
+            if getattr(optimizer, "is_arch_optimizer", False) == architecture:
+                return optimizer
+        raise RuntimeError("the evaluator configured no optimiser for the weights")
+
+    # --- results -----------------------------------------------------------------------------------------------------
+
+    def export(self) -> dict[str, Any]:
+        """The NNI sample, {label: candidate}, that the strategy's selection reads off now."""
+        sample: dict[str, Any] = {}
+        for group in self.strategy.groups:
+            sample.update(group.sample(self.strategy.select(group)))
+        return sample
+
+    def export_probs(self) -> dict[str, Any]:
+        """p(alpha) of every edge: {label: {operation: probability}}."""
+        result: dict[str, Any] = {}
+        for group in self.strategy.groups:
+            result.update(group.by_label(self.strategy.relaxation.probabilities(group)))
+        return result

@@ -1,0 +1,49 @@
+"""Settings that every strategy has; a method adds its own in its file."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Optimisation = Literal["bi_level", "single_level"]
+UpdateOrder = Literal["weights_first", "alpha_first"]
+Selection = Literal["magnitude", "magnitude_without_none"]
+
+
+class ThetaDefaults(NamedTuple):
+    """How a method's paper trains theta (the weights) on NAS-Bench-201: SGD with a cosine schedule.
+
+    epochs; batch_size in images; lr and lr_min, the ends of the cosine; momentum; weight_decay; nesterov.
+    """
+
+    epochs: int = 50
+    batch_size: int = 64
+    lr: float = 0.025
+    lr_min: float = 0.001
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    nesterov: bool = True
+
+
+class StrategySettings(BaseModel):
+    """Settings of a one-shot strategy, all settable by name (constructor, CLI ``--set``, YAML).
+
+    optimisation: bi_level (theta on the training half, alpha on the search half) or single_level (both from one pass
+    over the training data). update_order: which of the two moves first in a bi-level step (AutoDL: weights, NNI: alpha).
+    clip: gradient norm limit of theta; alpha_clip: of alpha (None: no limit). alpha_*: Adam on alpha. alpha_init: scale of
+    the normal initialisation. warmup_epochs: epochs before alpha moves. selection: how the cell is read off.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    optimisation: Optimisation = "bi_level"
+    update_order: UpdateOrder = "weights_first"
+    clip: float | None = Field(default=5.0, gt=0)
+    alpha_lr: float = Field(default=3e-4, ge=0)
+    alpha_betas: tuple[float, float] = (0.5, 0.999)
+    alpha_weight_decay: float = Field(default=1e-3, ge=0)
+    alpha_clip: float | None = Field(default=None, gt=0)
+    alpha_init: float = Field(default=1e-3, ge=0)
+    warmup_epochs: int = Field(default=0, ge=0)
+    selection: Selection = "magnitude"

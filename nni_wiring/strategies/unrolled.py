@@ -1,0 +1,88 @@
+"""The second-order gradient of DARTS (Liu et al., ICLR 2019, eqs. 6-8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from nni_wiring.strategies.search_module import SearchModule
+
+Tensors = Sequence[torch.Tensor]
+
+
+@contextmanager
+def _restored(module: nn.Module, weights: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Put weights and buffers (batch norm statistics) back on exit: the unrolled step is only virtual."""
+    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    saved = [weight.detach().clone() for weight in weights]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, value in zip(weights, saved, strict=True):
+                weight.copy_(value)
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+
+def _virtual_step(optimizer: Any, gradients: dict[int, torch.Tensor]) -> None:
+    """theta <- theta - lr (momentum v + g + weight_decay theta), v the optimiser's momentum buffer (DARTS' own code)."""
+    with torch.no_grad():
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                if id(weight) not in gradients:
+                    continue
+                step = gradients[id(weight)] + group.get("weight_decay", 0.0) * weight
+                velocity = optimizer.state[weight].get("momentum_buffer")
+                if velocity is not None:
+                    step = step + group.get("momentum", 0.0) * velocity
+                weight.sub_(group["lr"] * step)
+
+
+def _shift(weights: Sequence[nn.Parameter], direction: Tensors, scale: torch.Tensor | float) -> None:
+    with torch.no_grad():
+        for weight, delta in zip(weights, direction, strict=True):
+            weight.add_(delta * scale)
+
+
+def _gradients(loss: torch.Tensor, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    found = torch.autograd.grad(loss, list(inputs), allow_unused=True)
+    return [
+        torch.zeros_like(i) if g is None else g for i, g in zip(inputs, found, strict=True)
+    ]
+
+
+def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
+    """Leave d/dalpha L_val(theta'(alpha), alpha) in alpha.grad, theta' one SGD step from theta on the training batch.
+
+    The product of the mixed second derivative with dL_val/dtheta' is a central difference with eps = 0.01 / |dL_val/dtheta'|.
+    The learning rate is theta's present one. Theta and batch norm statistics are left as they were.
+    """
+    optimizer = module.theta_optimizer()
+    alphas = module.strategy.arch_parameters()
+    weights = [w for g in optimizer.param_groups for w in g["params"] if w.requires_grad]
+    lr = float(optimizer.param_groups[0]["lr"])
+
+    def train_loss() -> torch.Tensor:
+        return module.loss("alpha", batch["train"], batch_idx, record=False)
+
+    with _restored(module, weights):
+        with _restored(nn.Module(), weights):
+            gradients = _gradients(train_loss(), weights)
+            _virtual_step(optimizer, {id(w): g for w, g in zip(weights, gradients, strict=True)})
+            found = _gradients(
+                module.loss("alpha", batch["val"], batch_idx), [*alphas, *weights]
+            )
+        direct, direction = found[: len(alphas)], found[len(alphas) :]
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(d) for d in direction]))
+        epsilon = 0.01 / norm
+        _shift(weights, direction, epsilon)
+        above = _gradients(train_loss(), alphas)
+        _shift(weights, direction, -2 * epsilon)
+        below = _gradients(train_loss(), alphas)
+    for alpha, first, up, down in zip(alphas, direct, above, below, strict=True):
+        alpha.grad = first - lr * (up - down) / (2 * epsilon)

@@ -1,0 +1,80 @@
+"""Turn a model space into a supernet: the mutation hook that replaces cells and lone LayerChoices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from torch import nn
+
+from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
+
+# isort: split
+from nni.nas.hub.pytorch.modules.nasbench201 import NasBench201Cell
+from nni.nas.nn.pytorch import LayerChoice
+
+from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.supernet.edge_group import EdgeGroup
+from search_spaces.cell_graph import NB201, CellGraph
+from search_spaces.wiring_cell import WiringCell, edge_of_label
+
+#: A graph of one edge: what a LayerChoice outside any known cell amounts to.
+SINGLE_EDGE = CellGraph(inputs=(0,), nodes=2, edges=((0, 1),), outputs=(1,))
+
+CellFactory = Callable[[CellGraph, nn.ModuleDict, EdgeGroup], SupernetCell]
+
+
+def _hub_cell_edges(cell: NasBench201Cell) -> nn.ModuleDict:
+    """The LayerChoices of NNI's hub cell, by edge name, in our order (node by node, sources ascending)."""
+    edges = nn.ModuleDict()
+    for target, choices in enumerate(cell.layers, start=1):
+        for source, choice in enumerate(cast(nn.ModuleList, choices)):
+            edges[f"{source}-{target}"] = choice
+    return edges
+
+
+def _as_cell(module: nn.Module) -> tuple[CellGraph, nn.ModuleDict] | None:
+    if isinstance(module, WiringCell):
+        return module.graph, module.edges
+    if isinstance(module, NasBench201Cell) and module.num_tensors == NB201.nodes:
+        return NB201, _hub_cell_edges(module)
+    if type(module) is LayerChoice:
+        return SINGLE_EDGE, nn.ModuleDict({"0-1": module})
+    return None
+
+
+class SupernetBuilder:
+    """The mutation hook of one ``mutate_model`` call; collects the edge groups that it meets, in order of appearance."""
+
+    def __init__(self, cell_factory: CellFactory) -> None:
+        self.groups: dict[str, EdgeGroup] = {}
+        self._cell_factory = cell_factory
+        self._owned: set[int] = set()  # ids of LayerChoices that a supernet cell already runs
+
+    def __call__(
+        self, module: nn.Module, name: str, memo: dict[str, Any], kwargs: dict[str, Any]
+    ) -> nn.Module | bool:
+        """NNI's mutation hook: a SupernetCell in place of a cell; True (leave alone) for what one already owns."""
+        if id(module) in self._owned:
+            return True
+        found = _as_cell(module)
+        if found is None:
+            return False
+        graph, edges = found
+        self._owned.update(id(choice) for choice in edges.values())
+        return self._cell_factory(graph, edges, self._group(graph, edges))
+
+    def _group(self, graph: CellGraph, edges: nn.ModuleDict) -> EdgeGroup:
+        choices = [cast(LayerChoice, choice) for choice in edges.values()]
+        labels = [choice.label for choice in choices]
+        lone = graph is SINGLE_EDGE
+        name = labels[0] if lone else labels[0].rsplit("/", 1)[0]
+        if name not in self.groups:
+            self.groups[name] = EdgeGroup(
+                name,
+                edges=[edge_of_label(label) for label in labels] if lone else list(edges),
+                labels=labels,
+                operations=[list(choice.names) for choice in choices],
+                graph=None if lone else graph,
+            )
+        return self.groups[name]

@@ -1,0 +1,105 @@
+"""SupernetCell: the plain reference of the unified view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
+
+# isort: split
+from nni.nas.nn.pytorch import LayerChoice
+from nni.nas.oneshot.pytorch.base_lightning import BaseSuperNetModule
+
+from nni_wiring.supernet.edge_group import Draw, EdgeGroup
+from search_spaces.cell_graph import CellGraph
+from search_spaces.operations import Zero
+from search_spaces.wiring_cell import FixedCell, freeze_edges
+
+#: Called with a cell's Z before it enters the weighted sum; returns the tensor to use (same values).
+Tap = Callable[[torch.Tensor, Draw], torch.Tensor]
+
+
+def is_zero(operation: nn.Module) -> bool:
+    """Whether an operation is ``none`` (ours, or the one of NNI's hub): it is never computed."""
+    return isinstance(operation, Zero) or bool(getattr(operation, "is_zero", False))
+
+
+class SupernetCell(BaseSuperNetModule):
+    """x_j = sum over edges i->j and operations k of Z[e, k] O_k(x_i); the output nodes are concatenated.
+
+    Z comes from ``group.draw``, one tensor of shape (edges, operations) for all cells of the group. The parameters keep
+    the names that they have in the search space (``edges.0-1.nor_conv_3x3...``), so every implementation of the cell
+    shares one state_dict. ``tap`` lets a monitor see this cell's own Z, and with it dL/dZ of this cell alone.
+    """
+
+    def __init__(self, graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> None:
+        super().__init__()
+        self.graph, self.edges = graph, edges
+        self._group = (group,)  # in a tuple: owned, and registered, by the model space
+        self.tap: Tap | None = None
+
+    @property
+    def group(self) -> EdgeGroup:
+        """The edge group that this cell's Z comes from."""
+        return self._group[0]
+
+    def operation(self, edge: int, operation: int) -> nn.Module:
+        """The candidate module of one entry of Z."""
+        choice = cast(LayerChoice, list(self.edges.values())[edge])
+        return choice[self.group.choice(edge, operation)]
+
+    def current_draw(self) -> Draw:
+        """The draw of this step, its Z passed through the tap where a monitor listens."""
+        draw = self.group.draw
+        if draw is None:
+            raise RuntimeError(
+                f"no Z was drawn for {self.group.name!r} before the forward pass: run the supernet through its strategy"
+            )
+        return draw if self.tap is None else draw._replace(z=self.tap(draw.z, draw))
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """One (n, channels, h, w) tensor an input node -> (n, channels x output nodes, h, w)."""
+        draw = self.current_draw()
+        states = list(inputs)
+        for node in range(len(self.graph.inputs), self.graph.nodes):
+            states.append(self._node(node, states, draw))
+        outputs = [states[node] for node in self.graph.outputs]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+
+    def _node(self, node: int, states: Sequence[torch.Tensor], draw: Draw) -> torch.Tensor:
+        weights = draw.z.unbind()
+        total: torch.Tensor | None = None
+        for edge, (source, target) in enumerate(self.graph.edges):
+            if target != node:
+                continue
+            row = weights[edge].unbind()
+            for k in draw.active[edge]:
+                operation = self.operation(edge, k)
+                if is_zero(operation):
+                    continue
+                term = row[k] * operation(states[source])
+                total = term if total is None else total + term
+        return torch.zeros_like(states[0]) if total is None else total
+
+    # What NNI asks of a supernet module. The strategy's selection decides; these answer for the plain argmax.
+    def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
+        """Nothing to do: the strategy draws Z for all cells at once."""
+        return {}
+
+    def export(self, memo: dict[str, Any]) -> dict[str, Any]:
+        """The operation of the largest alpha on every edge: {label: operation}."""
+        sample = self.group.sample(self.group.logits().argmax(dim=-1).tolist())
+        return {label: choice for label, choice in sample.items() if label not in memo}
+
+    def export_probs(self, memo: dict[str, Any]) -> dict[str, Any]:
+        """softmax(alpha) of every edge: {label: {operation: probability}}."""
+        table = self.group.by_label(torch.softmax(self.group.logits(), dim=-1))
+        return {label: row for label, row in table.items() if label not in memo}
+
+    def freeze(self, sample: dict[str, Any]) -> nn.Module:
+        """The discrete cell of ``sample`` ({label: operation}), with the supernet's weights."""
+        return FixedCell(self.graph, freeze_edges(self.edges, sample))
