@@ -1,4 +1,7 @@
-"""What is searched: cell graphs, operations and the spaces. Importing this needs NumPy only, no torch."""
+"""What is searched: cell graphs, operations and the spaces.
+
+Importing this needs NumPy only, no torch.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from search_spaces.cell_codes import (
     all_cells,
     cell_code,
     cell_probabilities,
+    check_ops,
     format_arch,
     parse_arch,
 )
@@ -29,6 +30,12 @@ from search_spaces.topology import (
     live_wirings,
     null_distribution,
     topology,
+)
+from search_spaces.uniqueness import (
+    exact_class,
+    published_class,
+    unique_exact,
+    unique_published,
 )
 
 __all__ = [
@@ -46,12 +53,16 @@ __all__ = [
     "all_topology",
     "cell_code",
     "cell_probabilities",
+    "exact_class",
     "format_arch",
     "live_mask",
     "live_wirings",
     "null_distribution",
     "parse_arch",
+    "published_class",
     "topology",
+    "unique_exact",
+    "unique_published",
 ]
 
 
@@ -59,8 +70,8 @@ __all__ = [
 class Wiring:
     """A cell graph with one operation (by name) on every edge, in edge order.
 
-    Names are free, so that spaces with other operations fit; "none" cuts its edge. Raises SpaceError if their number is
-    not that of the edges.
+    Names are free, so that spaces with other operations fit; "none" cuts its edge. Raises
+    SpaceError if their number is not that of the edges.
     """
 
     graph: CellGraph
@@ -86,17 +97,12 @@ class Wiring:
         operations: Sequence[str] = OPERATIONS,
     ) -> Wiring:
         """The cell of one index into ``operations`` per edge; SpaceError if one is out of range."""
-        indices = [int(index) for index in indices]
-        for index in indices:
-            if not 0 <= index < len(operations):
-                raise SpaceError(
-                    f"wiring: operation index {index}; allowed: 0..{len(operations) - 1}"
-                )
-        return cls(graph, tuple(operations[index] for index in indices))
+        row = check_ops([*indices], len(graph.edges), len(operations))[0]
+        return cls(graph, tuple(operations[index] for index in row))
 
     @classmethod
     def from_edges(cls, chosen: Mapping[str, str], graph: CellGraph = NB201) -> Wiring:
-        """The cell of ``{edge name: operation}``; SpaceError unless every edge is named, and no other."""
+        """The cell of ``{edge name: operation}``; SpaceError unless it names exactly the edges."""
         if set(chosen) != set(graph.edge_names):
             raise SpaceError(
                 f"wiring: expected an operation for each of {', '.join(graph.edge_names)}; "
@@ -110,14 +116,17 @@ class Wiring:
     ) -> Wiring:
         """A DARTS-type cell from a genotype's list.
 
-        pairs: ``(operation, source node)``, two in a row for each intermediate node, as in the published genotypes
-        (github.com/quark0/darts). concat: the nodes whose concatenation is the output. inputs: number of cell inputs.
+        pairs: ``(operation, source node)``, two in a row for each intermediate node, as in the
+        published genotypes (github.com/quark0/darts). concat: the nodes whose concatenation is the
+        output. inputs: number of cell inputs.
         """
+        if len(pairs) % 2:
+            raise SpaceError(f"genotype: two edges a node, got {len(pairs)} edges")
         targets = [inputs + place // 2 for place in range(len(pairs))]
         edges = tuple((source, target) for (_, source), target in zip(pairs, targets, strict=True))
         graph = CellGraph(
             inputs=tuple(range(inputs)),
-            nodes=inputs + (len(pairs) + 1) // 2,
+            nodes=inputs + len(pairs) // 2,
             edges=edges,
             outputs=tuple(concat),
         )
@@ -130,7 +139,7 @@ class Wiring:
 
     @property
     def indices(self) -> tuple[int, ...]:
-        """Index into OPERATIONS per edge; SpaceError if an operation is not one of NAS-Bench-201."""
+        """Index into OPERATIONS per edge; SpaceError for an operation that is not in it."""
         for name in self.operations:
             if name not in OPERATIONS:
                 raise SpaceError(

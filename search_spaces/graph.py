@@ -19,10 +19,11 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class CellGraph:
     """A directed acyclic cell whose nodes are numbered so that every edge goes upwards.
 
-    inputs: the first nodes, ``0 .. k-1``. nodes: number of all nodes, inputs included. edges: ``(source, target)`` in a
-    fixed order; a pair may occur twice (genotypes do that), the second edge is then named ``0-5b``. outputs: the nodes
-    that form the output. One output node is the output itself (NAS-Bench-201) and leads nowhere; several are
-    intermediate nodes whose concatenation is the output (DARTS-type cells).
+    inputs: the first nodes, ``0 .. k-1``. nodes: number of all nodes, inputs included. edges:
+    ``(source, target)`` in a fixed order; a pair may occur twice (genotypes do that), the second
+    edge is then named ``0-5b``. outputs: the nodes that form the output. One output node is the
+    output itself (NAS-Bench-201) and leads nowhere; several are intermediate nodes whose
+    concatenation is the output (DARTS-type cells).
 
     Raises SpaceError for a graph that is not of this form.
     """
@@ -39,8 +40,8 @@ class CellGraph:
         for source, target in self.edges:
             if not (0 <= source < target and target in inner):
                 raise SpaceError(
-                    f"cell graph: edge {source}-{target} must go upwards from a node of 0..{self.nodes - 1} "
-                    "to one that is not an input"
+                    f"cell graph: edge {source}-{target} must go upwards, from a node of "
+                    f"0..{self.nodes - 1} to one that is not an input"
                 )
         if not self.outputs or len(set(self.outputs)) < len(self.outputs):
             raise SpaceError(
@@ -93,7 +94,7 @@ class CellGraph:
         return dict(zip(self.edge_names, self.edge_roles, strict=True))
 
     def role(self, edge: str) -> Role:
-        """The role of one edge: input (cell input -> intermediate node), intermediate, output or direct.
+        """The role of one edge: input, intermediate, output or direct (cell input -> output).
 
         Raises SpaceError for an unknown edge name.
         """

@@ -1,6 +1,7 @@
 """Topology figures of cells, vectorised over many cells at once (no torch).
 
-Width and depth are those of Shu et al., ICLR 2020, arXiv 1909.09569, after the dead edges are pruned.
+Width and depth are those of Shu et al., ICLR 2020, arXiv 1909.09569, after the dead edges are
+pruned.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ class CellTopology(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """The figures of n cells, each field an array (n,). A disconnected cell has 0 everywhere but in none_edges.
+    """The figures of n cells, each field an array (n,).
 
-    width: in units of the cell's channels c: sum over intermediate nodes of the share of the node's live in-edges that
-    come from a cell input. depth: connections on the longest live path (skip counts, and so does the connection that
-    concatenates a node into the output). conv_depth: most convolutions on a live path. live_edges: edges on a path from an
-    input to the output without none. none_edges: edges whose operation is none. live_paths: number of such paths.
-    connected: whether there is one. intermediate_alive: whether an edge between intermediate nodes (NAS-Bench-201:
-    2<-1) is live.
+    width: in units of the cell's channels c: sum over intermediate nodes of the share of the node's
+    live in-edges that come from a cell input. depth: connections on the longest live path (skip
+    counts, and so does the connection that concatenates a node into the output). conv_depth: most
+    convolutions on a live path. live_edges: edges on a path from an input to the output without
+    none. none_edges: edges whose operation is none. live_paths: number of such paths. connected:
+    whether there is one. intermediate_alive: whether an edge between intermediate nodes
+    (NAS-Bench-201: 2<-1) is live. A disconnected cell has 0 everywhere but in none_edges.
     """
 
     width: NDArray[np.float64]
@@ -63,7 +65,8 @@ def live_mask(
 ) -> BoolArray:
     """Which edges lie on a path input -> output whose operations are all other than none.
 
-    ops: (n, edges) indices into ``operations``. Returns (n, edges) bool. Raises SpaceError for a bad shape or index.
+    ops: (n, edges) indices into ``operations``. Returns (n, edges) bool. Raises SpaceError for a
+    bad shape or index.
     """
     array = check_ops(ops, len(graph.edges), len(operations))
     passes = (array != _none_index(operations)).T
@@ -86,14 +89,15 @@ def topology(
 ) -> Topology:
     """Topology figures of n cells; ops: (n, edges) indices into ``operations``.
 
-    An operation named none cuts its edge; one with "conv" in its name counts for the conv depth. Raises SpaceError for
-    a bad shape or index.
+    An operation named none cuts its edge; one with "conv" in its name counts for the conv depth.
+    Raises SpaceError for a bad shape or index.
     """
     array = check_ops(ops, len(graph.edges), len(operations))
     live = live_mask(array, graph, operations)
     is_conv = np.array(["conv" in name for name in operations], dtype=bool)[array]
     depth = _longest(live, np.ones(live.shape, dtype=np.int64), graph)
-    connected = live.any(axis=1)
+    connected: BoolArray = np.any(live, axis=1)
+    intermediate = [role == "intermediate" for role in graph.edge_roles]
     return Topology(
         width=_width(live, graph),
         depth=depth + (connected if graph.concatenates else 0),
@@ -102,7 +106,7 @@ def topology(
         none_edges=(array == _none_index(operations)).sum(axis=1),
         live_paths=_paths(live, graph),
         connected=connected,
-        intermediate_alive=live[:, [r == "intermediate" for r in graph.edge_roles]].any(axis=1),
+        intermediate_alive=np.any(live[:, intermediate], axis=1),
     )
 
 
@@ -171,12 +175,12 @@ class NullComparison(NamedTuple):
 
 @lru_cache(maxsize=1)
 def null_distribution() -> dict[str, NDArray[np.generic]]:
-    """Each topology figure over all 15,625 cells, in code order: what a uniformly drawn cell shows."""
+    """Each topology figure over all 15,625 cells, in code order: the null of a random cell."""
     return dict(all_topology()._asdict())
 
 
 def against_null(figure: str, value: float) -> NullComparison:
-    """Mean of a topology figure over random cells, and the share of them whose figure is at most ``value``.
+    """Mean of a topology figure over random cells, and the share of cells with at most ``value``.
 
     Raises SpaceError for an unknown figure.
     """
