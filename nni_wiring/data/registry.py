@@ -1,0 +1,157 @@
+"""Which data sets there are: name, policy and loader of each (no torch import).
+
+To add one: write ``load(source, name, root, download) -> ImageData`` in a file of its own (build
+the result with ``images.image_data``) and ``register`` a `DataSource` that names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nni_wiring.errors import DataError
+
+if TYPE_CHECKING:
+    from nni_wiring.data.images import ImageData
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """One data set as a user chooses it.
+
+    Attributes:
+        name: What the user writes; a name that ends in ``:`` is followed by a path.
+        summary: One line for listings.
+        truth_dataset: The NAS-Bench-201 data set (cifar10, cifar100, imagenet16) whose accuracies
+            are shown beside a search on this one.
+        default_split: ``half`` or ``full+xvalid``: what AutoDL-Projects uses on this data set
+            (halves of the training set for CIFAR-10; all training images and half of the test
+            images for CIFAR-100 and ImageNet16-120); ``half`` for data of other origin.
+        flip: Whether a mirrored image keeps its class.
+        files: Where the files are expected, for error messages and listings.
+        loader: ``module:function``, imported when the data set is loaded.
+        note: What has to be said beside results on this data set; empty if nothing.
+    """
+
+    name: str
+    summary: str
+    truth_dataset: str
+    default_split: str
+    flip: bool
+    files: str
+    loader: str
+    note: str = ""
+
+    @property
+    def takes_path(self) -> bool:
+        """Whether the name is followed by a path."""
+        return self.name.endswith(":")
+
+
+_SOURCES: dict[str, DataSource] = {}
+
+
+def register(source: DataSource) -> DataSource:
+    """Add a data set; a name that is taken already is a ValueError."""
+    if source.name in _SOURCES:
+        raise ValueError(f"data set {source.name!r} is registered already")
+    _SOURCES[source.name] = source
+    return source
+
+
+def data_sources() -> tuple[DataSource, ...]:
+    """All data sets in the order of their registration."""
+    return tuple(_SOURCES.values())
+
+
+def find_source(name: str) -> DataSource:
+    """The data set that ``name`` (``digits``, ``npz:PATH``, ...) stands for.
+
+    Raises:
+        DataError: No such data set, or the path after ``npz:`` is missing.
+    """
+    prefix, colon, path = name.partition(":")
+    source = _SOURCES.get(prefix + colon)
+    if source is None or (source.takes_path and not path):
+        known = ", ".join(s.name + ("PATH" if s.takes_path else "") for s in data_sources())
+        raise DataError(f"unknown data set {name!r}; known: {known}")
+    return source
+
+
+def load_data(name: str, root: Path | str = "data", download: bool = True) -> ImageData:
+    """Read a data set into memory.
+
+    Args:
+        name: A registered name; ``npz:PATH`` takes a path relative to the working folder.
+        root: Folder that holds the downloaded data sets.
+        download: Whether files that are missing may be fetched (cifar10 and cifar100 only).
+
+    Raises:
+        DataError: Unknown name, missing files, or files that are not in the expected layout.
+    """
+    source = find_source(name)
+    module, function = source.loader.split(":")
+    data: ImageData = getattr(import_module(module), function)(
+        source, name, Path(root).expanduser(), download
+    )
+    return data
+
+
+register(
+    DataSource(
+        name="digits",
+        summary="scikit-learn's 8x8 digits enlarged to 3x16x16, embedded: shows the machinery",
+        truth_dataset="cifar10",
+        default_split="half",
+        flip=False,  # a mirrored 2 is no 2
+        files="none: comes with scikit-learn",
+        loader="nni_wiring.data.digits:load",
+        note="searched on scikit-learn's digits; the truth beside it is CIFAR-10's",
+    )
+)
+register(
+    DataSource(
+        name="cifar10",
+        summary="CIFAR-10, 50,000 + 10,000 images of 3x32x32",
+        truth_dataset="cifar10",
+        default_split="half",
+        flip=True,
+        files="ROOT/cifar-10-batches-py",
+        loader="nni_wiring.data.cifar:load",
+    )
+)
+register(
+    DataSource(
+        name="cifar100",
+        summary="CIFAR-100, 50,000 + 10,000 images of 3x32x32",
+        truth_dataset="cifar100",
+        default_split="full+xvalid",
+        flip=True,
+        files="ROOT/cifar-100-python",
+        loader="nni_wiring.data.cifar:load",
+    )
+)
+register(
+    DataSource(
+        name="imagenet16-120",
+        summary="ImageNet16-120, 151,700 + 6,000 images of 3x16x16",
+        truth_dataset="imagenet16",
+        default_split="full+xvalid",
+        flip=True,
+        files="ROOT/ImageNet16/train_data_batch_1 .. train_data_batch_10 and val_data",
+        loader="nni_wiring.data.imagenet16:load",
+    )
+)
+register(
+    DataSource(
+        name="npz:",
+        summary="a .npz file with uint8 NHWC arrays, or with JPEG bytes and offsets",
+        truth_dataset="cifar10",
+        default_split="half",
+        flip=True,
+        files="PATH",
+        loader="nni_wiring.data.npz:load",
+    )
+)
