@@ -44,7 +44,7 @@ def load(source: DataSource, name: str, root: Path, download: bool) -> ImageData
     if missing:
         raise DataError(
             f"{name}: {missing[0]} is missing; expected {TRAIN_FILES[0]} .. {TRAIN_FILES[-1]} and"
-            f" {TEST_FILES[0]} in {folder.absolute()} (see https://image-net.org, 16x16)"
+            f" {TEST_FILES[0]} in {folder.absolute()} (downsampled ImageNet, 16x16, from https://image-net.org)"
         )
     train, test = (_read(name, folder, files) for files in (TRAIN_FILES, TEST_FILES))
     return image_data(source, name, train, test, CLASSES, (MEAN, STD))
