@@ -55,7 +55,7 @@ def load(source: DataSource, name: str, root: Path, download: bool) -> ImageData
     return image_data(source, name, train, test, facts.classes, (mean, std))
 
 
-def _torchvision_class(name: str, facts: _Facts) -> Any:  # noqa: ANN401
+def _torchvision_class(name: str, facts: _Facts) -> Any:
     from search_spaces.torchvision_guard import ensure_torchvision
 
     ensure_torchvision()
@@ -70,7 +70,7 @@ def _expected(root: Path, facts: _Facts) -> str:
     return f"expected the unpacked Python version in {(root / facts.folder).absolute()}"
 
 
-def _download(name: str, data_class: Any, root: Path, facts: _Facts) -> None:  # noqa: ANN401
+def _download(name: str, data_class: Any, root: Path, facts: _Facts) -> None:
     """Fetch into a folder of its own and move the result: trials that start together, or a
     download that breaks off, leave no half-written data set."""
     try:
