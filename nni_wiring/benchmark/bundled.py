@@ -100,7 +100,7 @@ def _stamp(source: Path) -> list[list[int]]:
 
 
 def _columns(
-    raw: Any,  # noqa: ANN401
+    raw: Any,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Codes (15625,), accuracies (3, 15625) with NaN where a cell has two trials, and seconds."""
     if not isinstance(raw, dict) or len(raw) != CELLS:

@@ -142,7 +142,8 @@ class TruthTable:
         """Official arch string of an official index."""
         return _arch_strings()[self.codes[self.index_of(index)].item()]
 
-    def keys(self) -> list[MetricKey]:
+    @property
+    def metrics(self) -> list[MetricKey]:
         """The accuracies that this table has."""
         return list(self.data.metrics)
 

@@ -1,0 +1,151 @@
+"""`benchmark`: ask the table of true accuracies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from nni_wiring.benchmark import (
+    DATASETS,
+    SPLITS,
+    TruthTable,
+    default_name,
+    load_table,
+    stats,
+    table_names,
+)
+from nni_wiring.commands.output import print_json, print_table
+from nni_wiring.errors import BenchmarkError
+
+_table_option = click.option(
+    "--benchmark",
+    "name",
+    metavar="NAME",
+    help="Truth table; default: $NNI_WIRING_BENCHMARK, else the chosen default, else bundled.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_epochs_option = click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    help="Length of the tabulated training.",
+)
+
+
+_FIGURES = ("accuracy", "rank", "percentile", "regret")
+
+
+@click.group()
+def benchmark() -> None:
+    """Query the true accuracies of the 15,625 NAS-Bench-201 cells."""
+
+
+@benchmark.command()
+@click.argument("arch")
+@_table_option
+@_epochs_option
+@_json_option
+def query(arch: str, name: str | None, epochs: int, as_json: bool) -> None:
+    """Show one cell: ARCH is an official arch string or index (0..15624).
+
+    "cifar10 valid" is the training on 25,000 images, "cifar10 test" the training on all 50,000;
+    accuracies are means over seeds. A metric that the table lacks is shown as missing.
+    """
+    table = load_table(name)
+    answer = table.query(arch, epochs=epochs)
+    if as_json:
+        print_json(answer)
+    else:
+        _show_cell(table, answer, epochs)
+
+
+def _show_cell(table: TruthTable, answer: dict[str, Any], epochs: int) -> None:
+    click.echo(f"{answer['arch']}\nindex {answer['index']}, table {table.name}")
+    click.echo(", ".join(f"{key} {value}" for key, value in answer["topology"].items()))
+    rows: list[list[object]] = [
+        [dataset, split, *(answer[key][dataset][split] for key in _FIGURES)]
+        for dataset in DATASETS
+        for split in SPLITS
+    ]
+    columns = ["data set", "split", "accuracy %", "rank", "percentile", "regret"]
+    print_table(f"after {epochs} epochs", columns, rows)
+    listed = ", ".join(f"{key} {value:,}" for key, value in answer["parameters"].items())
+    click.echo(f"parameters: {listed}")
+
+
+@benchmark.command()
+@click.option("--dataset", type=click.Choice(DATASETS), default="cifar10", show_default=True)
+@click.option("--split", type=click.Choice(SPLITS), default="valid", show_default=True)
+@click.option("-k", "--count", type=click.IntRange(1), default=10, show_default=True)
+@_table_option
+@_epochs_option
+@_json_option
+def top(dataset: str, split: str, count: int, name: str | None, epochs: int, as_json: bool) -> None:
+    """List the best cells, best first."""
+    table = load_table(name)
+    entries = [asdict(entry) for entry in table.top(count, dataset, split, epochs)]
+    if as_json:
+        print_json(entries)
+        return
+    rows = [list(entry.values()) for entry in entries]
+    title = f"{dataset} {split} after {epochs} epochs, table {table.name}"
+    print_table(title, ["rank", "index", "arch", "accuracy %"], rows)
+
+
+@benchmark.command("stats")
+@_table_option
+@_json_option
+def stats_command(name: str | None, as_json: bool) -> None:
+    """Count the cells by topology and class, and name the best ones."""
+    table = load_table(name)
+    counts = stats(table)
+    if as_json:
+        print_json(counts)
+        return
+    best = counts.pop("best")
+    for key, value in counts.items():
+        text = value if isinstance(value, int) else ", ".join(f"{k}: {n}" for k, n in value.items())
+        click.echo(f"{key.replace('_', ' ')}: {text}")
+    columns = ["accuracy", "index", "arch"]
+    rows: list[list[object]] = [
+        [dataset, split, *((best[dataset][split] or {}).get(key) for key in columns)]
+        for dataset in DATASETS
+        for split in SPLITS
+    ]
+    print_table(f"best cells, table {table.name}", ["data set", "split", *columns], rows)
+
+
+@benchmark.command()
+@_json_option
+def sources(as_json: bool) -> None:
+    """List the tables that can be used, with what each holds."""
+    described = [_describe(name) for name in table_names()]
+    if as_json:
+        print_json(described)
+        return
+    rows: list[list[object]] = [
+        [
+            row["name"] + (" (default)" if row["default"] else ""),
+            row.get("kind"),
+            row.get("version"),
+            row.get("cells"),
+            ", ".join(row.get("metrics", [])) or row.get("error"),
+        ]
+        for row in described
+    ]
+    print_table("truth tables", ["name", "kind", "version", "cells", "accuracies"], rows)
+
+
+def _describe(name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "default": name == default_name()}
+    try:
+        table = load_table(name)
+    except BenchmarkError as error:
+        return {**row, "error": str(error)}
+    known = ("kind", "version", "cells", "sha256")
+    row |= {key: table.info[key] for key in known if key in table.info}
+    row["metrics"] = [str(key) for key in table.metrics]
+    return row

@@ -1,0 +1,36 @@
+"""Printing for commands: strict JSON, and tables that are drawn only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+
+def print_json(data: object) -> None:
+    """Print strict JSON on one line; a NaN raises ValueError instead of being written."""
+    click.echo(json.dumps(data, allow_nan=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under a title; None is written as "missing".
+
+    On a terminal the table is drawn; elsewhere it is one tab-separated line a row.
+    """
+    texts = [["missing" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        click.echo(f"# {title}")
+        for line in (columns, *texts):
+            click.echo("\t".join(line))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for line in texts:
+        table.add_row(*line)
+    Console().print(table)
