@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -45,30 +46,36 @@ def decode(name: str, jpeg: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         )
     pixels = np.empty((count, height, width, CHANNELS), np.uint8)
 
-    def decode_chunk(start: int) -> int:
-        stop = min(start + _CHUNK, count)
-        for index in range(start, stop):
-            image = _open(name, jpeg, offsets, index)
-            if image.size != (width, height):
-                raise DataError(
-                    f"{name}: image {index} has {image.height}x{image.width} pixels,"
-                    f" image 0 {height}x{width}; they must be equal"
-                )
-            try:
-                pixels[index] = np.asarray(image.convert("RGB"))
-            except _UNREADABLE as error:
-                raise DataError(f"{name}: image {index} cannot be decoded ({error})") from error
-        return stop - start
-
     console = Console(stderr=True)
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,  # Pillow decodes without the GIL
         Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("decoding JPEG images", total=count)
+        decode_chunk = partial(_decode_chunk, name, jpeg, offsets, pixels)
         for done in pool.map(decode_chunk, range(0, count, _CHUNK)):
             progress.advance(task, done)
     return pixels
+
+
+def _decode_chunk(
+    name: str, jpeg: np.ndarray, offsets: np.ndarray, pixels: np.ndarray, start: int
+) -> int:
+    """Fill ``pixels`` from row ``start``; returns the number of images decoded."""
+    count, height, width, _ = pixels.shape
+    stop = min(start + _CHUNK, count)
+    for index in range(start, stop):
+        image = _open(name, jpeg, offsets, index)
+        if image.size != (width, height):
+            raise DataError(
+                f"{name}: image {index} has {image.height}x{image.width} pixels,"
+                f" image 0 {height}x{width}; they must be equal"
+            )
+        try:
+            pixels[index] = np.asarray(image.convert("RGB"))
+        except _UNREADABLE as error:
+            raise DataError(f"{name}: image {index} cannot be decoded ({error})") from error
+    return stop - start
 
 
 def _check(name: str, jpeg: np.ndarray, offsets: np.ndarray) -> None:

@@ -100,9 +100,9 @@ class BatchLoader:
         images: ResidentImages,
         indices: Tensor,
         batch_size: int,
-        *,
         seed: int | tuple[int, ...] = 0,
         augmentation: Augmentation | None = None,
+        *,
         shuffle: bool = False,
         max_steps: int | None = None,
     ) -> None:
@@ -202,12 +202,7 @@ def build_loaders(
     Raises:
         DataError: A batch larger than a part, or cutout without augmentation or out of range.
     """
-    if cutout and (not augment or not 0 < cutout < min(data.image_shape[1:])):
-        raise DataError(
-            f"cutout {cutout}; allowed are 0 .. {min(data.image_shape[1:]) - 1},"
-            " and only 0 without augmentation"
-        )
-    policy = Augmentation(data.flip, data.padding, cutout) if augment else None
+    policy = _policy(data, augment, cutout)
     train = _resident(data, data.images, data.labels, device)
     search = train
     if split.search_in_test:
@@ -216,14 +211,9 @@ def build_loaders(
         search = _resident(data, data.test_images, data.test_labels, device)
 
     def shuffled(images: ResidentImages, indices: Tensor, stream: int) -> BatchLoader:
+        key = (seed, stream)
         return BatchLoader(
-            images,
-            indices,
-            batch_size,
-            seed=(seed, stream),
-            augmentation=policy,
-            shuffle=True,
-            max_steps=max_steps,
+            images, indices, batch_size, key, policy, shuffle=True, max_steps=max_steps
         )
 
     return Loaders(
@@ -233,6 +223,15 @@ def build_loaders(
         num_classes=data.num_classes,
         image_shape=data.image_shape,
     )
+
+
+def _policy(data: ImageData, augment: bool, cutout: int) -> Augmentation | None:
+    largest = min(data.image_shape[1:]) - 1
+    if not 0 <= cutout <= largest or (cutout and not augment):
+        raise DataError(
+            f"cutout {cutout}; allowed are 0 .. {largest}, and only 0 without augmentation"
+        )
+    return Augmentation(data.flip, data.padding, cutout) if augment else None
 
 
 def _resident(
