@@ -29,6 +29,7 @@ from nni_wiring.runs.nni_manifest import (
 
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 _TAIL_BYTES = 64 * 1024
+_LINE_LENGTH = 600
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class NniExperiment:
         status: the manager's last recorded status ("UNKNOWN" outside the manifest).
         start_ms: start, milliseconds since 1970; 0 outside the manifest.
         max_trials: maxTrialNumber of its configuration, None if unlimited.
+        varied: names of the settings for which its search space has more than one value.
         trials: in the order of their numbers.
     """
 
@@ -81,6 +83,7 @@ class NniExperiment:
     status: str
     start_ms: int
     max_trials: int | None
+    varied: tuple[str, ...]
     trials: tuple[NniTrial, ...]
 
     @property
@@ -127,6 +130,7 @@ def read_experiment(folder: Path) -> NniExperiment:
         status=str(entry.get("status") or "UNKNOWN"),
         start_ms=as_integer(entry.get("startTime")) or 0,
         max_trials=as_integer(profile.get("maxTrialNumber")),
+        varied=_varied(profile.get("searchSpace")),
         trials=trials,
     )
 
@@ -142,7 +146,10 @@ def error_line(folder: Path) -> str:
     lines = [line for line in _tail(folder / "trial.stderr") if line.strip()]
     # an indented line belongs to a traceback or a warning, whose message stands unindented
     plain = [line for line in lines if not line[0].isspace()] or lines
-    return shown(plain[-1].strip()[-2000:]) if plain else "it ended without a message (killed?)"
+    if not plain:
+        return "it ended without a message (killed?)"
+    line = plain[-1].strip().removeprefix("error: ")[:_LINE_LENGTH]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def last_error_of_manager(folder: Path) -> str | None:
@@ -162,6 +169,21 @@ def _profile(connection: sqlite3.Connection) -> dict[str, Any]:
     query = "select params from ExperimentProfile order by revision desc limit 1"
     row = connection.execute(query).fetchone()
     return _object(row[0]) if row else {}
+
+
+def _varied(space: object) -> tuple[str, ...]:
+    """Names in an NNI search space that are no fixed choice."""
+    if not isinstance(space, dict):
+        return ()
+    fixed = [
+        name
+        for name, entry in space.items()
+        if isinstance(entry, dict)
+        and entry.get("_type") == "choice"
+        and isinstance(entry.get("_value"), list)
+        and len(entry["_value"]) == 1
+    ]
+    return tuple(name for name in space if name not in fixed)
 
 
 def _trials(connection: sqlite3.Connection, folder: Path) -> tuple[NniTrial, ...]:
