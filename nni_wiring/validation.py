@@ -26,7 +26,7 @@ def one_line_validation(error: ValidationError, what: str, known: Iterable[str])
 
 
 def unknown_name(name: str, what: str, known: Iterable[str]) -> str:
-    """"... is not a setting", with the nearest known name and the allowed ones."""
+    """ "... is not a setting", with the nearest known name and the allowed ones."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"

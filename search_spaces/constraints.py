@@ -18,8 +18,8 @@ def edge_operations(
 ) -> dict[str, tuple[str, ...]]:
     """Spell the constraint out: the allowed operations of every edge, in the constraint's order.
 
-    Edges that the constraint leaves out allow all of ``operations``. Raises SpaceError for an unknown edge, a repeated
-    operation or an empty list.
+    Edges that the constraint leaves out allow all of ``operations``. Raises SpaceError for an
+    unknown edge, a repeated operation or an empty list.
     """
     constraint = dict(constraint or {})
     unknown = sorted(set(constraint) - set(graph.edge_names) - {"*"})

@@ -1,4 +1,6 @@
-"""The NAS-Bench-201 macro network over WiringCells (Dong & Yang, ICLR 2020; theory page, section 0)."""
+"""The NAS-Bench-201 macro network over WiringCells (Dong & Yang, ICLR 2020; theory page, section
+0).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Head = Literal["nasbench201", "bias_free"]
 
 
 class ResidualBlock(nn.Module):
-    """The residual block between stages: two 3x3 ReLU-conv-BN, the first with stride 2, beside an average-pooled 1x1."""
+    """The residual block between stages: two 3x3 ReLU-conv-BN, the first with stride 2, beside an
+    average-pooled 1x1.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -39,12 +43,14 @@ class ResidualBlock(nn.Module):
 
 
 class NasBench201Space(ModelSpace):
-    """Stem, then three stages of ``cells`` WiringCells at C, 2C, 4C channels with residual blocks between, then the head.
+    """Stem, then three stages of ``cells`` WiringCells at C, 2C, 4C channels with residual blocks
+    between, then the head.
 
-    num_classes: labels of the data. channels: C. cells: N, cells a stage. head: ``nasbench201`` (BN-ReLU, global average
-    pool, linear with bias; faithful) or ``bias_free`` (S1's: global average pool, linear without bias, nothing after the
-    last cell, so that the costs of the last cell's output edges sum to L - H; theory page, section 1, facts 1 and 4).
-    affine, track_stats: of the batch norms inside the cells. operations: ``{edge or "*": [allowed operations]}``.
+    num_classes: labels of the data. channels: C. cells: N, cells a stage. head: ``nasbench201``
+    (BN-ReLU, global average pool, linear with bias; faithful) or ``bias_free`` (S1's: global
+    average pool, linear without bias, nothing after the last cell, so that the costs of the last
+    cell's output edges sum to L - H; theory page, section 1, facts 1 and 4). affine, track_stats:
+    of the batch norms inside the cells. operations: ``{edge or "*": [allowed operations]}``.
     """
 
     def __init__(
@@ -60,8 +66,8 @@ class NasBench201Space(ModelSpace):
         super().__init__()
         if channels < 1 or cells < 1 or num_classes < 2:
             raise SpaceError(
-                f"channels and cells must be at least 1 and num_classes at least 2; got channels={channels}, "
-                f"cells={cells}, num_classes={num_classes}"
+                "channels and cells must be at least 1 and num_classes at least 2; "
+                f"got channels={channels}, cells={cells}, num_classes={num_classes}"
             )
         if head not in ("nasbench201", "bias_free"):
             raise SpaceError(f"head: {head!r} is not known; allowed: nasbench201, bias_free")

@@ -1,7 +1,8 @@
 """Candidate operations of the NAS-Bench-201 cell, at equal channels and stride 1.
 
-The official names are used throughout. Definitions follow the benchmark (Dong & Yang, ICLR 2020): nor_conv is
-ReLU-convolution-batch norm; the average pool has no batch norm and does not count the padding.
+The official names are used throughout. Definitions follow the benchmark (Dong & Yang, ICLR 2020):
+nor_conv is ReLU-convolution-batch norm; the average pool has no batch norm and does not count the
+padding.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Zero(nn.Module):
 
 
 class Noise(nn.Module):
-    """The operation ``noise`` of the failure spaces S4: standard normal noise of the input's shape, input ignored.
+    """The operation ``noise`` of the failure spaces S4: standard normal noise of the input's shape,
+    input ignored.
 
     Source: Zela et al., ICLR 2020 ("Understanding and robustifying DARTS"), as used by DARTS-PT.
     """
@@ -41,8 +43,8 @@ class Noise(nn.Module):
 class ReLUConvBN(nn.Module):
     """ReLU, convolution without bias, batch norm.
 
-    affine: batch norm has scale and shift. track_stats: batch norm keeps running statistics (else batch statistics are
-    used in evaluation too).
+    affine: batch norm has scale and shift. track_stats: batch norm keeps running statistics (else
+    batch statistics are used in evaluation too).
     """
 
     def __init__(
@@ -75,9 +77,7 @@ class ReLUConvBN(nn.Module):
 
 def _convolution(kernel_size: int) -> OperationFactory:
     def build(channels: int, affine: bool, track_stats: bool) -> nn.Module:
-        return ReLUConvBN(
-            channels, channels, kernel_size, affine=affine, track_stats=track_stats
-        )
+        return ReLUConvBN(channels, channels, kernel_size, affine=affine, track_stats=track_stats)
 
     return build
 
@@ -104,5 +104,5 @@ def build_operation(name: str, channels: int, *, affine: bool, track_stats: bool
 
 
 def canonical_operation(name: str) -> str:
-    """The official NAS-Bench-201 name of an operation that another library may spell differently."""
+    """The official NAS-Bench-201 name of an operation that a library may spell differently."""
     return ALIASES.get(name, name)

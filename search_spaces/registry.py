@@ -29,7 +29,9 @@ def _nasbench201(*, operations: EdgeOperations, **options: Any) -> ModelSpace:
 
 @dataclass(frozen=True)
 class SpaceEntry:
-    """A named search space: its cell graph, the constraint that the name stands for, and how it is built."""
+    """A named search space: its cell graph, the constraint that the name stands for, and how it is
+    built.
+    """
 
     name: str
     summary: str
@@ -38,7 +40,9 @@ class SpaceEntry:
     builder: SpaceBuilder = _nasbench201
 
     def operations(self, override: EdgeOperations | None = None) -> dict[str, tuple[str, ...]]:
-        """Allowed operations of every edge; ``override`` replaces the name's own constraint edge by edge."""
+        """Allowed operations of every edge; ``override`` replaces the name's own constraint edge by
+        edge.
+        """
         named = edge_operations(self.graph, self.constraint)
         if override is None:
             return named
@@ -82,7 +86,7 @@ _ENTRIES = (
     ),
     SpaceEntry(
         "nasbench201_minimal",
-        "S1's minimal wiring inside the benchmark: search 0-1, 0-2, 1-2; 1-3 = 2-3 = skip, 0-3 = none",
+        "S1's minimal wiring, tabulated: search 0-1, 0-2, 1-2; 1-3 = 2-3 = skip, 0-3 = none",
         NB201,
         {"1-3": ("skip_connect",), "2-3": ("skip_connect",), "0-3": ("none",)},
     ),
@@ -98,11 +102,14 @@ def space_entry(name: str) -> SpaceEntry:
     return SPACES[name]
 
 
-def build_space(name: str, *, operations: EdgeOperations | None = None, **options: Any) -> ModelSpace:
+def build_space(
+    name: str, *, operations: EdgeOperations | None = None, **options: Any
+) -> ModelSpace:
     """Build a space by name.
 
-    operations: per-edge constraint on top of the name's own. options: of the space (num_classes, channels, cells, head,
-    affine, track_stats). Raises SpaceError for an unknown name or a bad option.
+    operations: per-edge constraint on top of the name's own. options: of the space (num_classes,
+    channels, cells, head, affine, track_stats). Raises SpaceError for an unknown name or a bad
+    option.
     """
     entry = space_entry(name)
     return entry.builder(operations=entry.operations(operations), **options)

@@ -1,10 +1,11 @@
 """Make ``import torchvision`` work beside a CPU build of torch.
 
-The torchvision wheels of some registries are CUDA builds. Beside a CPU torch their compiled operators do not load, and
-``import torchvision`` stops with ``operator torchvision::nms does not exist``; ``nni.nas`` then fails too, since
-torchmetrics imports torchvision. Declaring the two missing operator schemas is enough for everything that is used here
-(data sets and transforms). Import this module before pytorch_lightning, nni.nas or torchvision; where torchvision imports
-by itself, or is absent, it does nothing.
+The torchvision wheels of some registries are CUDA builds. Beside a CPU torch their compiled
+operators do not load, and ``import torchvision`` stops with ``operator torchvision::nms does not
+exist``; ``nni.nas`` then fails too, since torchmetrics imports torchvision. Declaring the two
+missing operator schemas is enough for everything that is used here (data sets and transforms).
+Import this module before pytorch_lightning, nni.nas or torchvision; where torchvision imports by
+itself, or is absent, it does nothing.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def _declare_missing_operators() -> None:
 def ensure_torchvision() -> bool:
     """Import torchvision, with stand-in operator schemas where its own cannot load.
 
-    Returns whether torchvision can be imported. Errors of other kinds than the missing operators leave it False: the
-    code that needs torchvision then raises its own, more telling, ImportError.
+    Returns whether torchvision can be imported. Errors of other kinds than the missing operators
+    leave it False: the code that needs torchvision then raises its own, more telling, ImportError.
     """
     if "torchvision" in sys.modules:
         return True

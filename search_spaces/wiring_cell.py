@@ -18,13 +18,16 @@ from search_spaces.cell_graph import CellGraph
 from search_spaces.constraints import EdgeOperations, edge_operations
 from search_spaces.operations import build_operation
 
+
 def edge_label(edge: str) -> str:
     """The NNI label (without its scope) of an edge: "0-1" -> "0_1", as in NNI's hub."""
     return edge.replace("-", "_")
 
 
 def edge_of_label(label: str) -> str:
-    """The edge name of an NNI label: "cell/0_1" -> "0-1"; a label of another form is returned as it is."""
+    """The edge name of an NNI label: "cell/0_1" -> "0-1"; a label of another form is returned as it
+    is.
+    """
     source, _, target = label.rsplit("/", 1)[-1].partition("_")
     return f"{source}-{target}" if source.isdigit() and target.isdigit() else label
 
@@ -32,7 +35,9 @@ def edge_of_label(label: str) -> str:
 def run_cell(
     graph: CellGraph, edges: Mapping[str, nn.Module] | nn.ModuleDict, inputs: Sequence[torch.Tensor]
 ) -> torch.Tensor:
-    """Run a discrete cell: node j = sum of its edges' outputs; output = the output nodes, concatenated on channels."""
+    """Run a discrete cell: node j = sum of its edges' outputs; output = the output nodes,
+    concatenated on channels.
+    """
     states = list(inputs)
     for node in range(len(graph.inputs), graph.nodes):
         terms = [
@@ -46,10 +51,12 @@ def run_cell(
 
 
 class WiringCell(MutableModule):
-    """A searchable cell: nodes joined by edges, each edge a ``LayerChoice`` labelled ``<label>/<source>_<target>``.
+    """A searchable cell: nodes joined by edges, each edge a ``LayerChoice`` labelled
+    ``<label>/<source>_<target>``.
 
-    Cells of one label share one choice, as in NNI's hub. Forward takes one tensor for every input node, each of shape
-    (n, channels, h, w). Unfrozen it is NNI's dry run (first operation everywhere); frozen it is the discrete cell.
+    Cells of one label share one choice, as in NNI's hub. Forward takes one tensor for every input
+    node, each of shape (n, channels, h, w). Unfrozen it is NNI's dry run (first operation
+    everywhere); frozen it is the discrete cell.
     """
 
     def __init__(
@@ -72,9 +79,7 @@ class WiringCell(MutableModule):
                     name: build_operation(name, channels, affine=affine, track_stats=track_stats)
                     for name in names
                 }
-                self.edges[edge] = LayerChoice(
-                    cast(dict[str, nn.Module], candidates), label=edge_label(edge)
-                )
+                self.edges[edge] = LayerChoice(candidates, label=edge_label(edge))
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """One (n, channels, h, w) tensor an input node -> (n, channels x output nodes, h, w)."""

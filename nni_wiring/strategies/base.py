@@ -1,4 +1,6 @@
-"""WiringStrategy: a one-shot method in the unified view. A method's file overrides only what its paper changes."""
+"""WiringStrategy: a one-shot method in the unified view. A method's file overrides only what its
+paper changes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.evaluator.pytorch import LightningModule
@@ -29,19 +31,22 @@ from nni_wiring.validation import one_line_validation
 
 
 class WiringStrategy(OneShotStrategy):
-    """One-shot strategy = relaxation (alpha -> Z) + what moves alpha + schedule + selection, on the one training loop.
+    """One-shot strategy = relaxation (alpha -> Z) + what moves alpha + schedule + selection, on the
+    one training loop.
 
-    Use it in any NNI program: ``NasExperiment(space, evaluator, DARTS(order=2))``. Keywords are the fields of the
-    method's ``Settings``; a bad one raises ConfigError. The evaluator brings data, loss and theta's optimiser.
+    Use it in any NNI program: ``NasExperiment(space, evaluator, DARTS(order=2))``. Keywords are the
+    fields of the method's ``Settings``; a bad one raises ConfigError. The evaluator brings data,
+    loss and theta's optimiser.
 
     What a method may override, and nothing else is needed for a new one:
 
-    - ``Settings``, ``theta``, ``name``, ``paper``: its settings, its paper's training of theta, its description;
+    - ``Settings``, ``theta``, ``name``, ``paper``: its settings, its paper's training of theta, its
+      description;
     - ``relaxation_for``: alpha -> Z;
     - ``moves_alpha``: False where alpha stays as it is;
     - ``cell_factory``: another implementation of the supernet cell;
-    - ``regulariser``, ``gradient_inputs``, ``estimate_alpha_gradient`` or, for all three, ``alpha_gradient``: how a loss
-      becomes alpha's gradient;
+    - ``regulariser``, ``gradient_inputs``, ``estimate_alpha_gradient`` or, for all three,
+      ``alpha_gradient``: how a loss becomes alpha's gradient;
     - ``on_epoch_start``, ``on_epoch_end``: schedules and stop rules;
     - ``select``: how a cell is read off.
     """
@@ -52,7 +57,9 @@ class WiringStrategy(OneShotStrategy):
     theta: ClassVar[ThetaDefaults] = ThetaDefaults()
     moves_alpha: ClassVar[bool] = True
 
-    def __init__(self, *, mutation_hooks: list[MutationHook] | None = None, **settings: Any) -> None:
+    def __init__(
+        self, *, mutation_hooks: list[MutationHook] | None = None, **settings: Any
+    ) -> None:
         super().__init__(mutation_hooks)
         try:
             self.settings = self.Settings(**settings)
@@ -63,7 +70,8 @@ class WiringStrategy(OneShotStrategy):
         self.relaxation = self.relaxation_for()
         self.groups: list[EdgeGroup] = []
 
-    # --- what a method may override ---------------------------------------------------------------------------------
+    # --- what a method may override
+    # ---------------------------------------------------------------------------------
 
     def relaxation_for(self) -> Relaxation:
         """The relaxation of this method, built from its settings."""
@@ -82,14 +90,20 @@ class WiringStrategy(OneShotStrategy):
         return None
 
     def gradient_inputs(self) -> list[torch.Tensor]:
-        """The tensors that a bi-level alpha step differentiates by: alpha itself for pathwise methods."""
+        """The tensors that a bi-level alpha step differentiates by: alpha itself for pathwise
+        methods.
+        """
         return list(self.arch_parameters())
 
     def estimate_alpha_gradient(self) -> None:
-        """After the backward pass: turn dL/dZ into alpha's gradient where autograd did not (score-function methods)."""
+        """After the backward pass: turn dL/dZ into alpha's gradient where autograd did not
+        (score-function methods).
+        """
 
     def alpha_gradient(self, module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
-        """Leave the bi-level gradient in alpha.grad. batch: {"train": .., "val": ..}; alpha descends on "val"."""
+        """Leave the bi-level gradient in alpha.grad. batch: {"train": .., "val": ..}; alpha
+        descends on "val".
+        """
         loss = module.loss("alpha", batch["val"], batch_idx)
         module.manual_backward(loss, inputs=self.gradient_inputs())
         self.estimate_alpha_gradient()
@@ -106,7 +120,8 @@ class WiringStrategy(OneShotStrategy):
         allow_none = self.settings.selection != "magnitude_without_none"
         return magnitude(group, self.relaxation, allow_none=allow_none)
 
-    # --- the frame ---------------------------------------------------------------------------------------------------
+    # --- the frame
+    # ---------------------------------------------------------------------------------------------------
 
     def arch_parameters(self) -> list[nn.Parameter]:
         """Architecture parameters, group by group in order of appearance; rows by label."""
@@ -117,7 +132,9 @@ class WiringStrategy(OneShotStrategy):
         return self.moves_alpha and epoch >= self.settings.warmup_epochs
 
     def default_mutation_hooks(self) -> list[MutationHook]:
-        """Cells and lone LayerChoices become supernet cells; any other choice is refused by NNI's own last hook."""
+        """Cells and lone LayerChoices become supernet cells; any other choice is refused by NNI's
+        own last hook.
+        """
         self._builder = SupernetBuilder(self.cell_factory())
         return [cast(MutationHook, self._builder), no_default_hook]
 
@@ -134,7 +151,9 @@ class WiringStrategy(OneShotStrategy):
         cast(ModelSpace, model).edge_groups = nn.ModuleList(self.groups)
         return model
 
-    def configure_oneshot_module(self, training_module: LightningModule) -> BaseOneShotLightningModule:
+    def configure_oneshot_module(
+        self, training_module: LightningModule
+    ) -> BaseOneShotLightningModule:
         """The Lightning module that runs the loop."""
         return SearchModule(training_module, self)
 

@@ -15,7 +15,8 @@ from nni_wiring.strategies.unrolled import unrolled_gradient
 class DartsSettings(StrategySettings):
     """order: 1 (DARTS-V1: theta taken as constant) or 2 (DARTS-V2: one unrolled step of theta).
 
-    Unless set, update_order is that of AutoDL's NAS-Bench-201 code: weights first in order 1, alpha first in order 2.
+    Unless set, update_order is that of AutoDL's NAS-Bench-201 code: weights first in order 1, alpha
+    first in order 2.
     """
 
     order: Literal[1, 2] = 1
@@ -35,9 +36,11 @@ class DartsSettings(StrategySettings):
 
 
 class DARTS(WiringStrategy):
-    """DARTS (Liu, Simonyan & Yang, ICLR 2019): Z = softmax(alpha), alpha by gradient descent on the search half.
+    """DARTS (Liu, Simonyan & Yang, ICLR 2019): Z = softmax(alpha), alpha by gradient descent on the
+    search half.
 
-    Defaults are those of the NAS-Bench-201 paper's runs (AutoDL-Projects; theory page, section 6, first row).
+    Defaults are those of the NAS-Bench-201 paper's runs (AutoDL-Projects; theory page, section 6,
+    first row).
     """
 
     name: ClassVar[str] = "darts"
@@ -46,7 +49,9 @@ class DARTS(WiringStrategy):
     settings: DartsSettings
 
     def alpha_gradient(self, module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
-        """First order: dL_val/dalpha at the present theta. Second order: at theta after one more step (eq. 7)."""
+        """First order: dL_val/dalpha at the present theta. Second order: at theta after one more
+        step (eq. 7).
+        """
         if self.settings.order == 1:
             super().alpha_gradient(module, batch, batch_idx)
         else:
@@ -54,7 +59,9 @@ class DARTS(WiringStrategy):
 
 
 class FixedAlphaDARTS(WiringStrategy):
-    """DARTS with alpha kept at its initialisation: only theta is trained (the "blank" of DARTS-PT, section 5)."""
+    """DARTS with alpha kept at its initialisation: only theta is trained (the "blank" of DARTS-PT,
+    section 5).
+    """
 
     name: ClassVar[str] = "darts_fixed_alpha"
     paper: ClassVar[str] = "Wang et al., ICLR 2021, arXiv 2108.04392"

@@ -10,7 +10,9 @@ STRATEGIES: dict[str, type[WiringStrategy]] = {}
 
 
 def register(strategy: type[WiringStrategy]) -> type[WiringStrategy]:
-    """Add a strategy under its ``name``; usable as a decorator. Raises ConfigError for a name already taken."""
+    """Add a strategy under its ``name``; usable as a decorator. Raises ConfigError for a name
+    already taken.
+    """
     if STRATEGIES.setdefault(strategy.name, strategy) is not strategy:
         raise ConfigError(f"strategy: the name {strategy.name!r} is taken already")
     return strategy

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.evaluator.pytorch import LightningModule
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 class SearchModule(BaseOneShotLightningModule):
-    """Runs weight steps and alpha steps; everything that a method may change is asked of its strategy.
+    """Runs weight steps and alpha steps; everything that a method may change is asked of its
+    strategy.
 
-    phase: "weights", "alpha" or "joint" (single level) while a recorded forward pass of that step runs, else None;
-    monitors read it. gradient_norms: the norm of the last gradient of theta ("weights") and alpha ("alpha"), before
-    clipping, as tensors on the device.
+    phase: "weights", "alpha" or "joint" (single level) while a recorded forward pass of that step
+    runs, else None; monitors read it. gradient_norms: the norm of the last gradient of theta
+    ("weights") and alpha ("alpha"), before clipping, as tensors on the device.
     """
 
     def __init__(self, training_module: LightningModule, strategy: WiringStrategy) -> None:
@@ -34,7 +35,8 @@ class SearchModule(BaseOneShotLightningModule):
         self.generator = torch.Generator()
         self.generator.manual_seed(torch.initial_seed() % 2**63)
 
-    # --- optimisers --------------------------------------------------------------------------------------------------
+    # --- optimisers
+    # --------------------------------------------------------------------------------------------------
 
     def weight_parameters(self) -> list[nn.Parameter]:
         """Parameters of the supernet and the training module that are not architecture parameters."""
@@ -56,7 +58,9 @@ class SearchModule(BaseOneShotLightningModule):
         )
 
     def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
-        """Take the architecture parameters out of theta's optimiser (the evaluator gave it all parameters)."""
+        """Take the architecture parameters out of theta's optimiser (the evaluator gave it all
+        parameters).
+        """
         architecture = {id(parameter) for parameter in self.strategy.arch_parameters()}
         if isinstance(optimizers, torch.optim.Optimizer):
             for param_group in optimizers.param_groups:
@@ -78,7 +82,8 @@ class SearchModule(BaseOneShotLightningModule):
         self.configure_architecture_optimizers()
         return self.postprocess_weight_optimizers(self.training_module.configure_optimizers())
 
-    # --- the loop ----------------------------------------------------------------------------------------------------
+    # --- the loop
+    # ----------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
         """Tell the loaders and the strategy's schedules which epoch this is."""
@@ -96,7 +101,9 @@ class SearchModule(BaseOneShotLightningModule):
         super().on_train_epoch_end()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """One search step: weights and alpha in turn (bi-level), or both from one backward pass (single-level)."""
+        """One search step: weights and alpha in turn (bi-level), or both from one backward pass
+        (single-level).
+        """
         settings = self.strategy.settings
         alpha_moves = self.strategy.alpha_moves_in(self.current_epoch)
         if settings.optimisation == "single_level":
@@ -173,7 +180,8 @@ class SearchModule(BaseOneShotLightningModule):
                 return optimizer
         raise RuntimeError("the evaluator configured no optimiser for the weights")
 
-    # --- results -----------------------------------------------------------------------------------------------------
+    # --- results
+    # -----------------------------------------------------------------------------------------------------
 
     def export(self) -> dict[str, Any]:
         """The NNI sample, {label: candidate}, that the strategy's selection reads off now."""

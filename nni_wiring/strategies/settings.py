@@ -14,7 +14,8 @@ Selection = Literal["magnitude", "magnitude_without_none"]
 class ThetaDefaults(NamedTuple):
     """How a method's paper trains theta (the weights) on NAS-Bench-201: SGD with a cosine schedule.
 
-    epochs; batch_size in images; lr and lr_min, the ends of the cosine; momentum; weight_decay; nesterov.
+    epochs; batch_size in images; lr and lr_min, the ends of the cosine; momentum; weight_decay;
+    nesterov.
     """
 
     epochs: int = 50
@@ -29,10 +30,11 @@ class ThetaDefaults(NamedTuple):
 class StrategySettings(BaseModel):
     """Settings of a one-shot strategy, all settable by name (constructor, CLI ``--set``, YAML).
 
-    optimisation: bi_level (theta on the training half, alpha on the search half) or single_level (both from one pass
-    over the training data). update_order: which of the two moves first in a bi-level step (AutoDL: weights, NNI: alpha).
-    clip: gradient norm limit of theta; alpha_clip: of alpha (None: no limit). alpha_*: Adam on alpha. alpha_init: scale of
-    the normal initialisation. warmup_epochs: epochs before alpha moves. selection: how the cell is read off.
+    optimisation: bi_level (theta on the training half, alpha on the search half) or single_level
+    (both from one pass over the training data). update_order: which of the two moves first in a
+    bi-level step (AutoDL: weights, NNI: alpha). clip: gradient norm limit of theta; alpha_clip: of
+    alpha (None: no limit). alpha_*: Adam on alpha. alpha_init: scale of the normal initialisation.
+    warmup_epochs: epochs before alpha moves. selection: how the cell is read off.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

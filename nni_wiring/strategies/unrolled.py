@@ -16,7 +16,9 @@ Tensors = Sequence[torch.Tensor]
 
 @contextmanager
 def _restored(module: nn.Module, weights: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Put weights and buffers (batch norm statistics) back on exit: the unrolled step is only virtual."""
+    """Put weights and buffers (batch norm statistics) back on exit: the unrolled step is only
+    virtual.
+    """
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
     saved = [weight.detach().clone() for weight in weights]
     try:
@@ -30,7 +32,9 @@ def _restored(module: nn.Module, weights: Sequence[nn.Parameter]) -> Iterator[No
 
 
 def _virtual_step(optimizer: Any, gradients: dict[int, torch.Tensor]) -> None:
-    """theta <- theta - lr (momentum v + g + weight_decay theta), v the optimiser's momentum buffer (DARTS' own code)."""
+    """theta <- theta - lr (momentum v + g + weight_decay theta), v the optimiser's momentum buffer
+    (DARTS' own code).
+    """
     with torch.no_grad():
         for group in optimizer.param_groups:
             for weight in group["params"]:
@@ -43,7 +47,9 @@ def _virtual_step(optimizer: Any, gradients: dict[int, torch.Tensor]) -> None:
                 weight.sub_(group["lr"] * step)
 
 
-def _shift(weights: Sequence[nn.Parameter], direction: Tensors, scale: torch.Tensor | float) -> None:
+def _shift(
+    weights: Sequence[nn.Parameter], direction: Tensors, scale: torch.Tensor | float
+) -> None:
     with torch.no_grad():
         for weight, delta in zip(weights, direction, strict=True):
             weight.add_(delta * scale)
@@ -51,16 +57,16 @@ def _shift(weights: Sequence[nn.Parameter], direction: Tensors, scale: torch.Ten
 
 def _gradients(loss: torch.Tensor, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     found = torch.autograd.grad(loss, list(inputs), allow_unused=True)
-    return [
-        torch.zeros_like(i) if g is None else g for i, g in zip(inputs, found, strict=True)
-    ]
+    return [torch.zeros_like(i) if g is None else g for i, g in zip(inputs, found, strict=True)]
 
 
 def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
-    """Leave d/dalpha L_val(theta'(alpha), alpha) in alpha.grad, theta' one SGD step from theta on the training batch.
+    """Leave d/dalpha L_val(theta'(alpha), alpha) in alpha.grad, theta' one SGD step from theta on
+    the training batch.
 
-    The product of the mixed second derivative with dL_val/dtheta' is a central difference with eps = 0.01 / |dL_val/dtheta'|.
-    The learning rate is theta's present one. Theta and batch norm statistics are left as they were.
+    The product of the mixed second derivative with dL_val/dtheta' is a central difference with eps
+    = 0.01 / |dL_val/dtheta'|. The learning rate is theta's present one. Theta and batch norm
+    statistics are left as they were.
     """
     optimizer = module.theta_optimizer()
     alphas = module.strategy.arch_parameters()
@@ -74,11 +80,11 @@ def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: in
         with _restored(nn.Module(), weights):
             gradients = _gradients(train_loss(), weights)
             _virtual_step(optimizer, {id(w): g for w, g in zip(weights, gradients, strict=True)})
-            found = _gradients(
-                module.loss("alpha", batch["val"], batch_idx), [*alphas, *weights]
-            )
+            found = _gradients(module.loss("alpha", batch["val"], batch_idx), [*alphas, *weights])
         direct, direction = found[: len(alphas)], found[len(alphas) :]
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(d) for d in direction]))
+        norm = torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(d) for d in direction])
+        )
         epsilon = 0.01 / norm
         _shift(weights, direction, epsilon)
         above = _gradients(train_loss(), alphas)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.hub.pytorch.modules.nasbench201 import NasBench201Cell
@@ -25,7 +25,9 @@ CellFactory = Callable[[CellGraph, nn.ModuleDict, EdgeGroup], SupernetCell]
 
 
 def _hub_cell_edges(cell: NasBench201Cell) -> nn.ModuleDict:
-    """The LayerChoices of NNI's hub cell, by edge name, in our order (node by node, sources ascending)."""
+    """The LayerChoices of NNI's hub cell, by edge name, in our order (node by node, sources
+    ascending).
+    """
     edges = nn.ModuleDict()
     for target, choices in enumerate(cell.layers, start=1):
         for source, choice in enumerate(cast(nn.ModuleList, choices)):
@@ -44,7 +46,9 @@ def _as_cell(module: nn.Module) -> tuple[CellGraph, nn.ModuleDict] | None:
 
 
 class SupernetBuilder:
-    """The mutation hook of one ``mutate_model`` call; collects the edge groups that it meets, in order of appearance."""
+    """The mutation hook of one ``mutate_model`` call; collects the edge groups that it meets, in
+    order of appearance.
+    """
 
     def __init__(self, cell_factory: CellFactory) -> None:
         self.groups: dict[str, EdgeGroup] = {}
@@ -54,7 +58,9 @@ class SupernetBuilder:
     def __call__(
         self, module: nn.Module, name: str, memo: dict[str, Any], kwargs: dict[str, Any]
     ) -> nn.Module | bool:
-        """NNI's mutation hook: a SupernetCell in place of a cell; True (leave alone) for what one already owns."""
+        """NNI's mutation hook: a SupernetCell in place of a cell; True (leave alone) for what one
+        already owns.
+        """
         if id(module) in self._owned:
             return True
         found = _as_cell(module)

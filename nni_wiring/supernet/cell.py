@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.nn.pytorch import LayerChoice
@@ -19,7 +19,8 @@ from search_spaces.cell_graph import CellGraph
 from search_spaces.operations import Zero
 from search_spaces.wiring_cell import FixedCell, freeze_edges
 
-#: Called with a cell's Z before it enters the weighted sum; returns the tensor to use (same values).
+#: Called with a cell's Z before it enters the weighted sum; returns the tensor to use (same
+#: values).
 Tap = Callable[[torch.Tensor, Draw], torch.Tensor]
 
 
@@ -29,11 +30,13 @@ def is_zero(operation: nn.Module) -> bool:
 
 
 class SupernetCell(BaseSuperNetModule):
-    """x_j = sum over edges i->j and operations k of Z[e, k] O_k(x_i); the output nodes are concatenated.
+    """x_j = sum over edges i->j and operations k of Z[e, k] O_k(x_i); the output nodes are
+    concatenated.
 
-    Z comes from ``group.draw``, one tensor of shape (edges, operations) for all cells of the group. The parameters keep
-    the names that they have in the search space (``edges.0-1.nor_conv_3x3...``), so every implementation of the cell
-    shares one state_dict. ``tap`` lets a monitor see this cell's own Z, and with it dL/dZ of this cell alone.
+    Z comes from ``group.draw``, one tensor of shape (edges, operations) for all cells of the group.
+    The parameters keep the names that they have in the search space
+    (``edges.0-1.nor_conv_3x3...``), so every implementation of the cell shares one state_dict.
+    ``tap`` lets a monitor see this cell's own Z, and with it dL/dZ of this cell alone.
     """
 
     def __init__(self, graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> None:
@@ -57,7 +60,8 @@ class SupernetCell(BaseSuperNetModule):
         draw = self.group.draw
         if draw is None:
             raise RuntimeError(
-                f"no Z was drawn for {self.group.name!r} before the forward pass: run the supernet through its strategy"
+                f"no Z was drawn for {self.group.name!r} before the forward pass: "
+                "run the supernet through its strategy"
             )
         return draw if self.tap is None else draw._replace(z=self.tap(draw.z, draw))
 
@@ -85,7 +89,8 @@ class SupernetCell(BaseSuperNetModule):
                 total = term if total is None else total + term
         return torch.zeros_like(states[0]) if total is None else total
 
-    # What NNI asks of a supernet module. The strategy's selection decides; these answer for the plain argmax.
+    # What NNI asks of a supernet module. The strategy's selection decides; these answer for the
+    # plain argmax.
     def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
         """Nothing to do: the strategy draws Z for all cells at once."""
         return {}

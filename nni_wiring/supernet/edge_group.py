@@ -14,8 +14,8 @@ from search_spaces.cell_graph import CellGraph
 class Draw(NamedTuple):
     """One draw of Z for an edge group, shared by every cell of the group's label.
 
-    z: (edges, operations). active: for every edge the indices of the operations that are run; the others are not
-    computed, and their z must be zero.
+    z: (edges, operations). active: for every edge the indices of the operations that are run; the
+    others are not computed, and their z must be zero.
     """
 
     z: torch.Tensor
@@ -25,14 +25,16 @@ class Draw(NamedTuple):
 class EdgeGroup(nn.Module):
     """Edges that share one table of architecture parameters.
 
-    name: the label scope ("cell"). edges: edge names ("0-1"), in graph order, which is the order of the rows of alpha.
-    labels: the NNI label of every edge. operations: the candidates of every edge, as NNI names them (a LayerChoice over a
-    list names them 0, 1, ...; ``choices`` keeps that, all else here is spelt as strings). graph: the cell's graph, or None
-    for a lone LayerChoice of some other space.
+    name: the label scope ("cell"). edges: edge names ("0-1"), in graph order, which is the order of
+    the rows of alpha. labels: the NNI label of every edge. operations: the candidates of every
+    edge, as NNI names them (a LayerChoice over a list names them 0, 1, ...; ``choices`` keeps that,
+    all else here is spelt as strings). graph: the cell's graph, or None for a lone LayerChoice of
+    some other space.
 
-    ``alpha`` has shape (edges, operations); its columns are the union of the edges' operations in order of appearance,
-    and ``mask`` (same shape, bool) tells which entries exist. Rows are addressed by label, never by identity, so that an
-    optimiser's moments always land on the edge they came from.
+    ``alpha`` has shape (edges, operations); its columns are the union of the edges' operations in
+    order of appearance, and ``mask`` (same shape, bool) tells which entries exist. Rows are
+    addressed by label, never by identity, so that an optimiser's moments always land on the edge
+    they came from.
     """
 
     mask: torch.Tensor
@@ -50,9 +52,7 @@ class EdgeGroup(nn.Module):
         self.edges, self.labels = tuple(edges), tuple(labels)
         self.choices = tuple(tuple(names) for names in operations)
         self.edge_operations = tuple(tuple(map(str, names)) for names in operations)
-        self.operations = tuple(
-            dict.fromkeys(op for names in self.edge_operations for op in names)
-        )
+        self.operations = tuple(dict.fromkeys(op for names in self.edge_operations for op in names))
         mask = [[op in names for op in self.operations] for names in self.edge_operations]
         self.register_buffer("mask", torch.tensor(mask), persistent=False)
         self.alpha = nn.Parameter(torch.zeros(len(self.edges), len(self.operations)))
@@ -66,6 +66,10 @@ class EdgeGroup(nn.Module):
         with torch.no_grad():
             noise = torch.randn(self.alpha.shape, generator=generator)
             self.alpha.copy_(noise.mul_(scale))
+
+    def current_alpha(self) -> torch.Tensor:
+        """alpha, (edges, operations), detached and on the host."""
+        return self.alpha.detach().cpu()
 
     def logits(self) -> torch.Tensor:
         """alpha with -inf where an edge does not allow the operation; shape (edges, operations)."""
@@ -83,11 +87,15 @@ class EdgeGroup(nn.Module):
         }
 
     def by_label(self, table: torch.Tensor) -> dict[str, dict[str, float]]:
-        """Spell a (edges, operations) table out as {NNI label: {operation: value}}, allowed entries only."""
+        """Spell a (edges, operations) table out as {NNI label: {operation: value}}, allowed entries
+        only.
+        """
         return self._spell(self.labels, table)
 
     def by_edge(self, table: torch.Tensor) -> dict[str, dict[str, float]]:
-        """Spell a (edges, operations) table out as {edge: {operation: value}}, allowed entries only."""
+        """Spell a (edges, operations) table out as {edge: {operation: value}}, allowed entries
+        only.
+        """
         return self._spell(self.edges, table)
 
     def _spell(self, keys: Sequence[str], table: torch.Tensor) -> dict[str, dict[str, float]]:
@@ -98,7 +106,9 @@ class EdgeGroup(nn.Module):
         }
 
     def load_by_label(self, values: Mapping[str, Mapping[str, float]]) -> None:
-        """Set alpha from {NNI label: {operation: value}}; raises KeyError for a missing label or operation."""
+        """Set alpha from {NNI label: {operation: value}}; raises KeyError for a missing label or
+        operation.
+        """
         with torch.no_grad():
             for row, (label, allowed) in enumerate(zip(self.labels, self.allowed, strict=True)):
                 for k in allowed:

@@ -13,14 +13,17 @@ class Relaxation:
     name = "abstract"
 
     def draw(self, group: EdgeGroup, generator: torch.Generator) -> Draw:
-        """Z of one step, shape (edges, operations), differentiable in alpha where the method is pathwise.
+        """Z of one step, shape (edges, operations), differentiable in alpha where the method is
+        pathwise.
 
         generator: the strategy's own random source (CPU), for stochastic relaxations.
         """
         raise NotImplementedError
 
     def probabilities(self, group: EdgeGroup) -> torch.Tensor:
-        """p(alpha), shape (edges, operations), rows sum to 1: what exact expectations and selections are taken under."""
+        """p(alpha), shape (edges, operations), rows sum to 1: what exact expectations and
+        selections are taken under.
+        """
         return torch.softmax(group.logits(), dim=-1)
 
 

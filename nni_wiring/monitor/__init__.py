@@ -1,0 +1,1 @@
+"""What is measured during a search: local costs, topology, truth, patterns."""

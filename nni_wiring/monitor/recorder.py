@@ -1,0 +1,123 @@
+"""StepRecorder: what the hooks collect during an epoch, on the device; nothing here waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from nni_wiring.monitor.local_cost import LocalCost, RunningCost
+from nni_wiring.monitor.phase_statistics import PhaseStatistics, RunningPhase
+from nni_wiring.monitor.taps import Site
+from nni_wiring.supernet.edge_group import EdgeGroup
+
+Pending = dict[tuple[int, int | None], tuple[torch.Tensor, np.ndarray]]
+
+
+class GroupCosts:
+    """The costs of one edge group: gradients of this step by (cell, edge row), running sums by
+    phase.
+    """
+
+    def __init__(self, group: EdgeGroup, sites: Sequence[Site]) -> None:
+        self.group = group
+        self._places = sorted(
+            ((site.cell, site.edge) for site in sites), key=lambda p: (p[0], p[1] or 0)
+        )
+        self._by_layer = any(edge is not None for _, edge in self._places)
+        self._pending: dict[str, Pending] = {}
+        self._running: dict[str, RunningCost] = {}
+
+    def note(self, phase: str, site: Site, gradient: torch.Tensor, ran: np.ndarray) -> None:
+        """Keep a site's dL/dZ until the step is over."""
+        self._pending.setdefault(phase, {})[site.cell, site.edge] = (gradient, ran)
+
+    def flush(self) -> None:
+        """Count the step: one stack and two additions a phase."""
+        for phase, found in self._pending.items():
+            if len(found) == len(self._places):
+                gradients, ran = self._assemble(found)
+                self._running.setdefault(phase, RunningCost()).add(gradients, ran)
+        self._pending = {}
+
+    def _assemble(self, found: Pending) -> tuple[torch.Tensor, np.ndarray]:
+        if not self._by_layer:
+            parts = [found[place] for place in self._places]
+            return torch.stack([g for g, _ in parts]), np.stack([ran for _, ran in parts])
+        edges, operations = self.group.mask.shape
+        rows, ran_rows = [], []
+        for place in self._places:
+            gradient, ran = found[place]
+            columns = list(self.group.allowed[place[1] or 0])
+            row = gradient.new_zeros(operations)
+            row[columns] = gradient
+            ran_row = np.zeros(operations, dtype=bool)
+            ran_row[columns] = ran
+            rows.append(row)
+            ran_rows.append(ran_row)
+        shape = (-1, edges, operations)
+        return torch.stack(rows).reshape(shape), np.stack(ran_rows).reshape(shape)
+
+    def read(self) -> dict[str, LocalCost]:
+        """{phase: moments (cells, edges, operations)} of the epoch so far."""
+        found = {phase: running.read() for phase, running in self._running.items()}
+        return {phase: cost for phase, cost in found.items() if cost is not None}
+
+    def reset(self) -> None:
+        """Start a new epoch."""
+        self._running, self._pending = {}, {}
+
+
+class StepRecorder:
+    """Collects costs, losses and gradient norms over an epoch.
+
+    Phases: "weights" (theta's step on the training half), "alpha" (alpha's step on the search
+    half), "joint" (the single pass of single-level search, on the training data). ``phase`` is that
+    of the forward pass now running.
+    """
+
+    def __init__(self, sites: Sequence[Site]) -> None:
+        groups = {id(site.group): site.group for site in sites}
+        self.costs = {
+            key: GroupCosts(group, [site for site in sites if site.group is group])
+            for key, group in groups.items()
+        }
+        self.phase: str | None = None
+        self.steps = 0
+        self._statistics: dict[str, RunningPhase] = {}
+        self._norms: dict[str, torch.Tensor] = {}
+
+    def reset(self) -> None:
+        """Start a new epoch."""
+        for costs in self.costs.values():
+            costs.reset()
+        self.steps, self._statistics, self._norms = 0, {}, {}
+
+    def note_cost(self, phase: str, site: Site, gradient: torch.Tensor, ran: np.ndarray) -> None:
+        """Keep a site's dL/dZ of this step."""
+        self.costs[id(site.group)].note(phase, site, gradient, ran)
+
+    def note_outputs(self, phase: str, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        """Count the logits of one recorded forward pass."""
+        self._statistics.setdefault(phase, RunningPhase()).add(logits, labels)
+
+    def end_step(self, gradient_norms: dict[str, torch.Tensor]) -> None:
+        """Count one search step. gradient_norms: of theta ("weights") and alpha ("alpha"), before
+        clipping.
+        """
+        self.steps += 1
+        for costs in self.costs.values():
+            costs.flush()
+        for kind, norm in gradient_norms.items():
+            norm = norm.detach()
+            self._norms[kind] = self._norms[kind] + norm if kind in self._norms else norm
+
+    def statistics(self) -> dict[str, PhaseStatistics]:
+        """{phase: mean loss, entropy, accuracy} of the epoch so far."""
+        found = {phase: running.read() for phase, running in self._statistics.items()}
+        return {phase: values for phase, values in found.items() if values is not None}
+
+    def gradient_norms(self) -> dict[str, float]:
+        """Mean gradient norm over the steps, by kind."""
+        return {kind: float(total) / max(self.steps, 1) for kind, total in self._norms.items()}
