@@ -1,0 +1,140 @@
+"""Pictures per edge: alphas and costs over epochs, the wiring timeline, the cost heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from nni_wiring.report.palette import INK, edge_label, look
+from nni_wiring.report.series import CellCosts, EdgeSeries, FloatArray
+from nni_wiring.report.style import legend_below, marker, tidy, whole_epochs
+from search_spaces.cell_graph import NB201, CellGraph
+
+
+def edge_series_figure(
+    series: EdgeSeries,
+    title: str,
+    unit: str,
+    reference: Mapping[str, FloatArray] | None = None,
+    reference_label: str = "",
+    graph: CellGraph = NB201,
+) -> Figure:
+    """One small chart per edge, one line per operation over epochs (alphas, costs).
+
+    Args:
+        series: what to draw.
+        title, unit: heading, and the label of the y axes.
+        reference: per edge a further line (T,) that the operations are read against.
+        reference_label: its name in the legend.
+        graph: order and roles of the edges.
+    """
+    edges = graph.edge_names
+    columns = 3
+    rows = -(-len(edges) // columns)
+    figure = Figure(figsize=(9.6, 0.9 + 2.3 * rows), layout="constrained")
+    grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+    shown: dict[str, Artist] = {}
+    for axes, edge in zip(grid, edges, strict=False):
+        for name, values in series.values.get(edge, {}).items():
+            style = look(name)
+            [line] = axes.plot(
+                series.epochs, values, style.line, color=style.colour, lw=1.8, **marker(values)
+            )
+            shown[style.label] = line
+        if reference and edge in reference:
+            line_width = {"lw": 1.3, "color": INK}
+            [line] = axes.plot(series.epochs, reference[edge], ls=(0, (2, 1.5)), **line_width)
+            shown[reference_label] = line
+        axes.set_title(f"{edge_label(edge, '←')}  ({graph.role(edge)})", fontsize=9.5, color=INK)
+        tidy(axes)
+        whole_epochs(axes)
+    for axes in grid[len(edges) :]:
+        axes.set_axis_off()
+    for place in range(0, len(edges), columns):
+        grid[place].set_ylabel(unit, fontsize=9)
+    for axes in grid[len(edges) - columns : len(edges)]:
+        axes.set_xlabel("epoch", fontsize=9)
+    figure.suptitle(title, fontsize=11.5, color=INK)
+    legend_below(figure, shown)
+    return figure
+
+
+def wiring_timeline_figure(
+    states: Sequence[Mapping[str, str]], graph: CellGraph = NB201, title: str = ""
+) -> Figure:
+    """The operation of the largest alpha on every edge over epochs, and how many are selected."""
+    names = list(dict.fromkeys(state[edge] for edge in graph.edge_names for state in states))
+    codes = np.array([[names.index(state[e]) for state in states] for e in graph.edge_names])
+    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+    strip, count = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1.3])
+    span = (-0.5, len(states) - 0.5)
+    strip.imshow(
+        codes,
+        aspect="auto",
+        interpolation="nearest",
+        cmap=ListedColormap([_strip_colour(name) for name in names]),
+        vmin=-0.5,
+        vmax=len(names) - 0.5,
+        extent=(*span, len(graph.edges) - 0.5, -0.5),
+    )
+    labels = [f"{edge_label(e, '←')} {graph.role(e)}" for e in graph.edge_names]
+    strip.set_yticks(range(len(labels)), labels, fontsize=9)
+    strip.set_yticks(np.arange(len(labels) - 1) + 0.5, minor=True)
+    strip.grid(which="minor", axis="y", color="white", lw=2.5)
+    strip.tick_params(which="both", length=0)
+    for side in strip.spines.values():
+        side.set_visible(False)
+    selected = [sum(state[e] != "none" for e in graph.edge_names) for state in states]
+    count.step(np.arange(len(states)), selected, where="mid", color=INK, lw=1.8)
+    count.set_ylim(-0.4, len(graph.edges) + 0.4)
+    count.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
+    count.set_ylabel("selected\nedges", fontsize=9)
+    count.set_xlabel("epoch", fontsize=9)
+    tidy(count)
+    whole_epochs(count)
+    count.set_xlim(*span)
+    figure.suptitle(title, fontsize=11.5, color=INK)
+    legend_below(figure, {look(name).label: Patch(facecolor=_strip_colour(name)) for name in names})
+    return figure
+
+
+def cost_heat_map_figure(costs: CellCosts, title: str = "", graph: CellGraph = NB201) -> Figure:
+    """Z-weighted local cost, cells (rows, first cell on top) x edges; white is zero."""
+    cells, edges = costs.values.shape
+    figure = Figure(figsize=(6.4, 1.7 + 0.2 * max(cells, 6)), layout="constrained")
+    axes = figure.add_subplot()
+    finite = np.abs(costs.values[np.isfinite(costs.values)])
+    limit = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    image = axes.imshow(
+        np.ma.masked_invalid(costs.values),
+        cmap="PuOr_r",
+        vmin=-limit,
+        vmax=limit,
+        aspect="auto",
+        interpolation="nearest",
+    )
+    axes.set_facecolor("#d9d9d9")  # shows through where nothing was measured
+    axes.set_xticks(
+        range(edges), [f"{edge_label(e, '←')}\n{graph.role(e)}" for e in costs.edges], fontsize=8.5
+    )
+    step = max(1, -(-cells // 20))
+    axes.set_yticks(range(0, cells, step))
+    axes.tick_params(axis="y", labelsize=8.5)
+    axes.set_ylabel("cell, from the input on", fontsize=9)
+    axes.tick_params(length=0)
+    bar = figure.colorbar(image, ax=axes, pad=0.02)
+    bar.set_label("edge cost  Σₖ Zᵏ ∂L/∂Zᵏ  (loss)", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    axes.set_title(title, fontsize=11, color=INK)
+    return figure
+
+
+def _strip_colour(name: str) -> str:
+    """None is drawn pale in a strip, so that what was selected stands out."""
+    return "#dddddd" if name == "none" else look(name).colour

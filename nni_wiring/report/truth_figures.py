@@ -1,0 +1,171 @@
+"""Pictures of the truth: histogram of all cells, regret over epochs, strategies side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from nni_wiring.report.palette import INK, MUTED, OPTIMUM, RUN
+from nni_wiring.report.series import FloatArray
+from nni_wiring.report.style import marker, tidy, whole_epochs
+
+MarkKind = Literal["run", "optimum", "published", "random"]
+_KINDS: dict[MarkKind, tuple[str, str, float]] = {  # colour, line style, width
+    "run": (RUN, "-", 2.2),
+    "optimum": (OPTIMUM, "-", 1.6),
+    "published": (MUTED, "-", 1.0),
+    "random": (INK, "--", 1.2),
+}
+
+
+class Mark(NamedTuple):
+    """One accuracy (percent) to point out in a picture; `std` is a spread or None."""
+
+    label: str
+    value: float
+    kind: MarkKind
+    std: float | None = None
+
+
+class Strip(NamedTuple):
+    """The accuracies (percent) of the runs of one strategy."""
+
+    label: str
+    values: tuple[float, ...]
+
+
+def truth_histogram_figure(
+    values: ArrayLike, marks: Sequence[Mark], title: str = "", unit: str = "true accuracy, %"
+) -> Figure:
+    """All true accuracies as a histogram (log counts), with `marks` as labelled lines.
+
+    Args:
+        values: (n,) accuracies in percent; NaN is left out.
+        marks: run, optimum, published rows, mean random cell.
+        title, unit: heading and x label.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    array = array[np.isfinite(array)]
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.hist(array, bins=90, color="#cfd8e3", edgecolor="#b4c0cf", lw=0.4, log=True)
+    axes.set_ylabel("cells (log scale)", fontsize=9)
+    axes.set_xlabel(unit, fontsize=9)
+    tidy(axes)
+    axes.grid(axis="x", visible=False)
+    ordered = sorted((mark for mark in marks if np.isfinite(mark.value)), key=lambda m: m.value)
+    low = min([float(array.min()), *(m.value for m in ordered)]) if array.size else 0.0
+    high = max([float(array.max()), *(m.value for m in ordered)]) if array.size else 100.0
+    margin = 0.02 * (high - low)
+    axes.set_xlim(low - margin, high + margin)
+    for mark in ordered:
+        colour, line, width = _KINDS[mark.kind]
+        axes.axvline(mark.value, color=colour, ls=line, lw=width, zorder=3)
+    _spread_labels(axes, ordered)
+    figure.suptitle(title, fontsize=11.5, color=INK)
+    return figure
+
+
+def regret_figure(
+    epochs: ArrayLike,
+    regrets: Mapping[str, FloatArray],
+    random_regret: float | None = None,
+    title: str = "",
+) -> Figure:
+    """Percent points that the cell derived in each epoch lies below the best cell.
+
+    Args:
+        epochs: (T,) epoch numbers.
+        regrets: per line its label and values (T,).
+        random_regret: the mean regret of a random cell, a dashed reference.
+        title: heading.
+    """
+    figure = Figure(figsize=(9.6, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    styles = zip(regrets.items(), (RUN, "#0072b2", "#009e73", "#cc79a7", INK), strict=False)
+    for (label, values), colour in styles:
+        axes.plot(epochs, values, color=colour, lw=1.9, label=label, **marker(values))
+    if random_regret is not None:
+        axes.axhline(random_regret, color=INK, ls="--", lw=1.1, label="mean random cell")
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("regret, % points", fontsize=9)
+    axes.set_xlabel("epoch", fontsize=9)
+    tidy(axes)
+    whole_epochs(axes)
+    axes.legend(frameon=False, fontsize=9, loc="best")
+    axes.set_title(title, fontsize=11.5, color=INK)
+    return figure
+
+
+def comparison_figure(
+    strips: Sequence[Strip], marks: Sequence[Mark], title: str = "", unit: str = "true accuracy, %"
+) -> Figure:
+    """Runs by strategy as points with mean and spread, above published rows; lines for the rest."""
+    published = sorted((m for m in marks if m.kind == "published"), key=lambda m: -m.value)
+    rows = len(strips) + len(published)
+    figure = Figure(figsize=(9.6, 1.5 + 0.3 * max(rows, 3)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, strip in enumerate(strips):
+        values = np.array(strip.values, dtype=np.float64)
+        jitter = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(1)
+        axes.scatter(values, place + jitter, color=RUN, s=26, alpha=0.75, lw=0, zorder=3)
+        spread = float(values.std(ddof=1)) if len(values) > 1 else None
+        _mean_bar(axes, place, float(values.mean()), spread, RUN)
+    for place, mark in enumerate(published, start=len(strips)):
+        _mean_bar(axes, place, mark.value, mark.std, "#5b5b5b")
+    for mark in marks:
+        if mark.kind in ("optimum", "random"):
+            colour, line, width = _KINDS[mark.kind]
+            axes.axvline(mark.value, color=colour, ls=line, lw=width, label=mark.label, zorder=1)
+    labels = [strip.label for strip in strips] + [f"{mark.label} (published)" for mark in published]
+    axes.set_yticks(range(rows), labels, fontsize=9)
+    axes.set_ylim(rows - 0.4, -0.6)
+    axes.set_xlabel(f"{unit} (bars: mean ± one standard deviation)", fontsize=9)
+    tidy(axes)
+    axes.legend(frameon=False, fontsize=8.5, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    figure.suptitle(title, fontsize=11.5, color=INK)
+    return figure
+
+
+def _mean_bar(axes: Axes, place: int, mean: float, std: float | None, colour: str) -> None:
+    axes.errorbar(
+        mean, place, xerr=std, fmt="D", ms=5.5, color=colour, mec="white", mew=0.8, capsize=3,
+        zorder=4,
+    )  # fmt: skip
+
+
+def _spread_labels(axes: Axes, marks: Sequence[Mark]) -> None:
+    """Write the marks' names above the axes, pushed apart where their lines are close."""
+    low, high = axes.get_xlim()
+    width = 0.024  # of the axes, for one line of upright text
+    places: list[float] = []
+    for mark in marks:
+        place = (mark.value - low) / (high - low)
+        places.append(max(place, places[-1] + width) if places else place)
+    overflow = 1.0
+    for index in reversed(range(len(places))):
+        places[index] = min(places[index], overflow)
+        overflow = places[index] - width
+    for mark, place in zip(marks, places, strict=True):
+        colour = _KINDS[mark.kind][0]
+        axes.annotate(
+            f"{mark.label}  {mark.value:.2f}",
+            xy=((mark.value - low) / (high - low), 1.0),
+            xytext=(place, 1.1),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            rotation=90,
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            fontweight="bold" if mark.kind == "run" else "normal",
+            color=colour if mark.kind != "published" else "#5b5b5b",
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "relpos": (0.5, 0.0)}
+            | {"shrinkA": 0, "shrinkB": 0},
+            annotation_clip=False,
+        )

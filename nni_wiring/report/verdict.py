@@ -1,0 +1,77 @@
+"""Judging a derived cell: collapsed or not, and how it compares with a random cell (the null)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.cell_graph import OPERATIONS, Wiring, all_cells, all_topology, live_mask
+
+COLLAPSE_DEFINITION = (
+    "a cell has collapsed to none if no path without none leads from its input to its output, "
+    "and to skip if more than half of its live edges are skip_connect"
+)
+_SKIP = OPERATIONS.index("skip_connect")
+_FIGURES = {
+    "width": ("width", "c", "as wide"),
+    "depth": ("depth", "", "as deep"),
+    "conv_depth": ("conv depth", "", "as deep in convolutions"),
+    "live_edges": ("live edges", "", "as many"),
+    "none_edges": ("none edges", "", "as many"),
+}
+
+
+class NullRow(NamedTuple):
+    """One topology figure of a cell against a cell drawn uniformly from all 15,625.
+
+    Attributes:
+        key, title, unit: the figure, its name in words and its unit ("c" or none).
+        value: of the cell.
+        mean: of a random cell.
+        at_least, at_most: share (0..1) of random cells with at least and at most this value.
+        phrase: completes "x % of random cells are at least ...".
+    """
+
+    key: str
+    title: str
+    unit: str
+    value: float
+    mean: float
+    at_least: float
+    at_most: float
+    phrase: str
+
+
+def null_rows(wiring: Wiring) -> tuple[NullRow, ...]:
+    """The topology of a NAS-Bench-201 cell against the null of a random cell."""
+    figures, everything = wiring.topology(), all_topology()
+    rows = []
+    for key, (title, unit, phrase) in _FIGURES.items():
+        value, column = float(getattr(figures, key)), getattr(everything, key)
+        at_least, at_most = float((column >= value).mean()), float((column <= value).mean())
+        rows.append(
+            NullRow(key, title, unit, value, float(column.mean()), at_least, at_most, phrase)
+        )
+    return tuple(rows)
+
+
+def collapse(wiring: Wiring) -> str | None:
+    """`none`, `skip` or None (no collapse), by :data:`COLLAPSE_DEFINITION`."""
+    live = wiring.live()
+    operations = [name for edge, name in wiring.chosen.items() if live[edge]]
+    if not operations:
+        return "none"
+    return "skip" if 2 * operations.count("skip_connect") > len(operations) else None
+
+
+@lru_cache(maxsize=1)
+def collapse_rates() -> dict[str, float]:
+    """Share (0..1) of random NAS-Bench-201 cells that each verdict would be given to."""
+    cells = all_cells()
+    live = live_mask(cells)
+    count: NDArray[np.int64] = live.sum(axis=1)
+    skips: NDArray[np.int64] = (live & (cells == _SKIP)).sum(axis=1)
+    return {"none": float((count == 0).mean()), "skip": float((2 * skips > count).mean())}
