@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,12 @@ def resolve(run_id: str) -> list[RunFolder]:
     """
     if run_id == "latest":
         return _latest()
-    if not run_id.strip() or "\0" in run_id:
+    if not run_id.strip():
         raise RunError("the run id is empty")
-    path = Path(run_id)
-    if path.is_dir():
-        return _in_folder(path)
-    if path.name == run_id and (runs_root() / run_id).is_dir():
+    # os.path: a name that no file can have is a folder that does not exist, not an error
+    if os.path.isdir(run_id):
+        return _in_folder(Path(run_id))
+    if Path(run_id).name == run_id and os.path.isdir(runs_root() / run_id):
         return [RunFolder.open(runs_root() / run_id)]
     folder = experiment_folder(run_id)
     if folder is not None:
