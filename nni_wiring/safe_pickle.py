@@ -58,15 +58,17 @@ class Scan(NamedTuple):
 
 def _fixed_length_run(stop_at: bytes) -> re.Pattern[bytes]:
     """Match a run of opcodes of fixed length, except ``stop_at``: most bytes pass at C speed."""
-    alternatives = []
+    by_size: dict[int, bytes] = {}
     for op in pickletools.opcodes:
         code = op.code.encode("latin1")
         size = op.arg.n if op.arg is not None else 0
         if code not in stop_at and size >= 0:
-            alternatives.append(re.escape(code) + (b".{%d}" % size if size else b""))
+            by_size[size] = by_size.get(size, b"") + re.escape(code)
+    parts = [b"[%b].{%d}" % (codes, size) for size, codes in by_size.items()]
     # A memo index below 2**16 costs at most a megabyte: no look is needed.
-    alternatives.append(rb"r..\x00\x00")
-    return re.compile(b"(?:" + b"|".join(alternatives) + b")*+", re.DOTALL)
+    parts.append(rb"r..\x00\x00")
+    # Bounded, since the engine keeps a little state for every repetition.
+    return re.compile(b"(?:" + b"|".join(parts) + b"){0,20000}", re.DOTALL)
 
 
 _RUN = _fixed_length_run(b".r")
@@ -162,12 +164,14 @@ def scan_pickle(
     position = start
     while True:
         match = run.match(buffer, position)
-        position = match.end() if match else position
-        if position >= scanner.limit:
+        if match and match.end() > position:
+            position = match.end()
+        elif position >= scanner.limit:
             raise scanner.fail("truncated pickle (no STOP before the end of the data)")
-        if buffer[position] == _STOP:
+        elif buffer[position] == _STOP:
             return Scan(position + 1, scanner.fetched)
-        position = scanner.step(position)
+        else:
+            position = scanner.step(position)
 
 
 def normalise(module: str, name: str) -> Global:
@@ -198,7 +202,7 @@ class Resolver:
             raise UnsafePickleError(f"{self._source}: refused, its pickle names {offender!r}")
         return pair
 
-    def replacement(self, pair: Global) -> Any | None:  # noqa: ANN401
+    def replacement(self, pair: Global) -> Any | None:
         """The caller's own object for this global, or None to use the real one."""
         return self._objects.get(pair)
 
@@ -208,7 +212,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
         super().__init__(file, encoding=encoding)
         self._resolver = resolver
 
-    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+    def find_class(self, module: str, name: str) -> Any:
         pair = self._resolver.check(module, name)
         found = self._resolver.replacement(pair)
         return super().find_class(*pair) if found is None else found
@@ -219,7 +223,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
 def load_pickle(
     source: str | Path | IO[bytes], allowed: Allowed, *, encoding: str = "ASCII"
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Unpickle a file, resolving only the globals in ``allowed``.
 
     Args:
@@ -241,7 +245,7 @@ def load_pickle(
 
 def loads_pickle(
     data: bytes, allowed: Allowed, *, name: str = "pickle", encoding: str = "ASCII"
-) -> Any:  # noqa: ANN401
+) -> Any:
     """As ``load_pickle``, from bytes in memory; ``name`` stands in the error line."""
     scan_pickle(data, name=name)
     try:
