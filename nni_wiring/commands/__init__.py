@@ -10,10 +10,10 @@ import errno
 from importlib import import_module
 
 import click
-from search_spaces.errors import SpaceError
 
 from nni_wiring import __version__
 from nni_wiring.errors import WiringError
+from search_spaces.errors import SpaceError
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 

@@ -1,0 +1,75 @@
+"""Real experiments of NNI, in a home of their own, whose managers are always stopped."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nni_wiring.runs.nni_experiment import read_experiment
+from nni_wiring.runs.nni_manager import stop_manager
+from nni_wiring.runs.nni_manifest import experiment_folder, read_manifest
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+class NniRunner:
+    """Runs `nnictl` and this project's command line as a user would, from another folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        scripts = Path(sys.executable).parent
+        self.environment = os.environ | {
+            "HOME": str(home),
+            "NNI_CONFIG_DIR": str(home / "nni-config"),
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(REPO),
+        }
+
+    def call(self, *command: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; stdout and stderr as text."""
+        return subprocess.run(
+            command,
+            cwd=self.home,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `python cli.py ...`."""
+        return self.call(sys.executable, str(REPO / "cli.py"), *arguments)
+
+    def create(self, config: Path) -> str:
+        """`nnictl create --config`; returns the id of the experiment."""
+        known = set(read_manifest())
+        answer = self.call("nnictl", "create", "--config", str(config), "--port", str(free_port()))
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        (experiment_id,) = set(read_manifest()) - known
+        return experiment_id
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def nni(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NniRunner]:
+    home = tmp_path_factory.mktemp("nni-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        runner = NniRunner(home)
+        yield runner
+        for experiment_id in read_manifest():
+            folder = experiment_folder(experiment_id)
+            if folder is not None:
+                stop_manager(read_experiment(folder))
