@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.hooks import RemovableHandle
 
+from nni_wiring.benchmark.metrics import check_names
 from nni_wiring.benchmark.table import TruthTable
 from nni_wiring.monitor.local_cost import LocalCost
 from nni_wiring.monitor.patterns import argmax_operations
@@ -25,6 +26,7 @@ from nni_wiring.monitor.record import (
     statistics_record,
 )
 from nni_wiring.monitor.recorder import StepRecorder
+from nni_wiring.monitor.scalars import scalars
 from nni_wiring.monitor.taps import Site, find_sites
 from nni_wiring.strategies.search_module import SearchModule
 from nni_wiring.supernet.edge_group import EdgeGroup
@@ -41,15 +43,22 @@ class WiringMonitor(pl.Callback):
     cell.
 
     truth: the table that the derived cell and the expectations are looked up in; None for none.
-    sinks: called with the record (a plain dict; see ``record.py``) at the end of every epoch.
-    ``records`` keeps the records of this process.
+    dataset: whose truth is logged as scalars. sinks: called with the record (a plain dict; see
+    ``record.py``) at the end of every epoch. ``records`` keeps the records of this process.
+    Scalars go to all of the trainer's loggers, one dict an epoch, the epoch as their step.
 
     Costs are read by a tensor hook on each cell's Z, summed on the device and fetched once an
     epoch. All hooks are gone after the search, also when it fails.
     """
 
-    def __init__(self, truth: TruthTable | None = None, sinks: Sequence[Sink] = ()) -> None:
-        self.truth = truth
+    def __init__(
+        self,
+        truth: TruthTable | None = None,
+        dataset: str = "cifar10",
+        sinks: Sequence[Sink] = (),
+    ) -> None:
+        check_names(dataset, "valid")
+        self.truth, self.dataset = truth, dataset
         self.sinks = list(sinks)
         self.records: list[Record] = []
         self._history: list[dict[str, str]] = []
@@ -59,8 +68,7 @@ class WiringMonitor(pl.Callback):
         self._batch: Any = None
         self._started = 0.0
 
-    # --- attaching
-    # ---------------------------------------------------------------------------------------------------
+    # --- attaching ---
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attach the hooks. Raises TypeError where the module is not a one-shot search over known
@@ -71,7 +79,7 @@ class WiringMonitor(pl.Callback):
         if not isinstance(model, torch.nn.Module) or not sites:
             raise TypeError(
                 "WiringMonitor: no supernet cell and no DifferentiableMixedLayer in the model; "
-                "it watches one-shot searches (nni_wiring's strategies, nni.nas.strategy.DARTS or GumbelDARTS)"
+                "it watches the strategies of nni_wiring, and nni.nas.strategy.DARTS or GumbelDARTS"
             )
         self._sites = sites
         self._recorder = StepRecorder(sites)
@@ -100,8 +108,7 @@ class WiringMonitor(pl.Callback):
             site.detach()
         self._handles, self._sites, self._batch = [], [], None
 
-    # --- during an epoch: nothing here waits for the device
-    # ------------------------------------------------------------
+    # --- during an epoch: nothing here waits for the device ---
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start a new epoch's statistics."""
@@ -155,8 +162,7 @@ class WiringMonitor(pl.Callback):
         if data is not None and fits and len(output) == len(data[1]):
             self._recorder.note_outputs(phase, output, data[1])
 
-    # --- the end of an epoch
-    # -------------------------------------------------------------------------------------------
+    # --- the end of an epoch ---
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Read the device once, make the record, hand it on."""
@@ -164,6 +170,9 @@ class WiringMonitor(pl.Callback):
             return
         record = self._record(trainer.current_epoch, pl_module)
         self.records.append(record)
+        values = scalars(record, self.dataset)
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=trainer.current_epoch)
         for sink in self.sinks:
             sink(record)
 

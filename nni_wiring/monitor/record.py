@@ -100,7 +100,7 @@ def truth_of(table: TruthTable | None, arch: str | None) -> dict[str, Any] | Non
 
 
 def expected_truth(table: TruthTable | None, p: np.ndarray) -> dict[str, Any] | None:
-    """The exact expected accuracy (percent) under p (6, 5), for every metric that the table holds."""
+    """The exact expected accuracy (percent) under p (6, 5), for every metric of the table."""
     if table is None:
         return None
     accuracy: dict[str, dict[str, float | None]] = {}

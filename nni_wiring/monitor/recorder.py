@@ -1,4 +1,4 @@
-"""StepRecorder: what the hooks collect during an epoch, on the device; nothing here waits for it."""
+"""StepRecorder: what the hooks collect during an epoch, on the device, without waiting for it."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class LayerGroup(EdgeGroup):
 
 
 def find_sites(model: nn.Module) -> list[Site]:
-    """All tappable places of a supernet, in module order; cells of one label are numbered from 0."""
+    """All tappable places of a supernet, in module order; cells of a label count from 0."""
     cells = [module for module in model.modules() if isinstance(module, SupernetCell)]
     if cells:
         seen: dict[str, int] = {}

@@ -59,7 +59,7 @@ def official_probabilities(group: EdgeGroup, probabilities: np.ndarray) -> np.nd
 
 
 def expected_topology(p: np.ndarray) -> ExpectedTopology:
-    """Exact expectations under p, (6, 5): one dot product with the enumerated figures of all cells."""
+    """Exact expectations under p, (6, 5): dot products with the figures of all cells."""
     weights = cell_probabilities(p)
     figures = all_topology()
     return ExpectedTopology(

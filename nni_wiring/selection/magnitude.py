@@ -1,4 +1,4 @@
-"""Selection by magnitude: the operation of the largest probability on every edge (what DARTS does)."""
+"""Selection by magnitude: the operation of the largest probability on every edge (as in DARTS)."""
 
 from __future__ import annotations
 

@@ -70,8 +70,7 @@ class WiringStrategy(OneShotStrategy):
         self.relaxation = self.relaxation_for()
         self.groups: list[EdgeGroup] = []
 
-    # --- what a method may override
-    # ---------------------------------------------------------------------------------
+    # --- what a method may override ---
 
     def relaxation_for(self) -> Relaxation:
         """The relaxation of this method, built from its settings."""
@@ -120,8 +119,7 @@ class WiringStrategy(OneShotStrategy):
         allow_none = self.settings.selection != "magnitude_without_none"
         return magnitude(group, self.relaxation, allow_none=allow_none)
 
-    # --- the frame
-    # ---------------------------------------------------------------------------------------------------
+    # --- the frame ---
 
     def arch_parameters(self) -> list[nn.Parameter]:
         """Architecture parameters, group by group in order of appearance; rows by label."""
@@ -144,7 +142,7 @@ class WiringStrategy(OneShotStrategy):
         self.groups = list(self._builder.groups.values())
         if not self.groups:
             raise ConfigError(
-                f"strategy {self.name}: the model space has no WiringCell and no LayerChoice to search"
+                f"strategy {self.name}: the model space has no WiringCell and no LayerChoice"
             )
         for group in self.groups:
             group.initialise(self.settings.alpha_init)

@@ -14,6 +14,8 @@ from nni.nas.evaluator.pytorch import LightningModule
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
+from nni_wiring.errors import RunError
+
 if TYPE_CHECKING:
     from nni_wiring.strategies.base import WiringStrategy
 
@@ -35,11 +37,10 @@ class SearchModule(BaseOneShotLightningModule):
         self.generator = torch.Generator()
         self.generator.manual_seed(torch.initial_seed() % 2**63)
 
-    # --- optimisers
-    # --------------------------------------------------------------------------------------------------
+    # --- optimisers ---
 
     def weight_parameters(self) -> list[nn.Parameter]:
-        """Parameters of the supernet and the training module that are not architecture parameters."""
+        """Parameters of the training module, the supernet's among them, other than alphas."""
         architecture = {id(parameter) for parameter in self.strategy.arch_parameters()}
         return [p for p in self.training_module.parameters() if id(p) not in architecture]
 
@@ -82,8 +83,7 @@ class SearchModule(BaseOneShotLightningModule):
         self.configure_architecture_optimizers()
         return self.postprocess_weight_optimizers(self.training_module.configure_optimizers())
 
-    # --- the loop
-    # ----------------------------------------------------------------------------------------------------
+    # --- the loop ---
 
     def on_train_epoch_start(self) -> None:
         """Tell the loaders and the strategy's schedules which epoch this is."""
@@ -180,8 +180,25 @@ class SearchModule(BaseOneShotLightningModule):
                 return optimizer
         raise RuntimeError("the evaluator configured no optimiser for the weights")
 
-    # --- results
-    # -----------------------------------------------------------------------------------------------------
+    # --- resuming ---
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add alphas by label and the state of the draws' random generator."""
+        checkpoint["alphas"] = {
+            label: row
+            for group in self.strategy.groups
+            for label, row in group.by_label(group.alpha).items()
+        }
+        checkpoint["draws"] = self.generator.get_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another space; go on with the draws where they stopped."""
+        labels = {label for group in self.strategy.groups for label in group.labels}
+        if labels != set(checkpoint["alphas"]):
+            raise RunError("the checkpoint belongs to another search space: its edges differ")
+        self.generator.set_state(checkpoint["draws"])
+
+    # --- results ---
 
     def export(self) -> dict[str, Any]:
         """The NNI sample, {label: candidate}, that the strategy's selection reads off now."""

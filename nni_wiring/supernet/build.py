@@ -1,4 +1,4 @@
-"""Turn a model space into a supernet: the mutation hook that replaces cells and lone LayerChoices."""
+"""Turn a model space into a supernet: the hook that replaces cells and lone LayerChoices."""
 
 from __future__ import annotations
 

@@ -1,0 +1,108 @@
+"""Checkpoints: everything a search needs to go on bit for bit, replaced atomically after every
+epoch.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from nni_wiring.errors import RunError
+
+
+def random_states() -> dict[str, Any]:
+    """The states of Python's, NumPy's and torch's generators, as tensors and plain numbers."""
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    version, words, gauss = random.getstate()
+    return {
+        "python": {"version": version, "words": list(words), "gauss": gauss},
+        "numpy": {
+            "kind": str(kind),
+            "keys": torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            "position": int(position),
+            "has_gauss": int(has_gauss),
+            "cached": float(cached),
+        },
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Put the generators back to what :func:`random_states` saw."""
+    python, numpy = states["python"], states["numpy"]
+    random.setstate((python["version"], tuple(python["words"]), python["gauss"]))
+    keys = numpy["keys"].numpy().astype(np.uint32)
+    np.random.set_state(
+        (numpy["kind"], keys, numpy["position"], numpy["has_gauss"], numpy["cached"])
+    )
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+class RunCheckpoint(pl.callbacks.Checkpoint):
+    """Writes ``path`` at the end of every epoch, after all other callbacks, through a file beside
+    it.
+
+    It holds weights, alphas (also by label), both optimisers, schedulers, all random states and the
+    epoch, which is the loaders' position: their order depends on seed and epoch only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._restored: dict[str, Any] | None = None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write and replace. Raises RunError where the disk is full or the folder is gone."""
+        temporary = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            trainer.save_checkpoint(temporary, weights_only=False)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except (OSError, RuntimeError) as error:
+            temporary.unlink(missing_ok=True)
+            raise RunError(f"cannot write the checkpoint {self.path.name}: {error}") from None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The random states at the end of the epoch."""
+        return {"random": random_states()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the random states until training starts."""
+        self._restored = state_dict["random"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the random states back, once everything else is set up."""
+        if self._restored is not None:
+            restore_random_states(self._restored)
+            self._restored = None
+
+
+def finished_epochs(path: Path) -> int:
+    """How many epochs the checkpoint at ``path`` holds; raises RunError if it is corrupt or
+    foreign.
+
+    The file is read with torch's restricted loader: tensors and plain values only.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        epochs = checkpoint["epoch"] + 1
+        known = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "alphas"}
+        if not known <= set(checkpoint):
+            raise KeyError(sorted(known - set(checkpoint))[0])
+        return int(epochs)
+    except FileNotFoundError:
+        raise RunError(
+            f"checkpoint {path.name}: there is none; the run cannot be resumed"
+        ) from None
+    except Exception as error:  # noqa: BLE001  torch names a corrupt file by many exception types
+        kind = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise RunError(f"checkpoint {path.name} is corrupt or foreign: {kind}") from None

@@ -1,0 +1,122 @@
+"""RunConfig: everything that defines one search, under the CLI's option names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nni_wiring.errors import ConfigError
+from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.registry import strategy_class
+from nni_wiring.strategies.settings import ThetaDefaults
+from nni_wiring.validation import one_line_validation, unknown_name
+from search_spaces.errors import SpaceError
+from search_spaces.registry import space_entry
+
+
+class RunConfig(BaseModel):
+    """One search. Field names are the option names of ``search``, of ``--set`` and of NNI's YAML.
+
+    strategy, space, data: names of the registries (``npz:PATH`` is a data name too). data_dir: the
+    folder of downloaded data sets. dataset: whose truth is shown; unset: the data's own. benchmark:
+    the truth table's name; unset: the default one. seed: of weights, splits, order and draws.
+    epochs, batch_size (images), lr, lr_min, momentum, weight_decay, nesterov: training of theta;
+    unset: the strategy's paper. split: ``half`` or ``full+xvalid``; unset: the data's own. augment:
+    random crop and flip. cutout: side in pixels, 0 for none. max_steps: cap on the steps of an
+    epoch. channels (C), cells (N, a stage), head, affine, track_stats, operations (``{edge or "*":
+    [..]}``): of the space. device: where to train. method: the strategy's own settings, checked by
+    it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    strategy: str = "darts"
+    space: str = "nasbench201"
+    data: str = "digits"
+    data_dir: str = "data"
+    dataset: Literal["cifar10", "cifar100", "imagenet16"] | None = None
+    benchmark: str | None = None
+    seed: int = Field(default=1, ge=0, lt=2**31)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    lr: float = Field(gt=0)
+    lr_min: float = Field(ge=0)
+    momentum: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    nesterov: bool
+    split: Literal["half", "full+xvalid"] | None = None
+    augment: bool = True
+    cutout: int = Field(default=0, ge=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    channels: int = Field(default=16, ge=1)
+    cells: int = Field(default=5, ge=1)
+    head: Literal["nasbench201", "bias_free"] = "nasbench201"
+    affine: bool = False
+    track_stats: bool = False
+    operations: dict[str, list[str]] | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    method: dict[str, Any] = Field(default_factory=dict)
+
+    def flat(self) -> dict[str, Any]:
+        """All settings under their option names, the strategy's own among them; JSON-ready."""
+        values = self.model_dump(mode="json", exclude={"method"})
+        return {**values, **self.method}
+
+    def build_strategy(self) -> WiringStrategy:
+        """The strategy object, with its settings."""
+        return strategy_class(self.strategy)(**self.method)
+
+
+def option_names(strategy: str) -> list[str]:
+    """All option names that a search with this strategy takes, sorted."""
+    own = strategy_class(strategy).Settings.model_fields
+    return sorted({*RunConfig.model_fields, *own} - {"method"})
+
+
+def make_config(values: Mapping[str, Any]) -> RunConfig:
+    """Check flat options and fill in the strategy's defaults.
+
+    Raises ConfigError, one line: the option, what is wrong with it, what is allowed.
+    """
+    given = {key: value for key, value in values.items() if value is not None}
+    name = given.get("strategy", "darts")
+    if not isinstance(name, str):
+        raise ConfigError(f"strategy: must be a name, got {name!r:.60}")
+    strategy = strategy_class(name)
+    for key in given:
+        if key not in option_names(name):
+            raise ConfigError(unknown_name(str(key), f"strategy {name}", option_names(name)))
+    run = {key: value for key, value in given.items() if key in RunConfig.model_fields}
+    method = {key: value for key, value in given.items() if key not in RunConfig.model_fields}
+    theta: ThetaDefaults = strategy.theta
+    settings = strategy(**method).settings  # checks them
+    try:
+        config = RunConfig(**{**theta._asdict(), **run}, method=settings.model_dump(mode="json"))
+        entry = space_entry(config.space)
+        entry.operations(config.operations)
+    except ValidationError as error:
+        raise ConfigError(one_line_validation(error, "configuration", option_names(name))) from None
+    except SpaceError as error:
+        raise ConfigError(str(error)) from None
+    return config
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """``("channels=8", "clip=null")`` -> options; values are read as YAML.
+
+    Raises ConfigError for an assignment without "=" or with a value that is no YAML.
+    """
+    import yaml
+
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {assignment!r}: expected key=value")
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {key}: {text!r:.60} is no YAML value") from None
+    return values

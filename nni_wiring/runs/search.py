@@ -1,0 +1,250 @@
+"""run_search: one search from a config into a run folder."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+
+# isort: split
+from nni.nas.evaluator.pytorch import Lightning, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from nni_wiring.benchmark import TruthTable, load_table
+from nni_wiring.data import ImageData, Loaders, build_loaders, load_data, split
+from nni_wiring.errors import ConfigError, RunError, WiringError
+from nni_wiring.monitor.callback import Record, WiringMonitor
+from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
+from nni_wiring.runs.checkpoint import RunCheckpoint, finished_epochs
+from nni_wiring.runs.config import RunConfig
+from nni_wiring.runs.store import RunFolder
+from nni_wiring.runs.task import ClassificationTask
+from nni_wiring.strategies.base import WiringStrategy
+from search_spaces.errors import SpaceError
+from search_spaces.registry import build_space, space_entry
+
+OnEpoch = Callable[[Record], None]
+
+
+def run_search(
+    config: RunConfig,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    on_epoch: OnEpoch | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Search, writing the run folder as it goes; return what ``result.json`` holds.
+
+    resume: go on after the last whole epoch of ``folder``; the result is that of an uninterrupted
+    run. on_epoch: called with every epoch's record. progress: show Lightning's progress bar.
+    Raises WiringError, one line; the folder's status then is "failed" (or "interrupted" on Ctrl-C,
+    which is raised again as KeyboardInterrupt).
+    """
+    try:
+        with _quiet():
+            result = _search(config, folder, resume, on_epoch, progress)
+    except KeyboardInterrupt:
+        folder.set_status("interrupted", "stopped by the user")
+        raise
+    except (WiringError, SpaceError) as error:
+        folder.set_status("failed", str(error))
+        raise
+    except Exception as error:
+        folder.set_status("failed", f"{type(error).__name__}: {str(error).splitlines()[0]:.200}")
+        raise
+    folder.write_result(result)
+    folder.set_status("finished")
+    return result
+
+
+def _search(
+    config: RunConfig,
+    folder: RunFolder,
+    resume: bool,
+    on_epoch: OnEpoch | None,
+    progress: bool,
+) -> dict[str, Any]:
+    done = _prepare_resume(folder) if resume else 0
+    pl.seed_everything(config.seed, verbose=False)
+    device = choose_device(config.device)
+    data = load_data(config.data, config.data_dir)
+    loaders = _loaders(config, data, device)
+    dataset = config.dataset or data.truth_dataset
+    table = truth_for(config)
+    space = build_space(
+        config.space,
+        operations=config.operations,
+        num_classes=loaders.num_classes,
+        channels=config.channels,
+        cells=config.cells,
+        head=config.head,
+        affine=config.affine,
+        track_stats=config.track_stats,
+    )
+    strategy = config.build_strategy()
+    logger = _logger(folder, config, done)
+    monitor = WiringMonitor(table, dataset=dataset, sinks=[folder.append_epoch])
+    monitor.sinks.append(TensorBoardSink(logger, table, dataset, config.epochs))
+    if on_epoch is not None:
+        monitor.sinks.append(on_epoch)
+    evaluator = _evaluator(config, loaders, logger, monitor, folder, device, progress)
+    if done:
+        evaluator.fit_kwargs = {"ckpt_path": str(folder.checkpoint), "weights_only": True}
+    model = strategy.mutate_model(space)
+    searcher = strategy.mutate_evaluator(evaluator)
+    if done < config.epochs:
+        _fit(searcher, model)
+    else:
+        raise RunError(f"run {folder.run_id} has finished all {config.epochs} epochs already")
+    if table is not None:
+        write_references(folder.tensorboard, dataset, config.epochs, table)
+    return _result(config, folder, strategy, dataset, logger)
+
+
+def _prepare_resume(folder: RunFolder) -> int:
+    """The number of whole epochs to keep; records written after the last checkpoint are dropped."""
+    done = finished_epochs(folder.checkpoint) if folder.checkpoint.exists() else 0
+    folder.keep_epochs(done)
+    folder.set_status("running")
+    return done
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``: CUDA where there is one. Raises ConfigError for CUDA where there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda is not available on this machine; allowed: auto, cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _loaders(config: RunConfig, data: ImageData, device: torch.device) -> Loaders:
+    return build_loaders(
+        data,
+        split(data, config.split, config.seed),
+        config.batch_size,
+        config.seed,
+        device=device,
+        augment=config.augment,
+        cutout=config.cutout,
+        max_steps=config.max_steps,
+    )
+
+
+def truth_for(config: RunConfig) -> TruthTable | None:
+    """The truth table of the search, or None where its space holds cells that no table knows."""
+    if not space_entry(config.space).tabulated(config.operations):
+        return None
+    return load_table(config.benchmark)
+
+
+def _logger(folder: RunFolder, config: RunConfig, done: int) -> TensorBoardLogger:
+    logger = TensorBoardLogger(
+        folder.path,
+        name="",
+        version=folder.tensorboard.name,
+        default_hp_metric=False,
+        purge_step=done or None,
+    )
+    logger.experiment.add_text("config", _as_table(config.flat()), 0)
+    return logger
+
+
+def _as_table(values: dict[str, Any]) -> str:
+    rows = [f"| {name} | {value} |" for name, value in values.items()]
+    return "\n".join(["| option | value |", "|---|---|", *rows])
+
+
+def _evaluator(
+    config: RunConfig,
+    loaders: Loaders,
+    logger: TensorBoardLogger,
+    monitor: WiringMonitor,
+    folder: RunFolder,
+    device: torch.device,
+    progress: bool,
+) -> Lightning:
+    steps = max(len(loaders.train), len(loaders.search))
+    trainer = Trainer(
+        max_epochs=config.epochs,
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=1,
+        logger=logger,
+        callbacks=[monitor, RunCheckpoint(folder.checkpoint)],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        deterministic="warn" if device.type == "cuda" else None,
+        log_every_n_steps=max(1, steps),
+        num_sanity_val_steps=0,
+    )
+    task = ClassificationTask(config, steps)
+    return Lightning(task, trainer, train_dataloaders=loaders.train, val_dataloaders=loaders.search)
+
+
+def _fit(searcher: Lightning, model: Any) -> None:
+    try:
+        searcher.evaluate(model)
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from None
+
+
+def _result(
+    config: RunConfig,
+    folder: RunFolder,
+    strategy: WiringStrategy,
+    dataset: str,
+    logger: TensorBoardLogger,
+) -> dict[str, Any]:
+    last = folder.epochs()[-1]
+    result = {
+        "run_id": folder.run_id,
+        "arch": last.get("arch"),
+        "selection": strategy.settings.selection,
+        "truth": last.get("truth"),
+        "topology": last.get("topology"),
+        "config": config.flat(),
+        "dataset": dataset,
+        "default": headline(last, dataset),
+    }
+    metrics = {"hparams/true_valid_accuracy": result["default"]}
+    logger.log_hyperparams(config.flat(), metrics)
+    logger.finalize("success")
+    return result
+
+
+def headline(record: Record, dataset: str) -> float | None:
+    """The number that NNI shows: the derived cell's true validation accuracy in percent.
+
+    Where the space has no truth: the supernet's accuracy on the search half, then on the training
+    half.
+    """
+    truth = record.get("truth")
+    if truth is not None:
+        return truth["accuracy"][dataset]["valid"]
+    accuracy = record.get("accuracy", {})
+    return accuracy.get("search", accuracy.get("train"))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep known, harmless notices of Lightning and NNI out of the user's sight."""
+    names = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning", "nni")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"pytorch_lightning|nni|torch")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
