@@ -74,5 +74,15 @@ def _check_known(name: str) -> None:
 @lru_cache(maxsize=4)
 def _load(name: str, folder: Path) -> TruthTable:
     _check_known(name)
-    data = bundled.load() if name == bundled.NAME else read_table(table_path(name))
-    return TruthTable(name, data)
+    if name == bundled.NAME:
+        return TruthTable(name, bundled.load())
+    data = read_table(table_path(name))
+    file = data.info.get("curves")
+    # Only a plain name beside the table: its header must not point elsewhere.
+    curves = table_path(name).parent / Path(file).name if isinstance(file, str) else None
+    return TruthTable(name, data, curves)
+
+
+def forget() -> None:
+    """Load tables anew from now on, after an import."""
+    _load.cache_clear()

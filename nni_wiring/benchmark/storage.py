@@ -19,7 +19,7 @@ from nni_wiring.errors import BenchmarkError
 FORMAT = 1
 _SIZE_LIMIT = 64 * 2**20  # bytes; a full table has about 5 MB
 # What reading a damaged or foreign .npz raises.
-_BROKEN = (
+BROKEN = (
     OSError,
     ValueError,
     KeyError,
@@ -117,7 +117,7 @@ def read_table(path: Path) -> TableData:
             header = read_header(archive)
             data = _read_parts(archive, header)
         check_data(data, "table")
-    except _BROKEN as error:
+    except BROKEN as error:
         raise BenchmarkError(f"{path}: not a readable table file ({error})") from error
     return data
 

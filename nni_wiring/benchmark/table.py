@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nni_wiring.benchmark import formulas
+from nni_wiring.benchmark.curves import SOURCES, CurveFile, CurveKey
 from nni_wiring.benchmark.metrics import (
     CELLS,
     DATASETS,
@@ -101,11 +103,12 @@ class TruthTable:
     BenchmarkError with its name, and ``query`` gives None.
     """
 
-    def __init__(self, name: str, data: TableData) -> None:
+    def __init__(self, name: str, data: TableData, curves: Path | None = None) -> None:
         self.name = name
         self.data = data
         self.codes = data.codes
         self.info = data.info
+        self._curve_path = curves
         self._index_of_code = np.argsort(data.codes)
         self._standings: dict[MetricKey, Standing] = {}
         self._rows: dict[int, dict[str, NDArray[Any]]] = {}
@@ -274,6 +277,74 @@ class TruthTable:
         values = self.values(dataset, split)
         both = np.isfinite(array) & np.isfinite(values)
         return float(kendalltau(array[both], values[both]).statistic)
+
+    @cached_property
+    def curves(self) -> CurveFile:
+        """Per-epoch accuracies and losses; BenchmarkError if the source has none."""
+        if self._curve_path is None:
+            raise BenchmarkError(f"table {self.name!r} has no per-epoch curves")
+        return CurveFile(self._curve_path)
+
+    def curve(
+        self,
+        arch: Arch,
+        dataset: str,
+        split: str,
+        epochs: int = FULL_EPOCHS,
+        seed: int | None = None,
+    ) -> Floats:
+        """(epochs,) accuracies in percent after each epoch, NaN where none was recorded.
+
+        The mean over the cell's seeds, or one seed. For CIFAR-100 and ImageNet16-120 the authors
+        recorded valid and test after the last epoch only. BenchmarkError if there is no curve.
+        """
+        check_names(dataset, split)
+        key = CurveKey(*SOURCES[dataset, split], "accuracy", epochs)
+        return self.curves.get(self.index_of(arch), key, seed)
+
+    def query_one(
+        self,
+        arch: Arch,
+        epochs: int = FULL_EPOCHS,
+        seed: int | None = None,
+        epoch: int | None = None,
+    ) -> dict[str, Any]:
+        """As ``query``, with the accuracy of one seed or after one epoch (from 0) of its curve.
+
+        Rank, percentile and regret are None then: they belong to the finished mean. An epoch
+        outside the training raises BenchmarkError.
+        """
+        answer = self.query(arch, epochs)
+        if seed is None and epoch is None:
+            return answer
+        if epoch is not None and not 0 <= epoch < epochs:
+            raise BenchmarkError(f"epoch {epoch} of {epochs}: allowed is 0..{epochs - 1}")
+        for name in ("rank", "percentile", "regret"):
+            answer[name] = {dataset: dict.fromkeys(SPLITS) for dataset in DATASETS}
+        for dataset in DATASETS:
+            for split in SPLITS:
+                value = self._single(
+                    answer["index"], MetricKey(dataset, split, epochs), seed, epoch
+                )
+                answer["accuracy"][dataset][split] = value
+        return answer
+
+    def _single(
+        self, index: int, key: MetricKey, seed: int | None, epoch: int | None
+    ) -> float | None:
+        if key not in self.data.metrics:
+            return None
+        if epoch is None:
+            metric = self.data.metrics[key]
+            if metric.trials is None or metric.seeds is None:
+                return None
+            found = metric.trials[:, index][metric.seeds[:, index] == seed]
+            return round(float(found[0]), _DECIMALS) if len(found) else None
+        curve_key = CurveKey(*SOURCES[key.dataset, key.split], "accuracy", key.epochs)
+        if seed is not None and seed not in self.curves.seeds(index, curve_key):
+            return None
+        value = float(self.curves.get(index, curve_key, seed)[epoch])
+        return round(value, _DECIMALS) if np.isfinite(value) else None
 
     def query(self, arch: Arch, epochs: int = FULL_EPOCHS) -> dict[str, Any]:
         """All that is known of one cell, ready for JSON; None where the table has no value.

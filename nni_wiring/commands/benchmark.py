@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,10 +15,11 @@ from nni_wiring.benchmark import (
     TruthTable,
     default_name,
     load_table,
+    set_default,
     stats,
     table_names,
 )
-from nni_wiring.commands.output import print_json, print_table
+from nni_wiring.commands.output import print_json, print_table, progress_bar
 from nni_wiring.errors import BenchmarkError
 
 _table_option = click.option(
@@ -47,15 +50,19 @@ def benchmark() -> None:
 @click.argument("arch")
 @_table_option
 @_epochs_option
+@click.option("--seed", type=click.IntRange(1), help="One training instead of the mean over seeds.")
+@click.option("--epoch", type=click.IntRange(0), help="After this epoch of the curve, from 0.")
 @_json_option
-def query(arch: str, name: str | None, epochs: int, as_json: bool) -> None:
+def query(
+    arch: str, name: str | None, epochs: int, seed: int | None, epoch: int | None, as_json: bool
+) -> None:
     """Show one cell: ARCH is an official arch string or index (0..15624).
 
     "cifar10 valid" is the training on 25,000 images, "cifar10 test" the training on all 50,000;
     accuracies are means over seeds. A metric that the table lacks is shown as missing.
     """
     table = load_table(name)
-    answer = table.query(arch, epochs=epochs)
+    answer = table.query_one(arch, epochs, seed, epoch)
     if as_json:
         print_json(answer)
     else:
@@ -149,3 +156,85 @@ def _describe(name: str) -> dict[str, Any]:
     row |= {key: table.info[key] for key in known if key in table.info}
     row["metrics"] = [str(key) for key in table.metrics]
     return row
+
+
+@benchmark.command("import")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", help="Name of the table; default: from the name of the source.")
+@click.option(
+    "--version",
+    help="Columns of the merged table (v11 or nats; default v11), or a label for other sources.",
+)
+@click.option(
+    "--columns",
+    "columns_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML file that says what the columns of another delimited table mean.",
+)
+@click.option("--partial", is_flag=True, help="Accept a source with fewer than 15,625 cells.")
+@click.option("--no-default", is_flag=True, help="Do not make it the default table.")
+@_json_option
+def import_command(
+    path: Path,
+    name: str | None,
+    version: str | None,
+    columns_file: Path | None,
+    partial: bool,
+    no_default: bool,
+    as_json: bool,
+) -> None:
+    """Turn a source into one small, fast table; afterwards the source is not needed.
+
+    PATH is the .pth of nas-bench-201, a NATS-Bench tss folder or .pickle.pbz2 file, or a .csv,
+    .csv.gz or .parquet table. The kind is found by content. The new table becomes the default of
+    all commands. Nothing is written if anything in the source is wrong.
+    """
+    from nni_wiring.benchmark.importer import import_table
+
+    columns = None if columns_file is None else _read_columns(columns_file)
+    with progress_bar(f"reading {path.name}") as progress:
+        report = import_table(
+            path,
+            name or _name_of(path),
+            version=version,
+            columns=columns,
+            partial=partial,
+            make_default=not no_default,
+            progress=progress,
+        )
+    if as_json:
+        print_json(asdict(report))
+        return
+    click.echo(f"table {report.name}: {report.kind}, {report.version}, sha256 {report.sha256}")
+    click.echo(f"{report.cells:,} of 15,625 cells, {report.curves:,} per-epoch curves")
+    click.echo(f"accuracies: {', '.join(report.metrics)}")
+    click.echo(f"written to {report.path}")
+    if report.default:
+        click.echo("it is the default table now (`benchmark use bundled` goes back)")
+
+
+def _name_of(path: Path) -> str:
+    """A table name from a file name: its stem, reduced to the characters that names may have."""
+    stem = path.name.split(".")[0] if path.is_file() else path.name
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:64] or "table"
+
+
+def _read_columns(path: Path) -> dict[str, str | list[str]]:
+    import yaml
+
+    try:
+        columns = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        line = " ".join(str(error).split())
+        raise BenchmarkError(f"{path}: not a YAML column map ({line})") from error
+    if not isinstance(columns, dict):
+        raise BenchmarkError(f"{path}: not a YAML column map (expected 'metric: column' lines)")
+    return columns
+
+
+@benchmark.command()
+@click.argument("name")
+def use(name: str) -> None:
+    """Make table NAME the default of all commands."""
+    set_default(name)
+    click.echo(f"default table: {name}")
