@@ -1,11 +1,14 @@
-"""Make ``import torchvision`` work beside a CPU build of torch.
+"""Make ``import torchvision``, and with it ``nni.nas``, work beside a CPU build of torch.
 
 The torchvision wheels of some registries are CUDA builds. Beside a CPU torch their compiled
 operators do not load, and ``import torchvision`` stops with ``operator torchvision::nms does not
-exist``; ``nni.nas`` then fails too, since torchmetrics imports torchvision. Declaring the two
-missing operator schemas is enough for everything that is used here (data sets and transforms).
-Import this module before pytorch_lightning, nni.nas or torchvision; where torchvision imports by
-itself, or is absent, it does nothing.
+exist``; ``nni.nas`` then fails too, since torchmetrics imports torchvision. Declaring the missing
+operator schemas is enough for everything that is used here (data sets and transforms). Import this
+module before pytorch_lightning, nni.nas or torchvision; where torchvision imports by itself, or is
+absent, nothing is declared.
+
+It also silences one harmless warning of NNI on a newer torch ("... is found to be not a
+nn.Module"): NNI raises it while it is imported, so this is the last place where that can be done.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import warnings
 
 _SCHEMAS = ("nms", "qnms")
 _library: object | None = None  # torch drops the operators when this object dies
@@ -55,3 +59,6 @@ def ensure_torchvision() -> bool:
 
 
 ensure_torchvision()
+warnings.filterwarnings(
+    "ignore", message=".*is found to be not a nn.Module", category=RuntimeWarning
+)
