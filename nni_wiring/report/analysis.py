@@ -43,7 +43,8 @@ class RunAnalysis:
         chosen_z: edge -> Z of the cell's operation in the last epoch.
         curves: for the figures.
         notes: what has to be said beside the figures.
-        folder, tensorboard: where the run lies and where its event files are (None: not there).
+        folder, report: where the run lies, and where its report goes by default.
+        tensorboard: where its event files are, None if there are none.
     """
 
     run_id: str
@@ -72,6 +73,7 @@ class RunAnalysis:
     curves: Curves
     notes: tuple[str, ...]
     folder: Path
+    report: Path
     tensorboard: Path | None
 
     def accuracy(self, figure: str = "accuracy") -> float | None:
@@ -132,6 +134,7 @@ def analyse_run(run: RunFolder, table: TruthTable | None) -> RunAnalysis:
         curves=curves,
         notes=_notes(run, records, note, arch, wiring, truth, table, found),
         folder=run.path,
+        report=run.report,
         tensorboard=run.tensorboard if run.tensorboard.is_dir() else None,
     )
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 
 from nni_wiring.report.palette import INK, MUTED, look
+from nni_wiring.report.style import Margins, heading, new_figure
 from search_spaces.cell_graph import NB201, CellGraph, Wiring
 
 _RADIUS = 0.17
@@ -65,9 +66,9 @@ def cell_drawing(wiring: Wiring, z: Mapping[str, float] | None = None) -> CellDr
 def cell_graph_figure(
     wiring: Wiring, z: Mapping[str, float] | None = None, title: str = ""
 ) -> Figure:
-    """The cell as a graph (arguments as in :func:`cell_drawing`), 6.4 x 3.8 inches."""
+    """The cell as a graph (arguments as in :func:`cell_drawing`), 6.4 x 4.3 inches."""
     drawing = cell_drawing(wiring, z)
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    figure = new_figure(6.4, 4.3, Margins(0.1, 0.1, 0.3, 0.4))
     axes = figure.add_subplot()
     for edge in drawing.edges:
         _draw_edge(axes, drawing, edge)
@@ -77,10 +78,10 @@ def cell_graph_figure(
         )
         axes.text(*position, label, ha="center", va="center", color=INK, fontsize=10, zorder=5)
     _frame(axes, drawing)
-    axes.set_title(title, color=INK, fontsize=11)
+    heading(figure, title)
     key = "dashed: not on a path to the output"
     key = f"line width: Z of the chosen operation; {key}" if z else key
-    figure.supxlabel(key, fontsize=8, color=MUTED)
+    figure.text(0.5, 0.02, key, fontsize=8, color=MUTED, ha="center", va="bottom")
     return figure
 
 
@@ -159,7 +160,7 @@ def _frame(axes: Axes, drawing: CellDrawing) -> None:
         start, end = (np.array(drawing.nodes[node]) for node in (edge.source, edge.target))
         points.append(_middle(start, end, edge.bend))
     low, high = np.min(points, axis=0), np.max(points, axis=0)
-    axes.set_xlim(low[0] - 0.35, high[0] + 0.35)
+    axes.set_xlim(low[0] - 0.3, high[0] + 0.3)
     axes.set_ylim(low[1] - 0.35, high[1] + 0.3)
     axes.set_aspect("equal")
     axes.set_axis_off()

@@ -13,7 +13,15 @@ from matplotlib.ticker import MaxNLocator
 
 from nni_wiring.report.palette import INK, edge_label, look
 from nni_wiring.report.series import CellCosts, EdgeSeries, FloatArray
-from nni_wiring.report.style import legend_below, marker, tidy, whole_epochs
+from nni_wiring.report.style import (
+    Margins,
+    heading,
+    legend_below,
+    marker,
+    new_figure,
+    tidy,
+    whole_epochs,
+)
 from search_spaces.cell_graph import NB201, CellGraph
 
 
@@ -37,7 +45,8 @@ def edge_series_figure(
     edges = graph.edge_names
     columns = 3
     rows = -(-len(edges) // columns)
-    figure = Figure(figsize=(9.6, 0.9 + 2.3 * rows), layout="constrained")
+    figure = new_figure(9.6, 1.15 + 2.2 * rows, Margins(0.75, 0.15, 0.85, 0.62))
+    figure.subplots_adjust(wspace=0.07, hspace=0.24)
     grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     shown: dict[str, Artist] = {}
     for axes, edge in zip(grid, edges, strict=False):
@@ -60,7 +69,7 @@ def edge_series_figure(
         grid[place].set_ylabel(unit, fontsize=9)
     for axes in grid[len(edges) - columns : len(edges)]:
         axes.set_xlabel("epoch", fontsize=9)
-    figure.suptitle(title, fontsize=11.5, color=INK)
+    heading(figure, title)
     legend_below(figure, shown)
     return figure
 
@@ -71,7 +80,8 @@ def wiring_timeline_figure(
     """The operation of the largest alpha on every edge over epochs, and how many are selected."""
     names = list(dict.fromkeys(state[edge] for edge in graph.edge_names for state in states))
     codes = np.array([[names.index(state[e]) for state in states] for e in graph.edge_names])
-    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+    figure = new_figure(9.6, 3.8, Margins(1.45, 0.2, 0.85, 0.42))
+    figure.subplots_adjust(hspace=0.08)
     strip, count = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1.3])
     span = (-0.5, len(states) - 0.5)
     strip.imshow(
@@ -99,7 +109,7 @@ def wiring_timeline_figure(
     tidy(count)
     whole_epochs(count)
     count.set_xlim(*span)
-    figure.suptitle(title, fontsize=11.5, color=INK)
+    heading(figure, title)
     legend_below(figure, {look(name).label: Patch(facecolor=_strip_colour(name)) for name in names})
     return figure
 
@@ -107,7 +117,8 @@ def wiring_timeline_figure(
 def cost_heat_map_figure(costs: CellCosts, title: str = "", graph: CellGraph = NB201) -> Figure:
     """Z-weighted local cost, cells (rows, first cell on top) x edges; white is zero."""
     cells, edges = costs.values.shape
-    figure = Figure(figsize=(6.4, 1.7 + 0.2 * max(cells, 6)), layout="constrained")
+    height = 1.0 + 0.2 * max(cells, 8)
+    figure = new_figure(6.4, height, Margins(0.65, 0.3, 0.55, 0.4))
     axes = figure.add_subplot()
     finite = np.abs(costs.values[np.isfinite(costs.values)])
     limit = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
@@ -128,10 +139,10 @@ def cost_heat_map_figure(costs: CellCosts, title: str = "", graph: CellGraph = N
     axes.tick_params(axis="y", labelsize=8.5)
     axes.set_ylabel("cell, from the input on", fontsize=9)
     axes.tick_params(length=0)
-    bar = figure.colorbar(image, ax=axes, pad=0.02)
+    bar = figure.colorbar(image, ax=axes, pad=0.03, fraction=0.06)
     bar.set_label("edge cost  Σₖ Zᵏ ∂L/∂Zᵏ  (loss)", fontsize=9)
     bar.ax.tick_params(labelsize=8)
-    axes.set_title(title, fontsize=11, color=INK)
+    heading(figure, title)
     return figure
 
 

@@ -77,7 +77,7 @@ def growing_sentence(found: Patterns, graph: CellGraph = NB201) -> str:
 def width_sentence(found: Patterns, graph: CellGraph = NB201) -> str:
     """P2: whether the input edges came back before the intermediate ones."""
     inner, outer = _recoveries(found, "intermediate", graph), _recoveries(found, "input", graph)
-    base = "in a random cell each of these edges is none with 1 chance in 5"
+    base = "an edge of a random cell is none in 1 of 5"
     if found.width_preference is None:
         lost_inner = [edge for edge, epoch in inner.items() if epoch is None]
         lost_outer = [edge for edge, epoch in outer.items() if epoch is None]
@@ -123,14 +123,14 @@ def collapse_sentence(run: RunAnalysis) -> str:
     operations = [name for edge, name in run.wiring.chosen.items() if live[edge]]
     skips = f"{operations.count('skip_connect')} of {len(operations)} live edges are skip_connect"
     if run.collapse == "none":
-        text = (
-            f"Collapsed to none: nothing reaches the output ({rates['none']:.1%} of random cells)"
-        )
+        text = f"Collapsed to none: nothing reaches the output ({_percent(rates['none'])} of random cells)"
     elif run.collapse == "skip":
-        text = f"Collapsed to skip: {skips} ({rates['skip']:.1%} of random cells are called so)"
+        text = (
+            f"Collapsed to skip: {skips} ({_percent(rates['skip'])} of random cells are called so)"
+        )
     else:
         text = f"No collapse: {skips}"
-    return f"{text}. By definition {COLLAPSE_DEFINITION}."
+    return f"{text}. Definition: {COLLAPSE_DEFINITION}."
 
 
 def topology_sentence(run: RunAnalysis) -> str:
@@ -140,8 +140,8 @@ def topology_sentence(run: RunAnalysis) -> str:
         if row.key in ("width", "depth", "conv_depth"):
             unit = f" {row.unit}" if row.unit else ""
             parts.append(
-                f"{row.title} {row.value:g}{unit}; {row.at_least:.0%} of random cells are at least "
-                f"{row.phrase}"
+                f"{row.title} {row.value:g}{unit}; {_percent(row.at_least)} of random cells are "
+                f"at least {row.phrase}"
             )
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
 
@@ -155,7 +155,7 @@ def truth_sentence(run: RunAnalysis, table: TruthTable | None = None) -> str | N
     text = f"{accuracy:.2f} % on {metric_title(run.dataset, run.split)}"
     if rank is not None and percentile is not None and regret is not None:
         text += (
-            f": rank {rank:,.0f} of {CELLS:,}, percentile {percentile:.1f}, "
+            f": rank {rank:,.0f} of {CELLS:,}, percentile {percentile:.2f}, "
             f"{regret:.2f} points below the best cell"
         )
     if table is not None and table.has(run.dataset, run.split):
@@ -175,14 +175,22 @@ def cost_sentence(run: RunAnalysis) -> str | None:
     if not last or not _none_allowed(run):
         return None
     positive = [edge for edge, value in last.items() if value > 0]
-    where = f"on {len(positive)} of {len(last)} edges"
-    if positive:
-        where += f" ({_edges(positive)})"
     step = "alpha" if run.curves.phase == "alpha" else "weight"
-    return (
-        f"In the last epoch the Z-weighted cost of the {step} step was positive {where}: "
-        "there none, whose cost is 0, gains share; on an edge with negative cost it loses share."
-    )
+    start = f"In the last epoch the Z-weighted cost of the {step} step was"
+    if not positive:
+        where = (
+            f"negative on all {_word(len(last))} edges: none, whose cost is 0, loses share there"
+        )
+    elif len(positive) == len(last):
+        where = (
+            f"positive on all {_word(len(last))} edges: none, whose cost is 0, gains share there"
+        )
+    else:
+        where = (
+            f"positive on {len(positive)} of {len(last)} edges ({_edges(positive)}): none, whose "
+            "cost is 0, gains share there and loses it on the others"
+        )
+    return f"{start} {where}."
 
 
 def _recovered(found: Patterns) -> str:
@@ -208,6 +216,12 @@ def _edges(names: Sequence[str]) -> str:
 def _listing(parts: Iterable[str]) -> str:
     items = list(parts)
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def _percent(share: float) -> str:
+    """A share (0..1) in percent, with a decimal only where it matters."""
+    digits = 0 if share >= 0.1 or share == 0 else 1
+    return f"{100 * share:.{digits}f} %"
 
 
 def _word(count: int) -> str:

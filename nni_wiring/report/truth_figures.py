@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from nni_wiring.report.palette import INK, MUTED, OPTIMUM, RUN
 from nni_wiring.report.series import FloatArray
-from nni_wiring.report.style import marker, tidy, whole_epochs
+from nni_wiring.report.style import Margins, heading, marker, new_figure, tidy, whole_epochs
 
 MarkKind = Literal["run", "optimum", "published", "random"]
 _KINDS: dict[MarkKind, tuple[str, str, float]] = {  # colour, line style, width
@@ -51,9 +51,13 @@ def truth_histogram_figure(
     """
     array = np.asarray(values, dtype=np.float64)
     array = array[np.isfinite(array)]
-    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    figure = new_figure(9.6, 4.3, Margins(0.75, 0.2, 0.55, 1.95))
     axes = figure.add_subplot()
-    axes.hist(array, bins=90, color="#cfd8e3", edgecolor="#b4c0cf", lw=0.4, log=True)
+    counts, bounds = np.histogram(array, bins=90)
+    axes.stairs(counts, bounds, baseline=0.5, fill=True, color="#c3cfdd")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.6)
+    axes.minorticks_off()
     axes.set_ylabel("cells (log scale)", fontsize=9)
     axes.set_xlabel(unit, fontsize=9)
     tidy(axes)
@@ -67,7 +71,7 @@ def truth_histogram_figure(
         colour, line, width = _KINDS[mark.kind]
         axes.axvline(mark.value, color=colour, ls=line, lw=width, zorder=3)
     _spread_labels(axes, ordered)
-    figure.suptitle(title, fontsize=11.5, color=INK)
+    heading(figure, title)
     return figure
 
 
@@ -85,7 +89,7 @@ def regret_figure(
         random_regret: the mean regret of a random cell, a dashed reference.
         title: heading.
     """
-    figure = Figure(figsize=(9.6, 3.2), layout="constrained")
+    figure = new_figure(9.6, 3.2, Margins(0.75, 0.2, 0.55, 0.45))
     axes = figure.add_subplot()
     styles = zip(regrets.items(), (RUN, "#0072b2", "#009e73", "#cc79a7", INK), strict=False)
     for (label, values), colour in styles:
@@ -98,7 +102,7 @@ def regret_figure(
     tidy(axes)
     whole_epochs(axes)
     axes.legend(frameon=False, fontsize=9, loc="best")
-    axes.set_title(title, fontsize=11.5, color=INK)
+    heading(figure, title)
     return figure
 
 
@@ -107,8 +111,11 @@ def comparison_figure(
 ) -> Figure:
     """Runs by strategy as points with mean and spread, above published rows; lines for the rest."""
     published = sorted((m for m in marks if m.kind == "published"), key=lambda m: -m.value)
-    rows = len(strips) + len(published)
-    figure = Figure(figsize=(9.6, 1.5 + 0.3 * max(rows, 3)), layout="constrained")
+    labels = [strip.label for strip in strips] + [f"{mark.label} (published)" for mark in published]
+    rows = len(labels)
+    longest = max((len(label) for label in labels), default=0)
+    margins = Margins(0.4 + 0.075 * longest, 0.25, 0.6, 0.72)
+    figure = new_figure(9.6, 1.5 + 0.3 * max(rows, 3), margins)
     axes = figure.add_subplot()
     for place, strip in enumerate(strips):
         values = np.array(strip.values, dtype=np.float64)
@@ -122,13 +129,12 @@ def comparison_figure(
         if mark.kind in ("optimum", "random"):
             colour, line, width = _KINDS[mark.kind]
             axes.axvline(mark.value, color=colour, ls=line, lw=width, label=mark.label, zorder=1)
-    labels = [strip.label for strip in strips] + [f"{mark.label} (published)" for mark in published]
     axes.set_yticks(range(rows), labels, fontsize=9)
     axes.set_ylim(rows - 0.4, -0.6)
     axes.set_xlabel(f"{unit} (bars: mean ± one standard deviation)", fontsize=9)
     tidy(axes)
     axes.legend(frameon=False, fontsize=8.5, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
-    figure.suptitle(title, fontsize=11.5, color=INK)
+    heading(figure, title)
     return figure
 
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from search_spaces.cell_graph import OPERATIONS, Wiring, all_cells, all_topology, live_mask
 
 COLLAPSE_DEFINITION = (
-    "a cell has collapsed to none if no path without none leads from its input to its output, "
-    "and to skip if more than half of its live edges are skip_connect"
+    "none = nothing reaches the output; skip = more than half of the live edges are skip_connect"
 )
 _SKIP = OPERATIONS.index("skip_connect")
 _FIGURES = {

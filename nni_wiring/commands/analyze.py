@@ -1,0 +1,181 @@
+"""`analyze`: explain runs, with numbers against the truth and against a random cell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from nni_wiring.benchmark import TruthTable, load_table
+from nni_wiring.commands.output import print_json, print_table
+from nni_wiring.errors import BenchmarkError, RunError
+from nni_wiring.report.analysis import RunAnalysis, analyse_run
+from nni_wiring.report.curves import metric_title
+from nni_wiring.report.patterns import findings
+from nni_wiring.report.summary import compare, comparison_rows, run_json, summarise, summary_json
+from nni_wiring.report.truth_rows import truth_rows
+from nni_wiring.runs.resolve import resolve
+from nni_wiring.runs.store import RunFolder
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the report; default: report/ in the folder of the run, or of all the runs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Explain finished or running searches.
+
+    RUN_ID is the id of a run, an NNI trial or an NNI experiment (all its trials), a run's folder,
+    or "latest". For each run: the derived cell, its true accuracy, its topology against a random
+    cell, the wiring patterns and the local costs; over several runs mean and spread by strategy
+    beside published results. A report (index.html and pictures) is written for each run, and one
+    over all of them.
+    """
+    table = truth_table()
+    runs = [analyse_run(folder, table) for folder in resolve_all(run_ids)]
+    pages, overview = write_reports(runs, table, out)
+    if as_json:
+        print_json(
+            {
+                "runs": [run_json(run, _text(pages.get(run.folder))) for run in runs],
+                "summary": summary_json(summarise(runs)),
+            }
+        )
+        return
+    for run in runs:
+        print_run(run, table, pages.get(run.folder))
+    if len(runs) > 1:
+        print_comparison(runs, table)
+    if overview is not None:
+        click.echo(f"report over all runs: {overview}")
+
+
+def resolve_all(run_ids: Sequence[str]) -> list[RunFolder]:
+    """The runs that `run_ids` name, each once, in order.
+
+    Raises:
+        RunError: an id names nothing.
+    """
+    found: dict[Path, RunFolder] = {}
+    for run_id in run_ids:
+        for run in resolve(run_id):
+            found.setdefault(run.path.resolve(), run)
+    return list(found.values())
+
+
+def truth_table() -> TruthTable | None:
+    """The default truth table; None, with a warning, if it cannot be loaded."""
+    try:
+        return load_table()
+    except BenchmarkError as error:
+        click.echo(f"warning: no truth table: {error}", err=True)
+        return None
+
+
+def write_reports(
+    runs: Sequence[RunAnalysis], table: TruthTable | None, out: Path | None
+) -> tuple[dict[Path, Path], Path | None]:
+    """Write the page of every run that has an epoch and, over several runs, the overview.
+
+    Returns the pages by the run's folder, and the overview's page (None for a single run).
+
+    Raises:
+        RunError: a folder cannot be written.
+    """
+    # matplotlib is imported with the pages: not needed to say that a run id is unknown
+    from nni_wiring.report.html import write_overview, write_report
+
+    single = len(runs) == 1
+    pages: dict[Path, Path] = {}
+    for place, run in enumerate(runs):
+        if run.epochs == 0:
+            continue
+        if out is None:
+            folder = run.report
+        else:  # equal run ids in different folders are possible: the number keeps them apart
+            folder = out if single else out / f"{place}-{run.run_id}"
+        pages[run.folder] = write_report(run, folder, table)
+    if single:
+        return pages, None
+    return pages, write_overview(runs, pages, out or common_report_folder(runs), table)
+
+
+def common_report_folder(runs: Sequence[RunAnalysis]) -> Path:
+    """`report` in the innermost folder that holds all the runs."""
+    shared = Path(os.path.commonpath([run.folder.resolve() for run in runs]))
+    if shared == Path(shared.anchor):
+        raise RunError("the runs lie in folders without a common parent: choose one with --out")
+    return shared / "report"
+
+
+def print_run(run: RunAnalysis, table: TruthTable | None, page: Path | None) -> None:
+    """Print one run for a reader."""
+    planned = f" of {run.planned}" if run.planned else ""
+    click.secho(f"run {run.run_id}", bold=True)
+    click.echo(
+        f"{run.strategy} on {run.space}, data {run.data}, "
+        f"seed {'unknown' if run.seed is None else run.seed}, "
+        f"{run.epochs}{planned} epochs, {run.status}"
+    )
+    if run.error:
+        click.secho(f"error: {run.error}", fg="red")
+    for note in run.notes:
+        click.echo(f"note: {note}")
+    if run.arch:
+        click.echo(f"derived cell: {run.arch}")
+    if run.truth:
+        print_truth(run)
+    for finding in findings(run, table):
+        click.secho(f"{finding.topic}: ", bold=True, nl=False)
+        click.echo(finding.text)
+    if page is not None:
+        click.echo(f"report: {page}")
+    if run.tensorboard is not None:
+        click.echo(f"tensorboard: {run.tensorboard}")
+    click.echo()
+
+
+def print_truth(run: RunAnalysis) -> None:
+    """Print every metric of a run's cell; what the table lacks is named missing."""
+    columns = ["metric", "accuracy %", "rank", "percentile", "regret"]
+    rows: list[list[object]] = [
+        [
+            row.metric,
+            *(
+                value if value is None else f"{value:.{0 if name == 'rank' else 2}f}"
+                for name, value in row.figures.items()
+            ),
+        ]
+        for row in truth_rows(run)
+    ]
+    print_table("truth of the derived cell", columns, rows)
+
+
+def print_comparison(runs: Sequence[RunAnalysis], table: TruthTable | None) -> None:
+    """Print strategies beside published rows, the best cell and the mean random cell."""
+    comparisons = compare(runs, table)
+    if not comparisons:
+        click.echo("no run has a truth yet: nothing to compare")
+    for one in comparisons:
+        rows: list[list[object]] = [
+            [
+                row.label,
+                row.runs if row.runs is not None else "",
+                f"{row.mean:.2f}",
+                "" if row.std is None else f"{row.std:.2f}",
+                row.source,
+            ]
+            for row in comparison_rows(runs, one)
+        ]
+        title = f"{metric_title(one.dataset, one.split)}, % (finished runs)"
+        print_table(title, ["method", "runs", "mean", "std", "source"], rows)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

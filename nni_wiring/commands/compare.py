@@ -1,0 +1,66 @@
+"""`compare`: one table and one figure over runs, with published rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nni_wiring.commands.analyze import (
+    common_report_folder,
+    print_comparison,
+    resolve_all,
+    truth_table,
+)
+from nni_wiring.commands.output import print_json
+from nni_wiring.errors import RunError
+from nni_wiring.report.analysis import analyse_run
+from nni_wiring.report.summary import compare as metrics_of
+from nni_wiring.report.summary import comparison_rows, summarise, summary_json
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the figure; default: report/ in the folder that holds the runs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Set runs side by side: strategies, published results, best and mean random cell.
+
+    RUN_ID is as in `analyze`. Means and standard deviations are over finished runs.
+    """
+    table = truth_table()
+    runs = [analyse_run(folder, table) for folder in resolve_all(run_ids)]
+    metrics = metrics_of(runs, table)
+    if not metrics:
+        raise RunError("no run has a derived cell with a truth yet: nothing to compare")
+    from nni_wiring.report.html import save_pictures
+    from nni_wiring.report.pictures import comparison_picture
+
+    folder = out or common_report_folder(runs)
+    pictures = save_pictures([comparison_picture(runs, one) for one in metrics], folder)
+    paths = [folder / f"{picture.name}.png" for picture in pictures]
+    if as_json:
+        print_json(
+            {
+                "summary": summary_json(summarise(runs)),
+                "metrics": [
+                    {
+                        "dataset": one.dataset,
+                        "split": one.split,
+                        "figure": str(path),
+                        "rows": [row._asdict() for row in comparison_rows(runs, one)],
+                    }
+                    for one, path in zip(metrics, paths, strict=True)
+                ],
+            }
+        )
+        return
+    print_comparison(runs, table)
+    for note in dict.fromkeys(note for run in runs for note in run.notes if run.truth):
+        click.echo(f"note: {note}")
+    for path in paths:
+        click.echo(f"figure: {path}")
