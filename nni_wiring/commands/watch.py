@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _INTERVAL_SECONDS = 1.0
-_WORDS = {"SUCCEEDED": "finished", "FAILED": "failed", "RUNNING": "running", "WAITING": "waiting"}
+_WORDS = {
+    "SUCCEEDED": "finished",
+    "USER_CANCELED": "cancelled",
+    "SYS_CANCELED": "cancelled",
+    "EARLY_STOPPED": "stopped early",
+}
 
 
 class Progress(NamedTuple):
@@ -120,10 +125,11 @@ def _progress(trial: NniTrial, experiment: NniExperiment) -> Progress:
     done = [int(metric["epoch"]) for metric in trial.intermediate if "epoch" in metric]
     true = last.get("true_accuracy")
     epochs = parameters.get("epochs")
+    stopped = trial.status not in ENDED and not experiment.managed
     return Progress(
         name=f"trial {trial.number} ({trial.trial_id})",
         settings=settings,
-        state=_WORDS.get(trial.status, trial.status.lower().replace("_", " ")),
+        state="stopped" if stopped else _WORDS.get(trial.status, trial.status.lower()),
         epoch=max(done, default=-1) + 1,
         epochs=int(epochs) if isinstance(epochs, (int, float)) else None,
         accuracy=last.get("default") if true is None else true,

@@ -28,6 +28,13 @@ from nni_wiring.runs.nni_manifest import (
 )
 
 ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+# events that are no status by themselves
+_EVENT_STATUS = {
+    "USER_TO_CANCEL": "USER_CANCELED",
+    "ADD_CUSTOMIZED": "WAITING",
+    "ADD_RESUMED": "WAITING",
+}
+_NO_STATUS = ("ADD_HYPERPARAMETER", "IMPORT_DATA")
 _TAIL_BYTES = 64 * 1024
 _LINE_LENGTH = 600
 
@@ -203,10 +210,7 @@ def _trials(connection: sqlite3.Connection, folder: Path) -> tuple[NniTrial, ...
         seen = events.setdefault(trial_id, _Events())
         if number is not None and seen.number < 0:
             seen.number = int(number)
-        if event == "USER_TO_CANCEL":
-            seen.status = "USER_CANCELED"
-        elif event not in ("ADD_HYPERPARAMETER", "ADD_CUSTOMIZED"):
-            seen.status = str(event)
+        seen.status = _EVENT_STATUS.get(event, seen.status if event in _NO_STATUS else str(event))
     metrics = _metrics(connection)
     found = [
         _trial(

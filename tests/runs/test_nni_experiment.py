@@ -179,10 +179,14 @@ def test_status_order_and_settings_that_vary(make: Make) -> None:
     assert (experiment.max_trials, experiment.port, experiment.managed) == (4, 8080, False)
 
 
-def test_a_user_cancelled_trial(make: Make) -> None:
-    events = [event("AAAAA", "RUNNING", 0, 0), event("AAAAA", "USER_TO_CANCEL", 0)]
+@pytest.mark.parametrize(
+    ("last", "status"),
+    [("USER_TO_CANCEL", "USER_CANCELED"), ("ADD_RESUMED", "WAITING"), ("EARLY_STOPPED",) * 2],
+)
+def test_what_the_last_event_makes_of_a_trial(make: Make, last: str, status: str) -> None:
+    events = [event("AAAAA", "RUNNING", 0, 0), event("AAAAA", last, 0)]
 
-    assert read_experiment(make(events=events, metrics=[])).trials[0].status == "USER_CANCELED"
+    assert read_experiment(make(events=events, metrics=[])).trials[0].status == status
 
 
 def test_the_database_is_not_written(make: Make) -> None:

@@ -1,0 +1,105 @@
+"""`tensorboard`: runs side by side with the published results, served to this machine only."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from nni_wiring.errors import RunError
+from nni_wiring.runs.resolve import resolve
+from nni_wiring.runs.store import RunFolder
+
+HOST = "127.0.0.1"
+_REFRESH_SECONDS = 10.0
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port to serve on; otherwise the first free one from 6006.",
+)
+def tensorboard(run_ids: tuple[str, ...], port: int | None) -> None:
+    """Show runs in TensorBoard, with reference curves of the optimum, published and random cells.
+
+    RUN_ID is a run id, a folder, an NNI trial or experiment id, or `latest`. The server listens on
+    127.0.0.1 only; from another machine go through `ssh -L`. Ctrl-C ends it.
+    """
+    runs = _runs(run_ids)
+    with tempfile.TemporaryDirectory(prefix="nni-wiring-tensorboard-") as folder:
+        logdir = Path(folder)
+        shown = link_runs(logdir, runs)
+        if not shown:
+            raise RunError(f"{', '.join(run_ids)}: no TensorBoard logs (yet)")
+        write_all_references(logdir, shown)
+        click.echo(f"TensorBoard at {_launch(logdir, port)}  (Ctrl-C ends it)")
+        while True:
+            time.sleep(_REFRESH_SECONDS)
+            link_runs(logdir, _runs(run_ids))  # trials that have started since
+
+
+def link_runs(logdir: Path, runs: Iterable[RunFolder]) -> list[RunFolder]:
+    """Link the event files of `runs` into one folder a run under `logdir`; returns the runs linked.
+
+    The reference curves that each run carries are left out: they are written once for all.
+    """
+    linked = []
+    for run in runs:
+        files = sorted(run.tensorboard.glob("events.*"))
+        if not files:
+            continue
+        name = f"{run.config.get('strategy', 'run')}-s{run.config.get('seed', 0)}-{run.run_id}"
+        (logdir / name).mkdir(exist_ok=True)
+        for file in files:
+            link = logdir / name / file.name
+            if not link.is_symlink():
+                link.symlink_to(file.resolve())
+        linked.append(run)
+    return linked
+
+
+def write_all_references(logdir: Path, runs: Iterable[RunFolder]) -> None:
+    """Write the reference curves of every data set that `runs` are judged on."""
+    from nni_wiring.benchmark import load_table
+    from nni_wiring.data.registry import find_source
+    from nni_wiring.monitor.tensorboard import write_references
+
+    epochs: dict[tuple[str, str | None], int] = {}
+    for run in runs:
+        config = run.config
+        dataset = config.get("dataset") or find_source(config.get("data", "digits")).truth_dataset
+        key = (dataset, config.get("benchmark"))
+        epochs[key] = max(epochs.get(key, 1), int(config.get("epochs") or 1))
+    for (dataset, benchmark), count in epochs.items():
+        folder = logdir if len(epochs) == 1 else logdir / f"{benchmark or 'bundled'}-{dataset}"
+        write_references(folder, dataset, count, load_table(benchmark))
+
+
+def _runs(run_ids: Iterable[str]) -> list[RunFolder]:
+    """The runs that the ids name, each once."""
+    found = {run.path.resolve(): run for run_id in run_ids for run in resolve(run_id)}
+    return list(found.values())
+
+
+def _launch(logdir: Path, port: int | None) -> str:
+    """Serve `logdir` from a thread of this process; returns the address.
+
+    Raises:
+        RunError: the port is taken.
+    """
+    from tensorboard.program import TensorBoard, TensorBoardServerException
+
+    # its fast loader is a program of its own that prints notices and may outlive a kill
+    options = ["--logdir", str(logdir), "--host", HOST, "--load_fast", "false"]
+    options += ["--reload_interval", "5"] + (["--port", str(port)] if port else [])
+    server = TensorBoard()
+    server.configure(argv=["tensorboard", *options])
+    try:
+        return str(server.launch())
+    except TensorBoardServerException as error:
+        raise RunError(f"TensorBoard: {error.msg.strip().splitlines()[0]}") from None
