@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from nni_wiring.benchmark.metrics import (
     MetricKey,
     TableData,
 )
+from nni_wiring.benchmark.order import OfficialOrder
 from nni_wiring.errors import BenchmarkError
-from search_spaces.cell_graph import cell_code, parse_arch
+from search_spaces.cell_graph import format_arch, parse_arch
 from search_spaces.errors import SpaceError
 
 KIND = "delimited"
@@ -61,13 +62,13 @@ VERSIONS: dict[str, ColumnMap] = {
 }
 
 
-def read(path: Path, columns: ColumnMap, archs: Sequence[str], info: dict[str, Any]) -> TableData:
+def read(path: Path, columns: ColumnMap, order: OfficialOrder, info: dict[str, Any]) -> TableData:
     """Read the mapped columns of a table file.
 
     Args:
         path: .csv, .csv.gz (or .bz2) or .parquet, one row a cell in any order.
         columns: what each column means; see docs/benchmark.md.
-        archs: the 15,625 arch strings in official order.
+        order: all cells in official order.
         info: goes into the table.
 
     Raises:
@@ -76,8 +77,8 @@ def read(path: Path, columns: ColumnMap, archs: Sequence[str], info: dict[str, A
     check_columns(columns)
     wanted = [name for entry in columns.values() for name in _listed(entry)]
     content = _read_columns(path, wanted)
-    order = {arch: index for index, arch in enumerate(archs)}
-    rows = _cell_indices(path, content, columns, order)
+    indices = {arch: index for index, arch in enumerate(order.archs)}
+    rows = _cell_indices(path, content, columns, indices)
     metrics: dict[MetricKey, Metric] = {}
     costs: dict[CostKey, NDArray[np.float32]] = {}
     for target, entry in columns.items():
@@ -93,8 +94,7 @@ def read(path: Path, columns: ColumnMap, archs: Sequence[str], info: dict[str, A
             whole = match[1] == "train_200"
             kind = "train_epoch" if whole else match[1]
             costs[CostKey(kind, match[2])] = (series[0] / (200 if whole else 1)).astype(np.float32)
-    codes = cell_code(np.array([parse_arch(arch) for arch in archs]))
-    return TableData(codes, metrics, costs, {**info, "cells": len(rows)})
+    return TableData(order.codes, metrics, costs, {**info, "cells": len(rows)})
 
 
 def check_columns(columns: ColumnMap) -> None:
@@ -171,7 +171,7 @@ def _read_parquet(path: Path, wanted: list[str]) -> tuple[list[str], dict[str, l
 
 
 def _cell_indices(
-    path: Path, content: dict[str, list[Any]], columns: ColumnMap, order: dict[str, int]
+    path: Path, content: dict[str, list[Any]], columns: ColumnMap, indices: dict[str, int]
 ) -> NDArray[np.int64]:
     """Official index of every row."""
     by_ops = "ops" in columns
@@ -179,12 +179,12 @@ def _cell_indices(
     archs = [_arch_of_ops(str(cell)) for cell in content[name]] if by_ops else content[name]
     rows = []
     for line, arch in enumerate(archs, start=1):
-        if arch not in order:
+        if arch not in indices:
             try:
                 parse_arch(str(arch))
             except SpaceError as error:
                 raise BenchmarkError(f"{path}: row {line}: {error}") from error
-        rows.append(order[str(arch).strip()])
+        rows.append(indices[str(arch).strip()])
     repeated = len(rows) - len(set(rows))
     if repeated:
         raise BenchmarkError(f"{path}: {repeated} cells stand in it more than once")
@@ -194,8 +194,6 @@ def _cell_indices(
 
 
 def _arch_of_ops(digits: str) -> str:
-    from search_spaces.cell_graph import format_arch
-
     cells = [int(digit) for digit in digits.zfill(6)] if digits.isdecimal() else []
     return format_arch(cells)
 

@@ -17,10 +17,10 @@ from nni_wiring.benchmark.catalogue import forget, set_default, table_path
 from nni_wiring.benchmark.containers import LEGACY_MAGIC, Progress, file_hash
 from nni_wiring.benchmark.curves import CurveWriter
 from nni_wiring.benchmark.metrics import CELLS, TableData, check_data
+from nni_wiring.benchmark.order import OfficialOrder, official_order
 from nni_wiring.benchmark.records import RecordCollector
 from nni_wiring.benchmark.storage import save_table
 from nni_wiring.errors import BenchmarkError
-from search_spaces.cell_graph import all_cells, format_arch
 
 _LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
 _CURVES = re.compile(r"-[0-9a-f]{12}\.curves")
@@ -102,13 +102,13 @@ def import_table(
     if name == bundled.NAME:
         raise BenchmarkError(f"table name {name!r} is taken by the table that is always there")
     kind = detect(path)
-    archs = [format_arch(cell) for cell in all_cells()[bundled.load().codes].tolist()]
+    order = official_order(bundled.load().codes)
     with _scratch_folder(target.parent) as scratch:
         curves = scratch / "curves"
         if kind == delimited.KIND:
-            data, kept = _read_delimited(path, archs, version, columns), 0
+            data, kept = _read_delimited(path, order, version, columns), 0
         else:
-            data, kept = _read_records(path, kind, archs, version, curves, progress)
+            data, kept = _read_records(path, kind, order, version, curves, progress)
         _check_complete(path, data, partial)
         check_data(data, str(path))
         data.info.update(kind=kind, sha256=file_hash(path), path=path.name)
@@ -136,21 +136,21 @@ def _scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def _read_delimited(
-    path: Path, archs: list[str], version: str | None, columns: delimited.ColumnMap | None
+    path: Path, order: OfficialOrder, version: str | None, columns: delimited.ColumnMap | None
 ) -> TableData:
     if columns is not None:
-        return delimited.read(path, columns, archs, {"version": version or "own columns"})
+        return delimited.read(path, columns, order, {"version": version or "own columns"})
     chosen = version or "v11"
     if chosen not in delimited.VERSIONS:
         allowed = ", ".join(delimited.VERSIONS)
         raise BenchmarkError(f"version {chosen!r}: of the merged table there are {allowed}")
-    return delimited.read(path, delimited.VERSIONS[chosen], archs, {"version": chosen})
+    return delimited.read(path, delimited.VERSIONS[chosen], order, {"version": chosen})
 
 
 def _read_records(
     path: Path,
     kind: str,
-    archs: list[str],
+    order: OfficialOrder,
     version: str | None,
     curves: Path,
     progress: Progress,
@@ -160,7 +160,7 @@ def _read_records(
     try:
         with open(curves, "w+b") as file:
             writer = CurveWriter(file)
-            collector = RecordCollector(archs, writer, str(path))
+            collector = RecordCollector(order, writer, str(path))
             source.read(path, collector, progress)
             if not collector.cells:
                 raise BenchmarkError(f"{path}: it holds no cells")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nni_wiring.benchmark.curves import IMAGES, RUNS, SOURCES, CurveKey, CurveWriter
 from nni_wiring.benchmark.metrics import CELLS, CostKey, Metric, MetricKey, TableData
+from nni_wiring.benchmark.order import OfficialOrder
 from nni_wiring.errors import BenchmarkError
 
 _TRAININGS = (12, 200)  # epochs
@@ -22,14 +23,14 @@ class RecordCollector:
     """Gathers records in any order, checks each, and turns them into a table.
 
     Args:
-        archs: the 15,625 arch strings in official order.
+        order: all cells in official order.
         curves: where per-epoch curves go, or None to leave them out.
         name: the source for error lines.
     """
 
-    def __init__(self, archs: list[str], curves: CurveWriter | None, name: str) -> None:
-        self._archs = archs
-        self._order = {arch: index for index, arch in enumerate(archs)}
+    def __init__(self, order: OfficialOrder, curves: CurveWriter | None, name: str) -> None:
+        self._order = order
+        self._indices = {arch: index for index, arch in enumerate(order.archs)}
         self._curves = curves
         self._name = name
         self._trials: dict[MetricKey, dict[int, NDArray[np.float64]]] = {}
@@ -48,9 +49,9 @@ class RecordCollector:
         own_index, arch, results = (
             record.get(key) for key in ("arch_index", "arch_str", "all_results")
         )
-        if not isinstance(arch, str) or arch not in self._order:
+        if not isinstance(arch, str) or arch not in self._indices:
             raise self._fail(f"record {own_index!r:.40}: {arch!r:.80} is not a NAS-Bench-201 cell")
-        index = self._order[arch]
+        index = self._indices[arch]
         if not isinstance(own_index, int) or self.own_indices.setdefault(own_index, arch) != arch:
             raise self._fail(f"record {own_index!r:.40} does not stand for one cell alone")
         if not isinstance(results, Mapping) or not results:
@@ -159,15 +160,14 @@ class RecordCollector:
         for index, arch in self.own_indices.items():
             if not 0 <= index < len(archs) or archs[index] != arch:
                 raise self._fail(f"record {index} is not the cell that its meta_archs names")
-        if len(archs) == CELLS and list(archs) != self._archs:
+        if len(archs) == CELLS and list(archs) != self._order.archs:
             raise self._fail("its cells stand in another order than the official one")
 
     def table(self, info: dict[str, Any]) -> TableData:
         """The columns of everything taken so far."""
-        codes = _codes(self._archs)
         metrics = {key: _pack(columns) for key, columns in sorted(self._trials.items())}
         costs = {key: column.astype(np.float32) for key, column in sorted(self._costs.items())}
-        return TableData(codes, metrics, costs, {**info, "cells": len(self.cells)})
+        return TableData(self._order.codes, metrics, costs, {**info, "cells": len(self.cells)})
 
     def _fail(self, what: str) -> BenchmarkError:
         return BenchmarkError(f"{self._name}: {what}")
@@ -175,12 +175,6 @@ class RecordCollector:
 
 def _names(images: str, epochs: int) -> list[str]:
     return [f"{images}@{epoch}" for epoch in range(epochs)]
-
-
-def _codes(archs: list[str]) -> NDArray[np.int64]:
-    from search_spaces.cell_graph import cell_code, parse_arch
-
-    return cell_code(np.array([parse_arch(arch) for arch in archs]))
 
 
 def _pack(columns: dict[int, NDArray[np.float64]]) -> Metric:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,15 +25,13 @@ from nni_wiring.benchmark.metrics import (
     TableData,
     check_names,
 )
+from nni_wiring.benchmark.order import arch_strings, code_by_arch
 from nni_wiring.errors import BenchmarkError
 from search_spaces.cell_graph import (
-    NB201,
-    OPERATIONS,
     all_cells,
     all_topology,
     cell_code,
     cell_probabilities,
-    format_arch,
     parse_arch,
 )
 
@@ -130,7 +127,7 @@ class TruthTable:
             BenchmarkError: the index is outside 0..15624.
         """
         if isinstance(arch, str) and not arch.strip().isdecimal():
-            code = _code_by_arch().get(arch)
+            code = code_by_arch().get(arch)
             if code is None:  # surrounding blanks, or not a cell: the parser says what is wrong
                 code = cell_code(np.asarray(parse_arch(arch))).item()
             return self._index_of_code[code].item()
@@ -143,7 +140,7 @@ class TruthTable:
 
     def arch(self, index: int) -> str:
         """Official arch string of an official index."""
-        return _arch_strings()[self.codes[self.index_of(index)].item()]
+        return arch_strings()[self.codes[self.index_of(index)].item()]
 
     @property
     def metrics(self) -> list[MetricKey]:
@@ -356,7 +353,7 @@ class TruthTable:
         code = self.codes[index].item()
         nested = self._nested_rows(epochs)
         answer: dict[str, Any] = {
-            "arch": _arch_strings()[code],
+            "arch": arch_strings()[code],
             "index": index,
             "topology": {name: column[code].item() for name, column in _topology_columns()},
             "parameters": dict(zip(DATASETS, self._parameters[index].tolist(), strict=True)),
@@ -395,15 +392,3 @@ class TruthTable:
 def _topology_columns() -> list[tuple[str, NDArray[Any]]]:
     figures = all_topology()
     return [(name, getattr(figures, name)) for name in _TOPOLOGY_FIELDS]
-
-
-@lru_cache(maxsize=1)
-def _arch_strings() -> list[str]:
-    """All arch strings by code; a template makes them far faster than one call a cell."""
-    template = format_arch([0] * len(NB201.edges)).replace(OPERATIONS[0], "{}")
-    return [template.format(*names) for names in product(OPERATIONS, repeat=len(NB201.edges))]
-
-
-@lru_cache(maxsize=1)
-def _code_by_arch() -> dict[str, int]:
-    return {arch: code for code, arch in enumerate(_arch_strings())}
