@@ -47,7 +47,9 @@ class WiringStrategy(OneShotStrategy):
     - ``cell_factory``: another implementation of the supernet cell;
     - ``regulariser``, ``gradient_inputs``, ``estimate_alpha_gradient`` or, for all three,
       ``alpha_gradient``: how a loss becomes alpha's gradient;
+    - ``after_alpha_step``: corrections of alpha once its optimiser has moved it;
     - ``on_epoch_start``, ``on_epoch_end``: schedules and stop rules;
+    - ``search_state``, ``load_search_state``: what these must remember across a resume;
     - ``select``: how a cell is read off.
     """
 
@@ -82,22 +84,28 @@ class WiringStrategy(OneShotStrategy):
 
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
         """Z of one forward pass. phase: "weights", "alpha" or "joint"."""
-        return self.relaxation.draw(group, generator)
+        return self.relaxation.draw(group, phase, generator)
 
     def regulariser(self) -> torch.Tensor | None:
         """A scalar to add to the loss that alpha descends; None for none."""
         return None
 
     def gradient_inputs(self) -> list[torch.Tensor]:
-        """The tensors that a bi-level alpha step differentiates by: alpha itself for pathwise
-        methods.
+        """The tensors that a bi-level alpha step differentiates by: alpha itself, and the leaf Z of
+        this step's draws where the relaxation is not pathwise.
         """
-        return list(self.arch_parameters())
+        leaves = [] if self.relaxation.pathwise else [draw.z for _, draw in self.draws()]
+        return [*self.arch_parameters(), *leaves]
 
     def estimate_alpha_gradient(self) -> None:
-        """After the backward pass: turn dL/dZ into alpha's gradient where autograd did not
-        (score-function methods).
-        """
+        """After the backward pass: turn dL/dZ into alpha's gradient where autograd did not."""
+        if self.relaxation.pathwise:
+            return
+        for group, draw in self.draws():
+            cost = torch.zeros_like(draw.z) if draw.z.grad is None else draw.z.grad
+            gradient = self.relaxation.alpha_gradient(group, draw, cost).detach()
+            # what a regulariser has left there stays
+            group.alpha.grad = gradient if group.alpha.grad is None else group.alpha.grad + gradient
 
     def alpha_gradient(self, module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
         """Leave the bi-level gradient in alpha.grad. batch: {"train": .., "val": ..}; alpha
@@ -107,12 +115,24 @@ class WiringStrategy(OneShotStrategy):
         module.manual_backward(loss, inputs=self.gradient_inputs())
         self.estimate_alpha_gradient()
 
+    def after_alpha_step(self) -> None:
+        """Called when alpha's optimiser has made its step; ``group.draw`` is still the step's."""
+
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
         """Schedules: temperature, warm-up. epoch counts from 0 of ``epochs``."""
 
     def on_epoch_end(self, epoch: int) -> bool:
         """Return True to stop the search after this epoch."""
         return False
+
+    def search_state(self) -> dict[str, Any]:
+        """What a resumed search must know beyond weights, alphas and optimisers; tensors and plain
+        values.
+        """
+        return {}
+
+    def load_search_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``search_state`` gave."""
 
     def select(self, group: EdgeGroup) -> list[int]:
         """The operation (column of alpha) of every edge of the derived cell."""
@@ -124,6 +144,10 @@ class WiringStrategy(OneShotStrategy):
     def arch_parameters(self) -> list[nn.Parameter]:
         """Architecture parameters, group by group in order of appearance; rows by label."""
         return [parameter for group in self.groups for parameter in group.parameters()]
+
+    def draws(self) -> list[tuple[EdgeGroup, Draw]]:
+        """The groups with their draw of the last forward pass."""
+        return [(group, group.draw) for group in self.groups if group.draw is not None]
 
     def alpha_moves_in(self, epoch: int) -> bool:
         """Whether alpha is trained in this epoch."""
@@ -145,7 +169,7 @@ class WiringStrategy(OneShotStrategy):
                 f"strategy {self.name}: the model space has no WiringCell and no LayerChoice"
             )
         for group in self.groups:
-            group.initialise(self.settings.alpha_init)
+            group.initialise(self.settings.alpha_init, mean=self.settings.alpha_init_mean)
         cast(ModelSpace, model).edge_groups = nn.ModuleList(self.groups)
         return model
 

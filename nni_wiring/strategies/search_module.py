@@ -143,6 +143,7 @@ class SearchModule(BaseOneShotLightningModule):
         optimizer.zero_grad()
         self.strategy.alpha_gradient(self, batch, batch_idx)
         self._clip_and_step("alpha", optimizer, self.strategy.settings.alpha_clip)
+        self.strategy.after_alpha_step()
 
     def _joint_step(self, batch: dict[str, Any], batch_idx: int, alpha_moves: bool) -> None:
         theta = self.theta_optimizer()
@@ -157,6 +158,7 @@ class SearchModule(BaseOneShotLightningModule):
         self.strategy.estimate_alpha_gradient()
         self._clip_and_step("weights", theta, self.strategy.settings.clip)
         self._clip_and_step("alpha", alpha, self.strategy.settings.alpha_clip)
+        self.strategy.after_alpha_step()
 
     def _clip_and_step(self, kind: str, optimizer: Any, limit: float | None) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -183,13 +185,14 @@ class SearchModule(BaseOneShotLightningModule):
     # --- resuming ---
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add alphas by label and the state of the draws' random generator."""
+        """Add alphas by label, the state of the draws' random generator and the strategy's own."""
         checkpoint["alphas"] = {
             label: row
             for group in self.strategy.groups
             for label, row in group.by_label(group.alpha).items()
         }
         checkpoint["draws"] = self.generator.get_state()
+        checkpoint["search_state"] = self.strategy.search_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another space; go on with the draws where they stopped."""
@@ -197,6 +200,7 @@ class SearchModule(BaseOneShotLightningModule):
         if labels != set(checkpoint["alphas"]):
             raise RunError("the checkpoint belongs to another search space: its edges differ")
         self.generator.set_state(checkpoint["draws"])
+        self.strategy.load_search_state(checkpoint["search_state"])
 
     # --- results ---
 

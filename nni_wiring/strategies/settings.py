@@ -33,8 +33,8 @@ class StrategySettings(BaseModel):
     optimisation: bi_level (theta on the training half, alpha on the search half) or single_level
     (both from one pass over the training data). update_order: which of the two moves first in a
     bi-level step (AutoDL: weights, NNI: alpha). clip: gradient norm limit of theta; alpha_clip: of
-    alpha (None: no limit). alpha_*: Adam on alpha. alpha_init: scale of the normal initialisation.
-    warmup_epochs: epochs before alpha moves. selection: how the cell is read off.
+    alpha (None: no limit). alpha_*: Adam on alpha. alpha_init, alpha_init_mean: standard deviation
+    and mean of the normal initialisation. warmup_epochs: epochs before alpha moves. selection: how the cell is read off.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,5 +47,6 @@ class StrategySettings(BaseModel):
     alpha_weight_decay: float = Field(default=1e-3, ge=0)
     alpha_clip: float | None = Field(default=None, gt=0)
     alpha_init: float = Field(default=1e-3, ge=0)
+    alpha_init_mean: float = 0.0
     warmup_epochs: int = Field(default=0, ge=0)
     selection: Selection = "magnitude"

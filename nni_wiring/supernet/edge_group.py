@@ -61,11 +61,13 @@ class EdgeGroup(nn.Module):
         )
         self.draw: Draw | None = None
 
-    def initialise(self, scale: float, generator: torch.Generator | None = None) -> None:
-        """alpha <- scale * N(0, 1)."""
+    def initialise(
+        self, scale: float, generator: torch.Generator | None = None, *, mean: float = 0.0
+    ) -> None:
+        """alpha <- mean + scale * N(0, 1)."""
         with torch.no_grad():
             noise = torch.randn(self.alpha.shape, generator=generator)
-            self.alpha.copy_(noise.mul_(scale))
+            self.alpha.copy_(noise.mul_(scale).add_(mean))
 
     def current_alpha(self) -> torch.Tensor:
         """alpha, (edges, operations), detached and on the host."""

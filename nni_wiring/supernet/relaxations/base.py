@@ -1,0 +1,46 @@
+"""What a relaxation is: how alpha becomes Z, and, where autograd does not, how dL/dZ becomes
+dL/dalpha.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from nni_wiring.supernet.edge_group import Draw, EdgeGroup
+
+
+class Relaxation:
+    """alpha -> Z. One draw a step serves all cells that share the group's label.
+
+    pathwise: autograd carries the gradient from Z to alpha. Otherwise Z is drawn as a leaf tensor,
+    which the backward pass leaves dL/dZ in (summed over the cells that share it), and
+    ``alpha_gradient`` turns that into alpha's gradient.
+    """
+
+    name: ClassVar[str] = "abstract"
+    pathwise: ClassVar[bool] = True
+
+    def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
+        """Z of one step, shape (edges, operations), differentiable in alpha where the method is
+        pathwise.
+
+        phase: "weights", "alpha" or "joint", for methods that run other operations in the alpha
+        step. generator: the search's own random source (CPU), for stochastic relaxations.
+        """
+        raise NotImplementedError
+
+    def probabilities(self, group: EdgeGroup) -> torch.Tensor:
+        """p(alpha), shape (edges, operations), rows sum to 1: what exact expectations and
+        selections are taken under.
+        """
+        return torch.softmax(group.logits(), dim=-1)
+
+    def alpha_gradient(self, group: EdgeGroup, draw: Draw, cost: torch.Tensor) -> torch.Tensor:
+        """The gradient estimate of alpha, shape (edges, operations), of a method that is not
+        pathwise.
+
+        cost: dL/dZ of ``draw``, same shape; zero for operations that did not run.
+        """
+        raise NotImplementedError(f"{self.name}: autograd carries the gradient to alpha")
