@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch.utils.hooks import RemovableHandle
+
+from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightning)
+
+# isort: split
+import pytorch_lightning as pl
 
 from nni_wiring.benchmark.metrics import check_names
 from nni_wiring.benchmark.table import TruthTable

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightning)
+
+# isort: split
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 

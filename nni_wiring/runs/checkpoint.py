@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
+
+from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightning)
+
+# isort: split
+import pytorch_lightning as pl
 
 from nni_wiring.errors import RunError
 

@@ -80,7 +80,9 @@ def make_config(values: Mapping[str, Any]) -> RunConfig:
 
     Raises ConfigError, one line: the option, what is wrong with it, what is allowed.
     """
-    given = {key: value for key, value in values.items() if value is not None}
+    # None leaves an option of the run unset, but is a value of a method's own (clip: no limit)
+    run_fields = RunConfig.model_fields
+    given = {k: v for k, v in values.items() if v is not None or k not in run_fields}
     name = given.get("strategy", "darts")
     if not isinstance(name, str):
         raise ConfigError(f"strategy: must be a name, got {name!r:.60}")
@@ -88,8 +90,8 @@ def make_config(values: Mapping[str, Any]) -> RunConfig:
     for key in given:
         if key not in option_names(name):
             raise ConfigError(unknown_name(str(key), f"strategy {name}", option_names(name)))
-    run = {key: value for key, value in given.items() if key in RunConfig.model_fields}
-    method = {key: value for key, value in given.items() if key not in RunConfig.model_fields}
+    run = {key: value for key, value in given.items() if key in run_fields}
+    method = {key: value for key, value in given.items() if key not in run_fields}
     theta: ThetaDefaults = strategy.theta
     settings = strategy(**method).settings  # checks them
     try:

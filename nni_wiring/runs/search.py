@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas and pytorch_lightning)
 
 # isort: split
+import pytorch_lightning as pl
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -48,6 +48,8 @@ def run_search(
     Raises WiringError, one line; the folder's status then is "failed" (or "interrupted" on Ctrl-C,
     which is raised again as KeyboardInterrupt).
     """
+    if resume and folder.status == "finished":
+        raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
     try:
         with _quiet():
             result = _search(config, folder, resume, on_epoch, progress)

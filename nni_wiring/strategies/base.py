@@ -23,7 +23,7 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.selection.magnitude import magnitude
 from nni_wiring.strategies.search_module import SearchModule
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
-from nni_wiring.supernet.build import SupernetBuilder
+from nni_wiring.supernet.build import EdgeGroups, SupernetBuilder
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.relaxations import Relaxation, Softmax
@@ -170,7 +170,7 @@ class WiringStrategy(OneShotStrategy):
             )
         for group in self.groups:
             group.initialise(self.settings.alpha_init, mean=self.settings.alpha_init_mean)
-        cast(ModelSpace, model).edge_groups = nn.ModuleList(self.groups)
+        cast(ModelSpace, model).edge_groups = EdgeGroups(self.groups)
         return model
 
     def configure_oneshot_module(

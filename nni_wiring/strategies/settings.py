@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Optimisation = Literal["bi_level", "single_level"]
 UpdateOrder = Literal["weights_first", "alpha_first"]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Selection = Literal["magnitude", "magnitude_without_none"]
 
 
@@ -43,7 +44,7 @@ class StrategySettings(BaseModel):
     update_order: UpdateOrder = "weights_first"
     clip: float | None = Field(default=5.0, gt=0)
     alpha_lr: float = Field(default=3e-4, ge=0)
-    alpha_betas: tuple[float, float] = (0.5, 0.999)
+    alpha_betas: tuple[Beta, Beta] = (0.5, 0.999)
     alpha_weight_decay: float = Field(default=1e-3, ge=0)
     alpha_clip: float | None = Field(default=None, gt=0)
     alpha_init: float = Field(default=1e-3, ge=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from torch import nn
@@ -11,7 +11,7 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.hub.pytorch.modules.nasbench201 import NasBench201Cell
-from nni.nas.nn.pytorch import LayerChoice
+from nni.nas.nn.pytorch import LayerChoice, MutableModule
 
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import EdgeGroup
@@ -43,6 +43,19 @@ def _as_cell(module: nn.Module) -> tuple[CellGraph, nn.ModuleDict] | None:
     if type(module) is LayerChoice:
         return SINGLE_EDGE, nn.ModuleDict({"0-1": module})
     return None
+
+
+class EdgeGroups(MutableModule):
+    """The edge groups of a supernet, by number. A frozen network has none: its alphas are spent."""
+
+    def __init__(self, groups: Iterable[EdgeGroup]) -> None:
+        super().__init__()
+        for number, group in enumerate(groups):
+            self.add_module(str(number), group)
+
+    def freeze(self, sample: dict[str, Any]) -> nn.Module:
+        """Nothing of it is left."""
+        return nn.Module()
 
 
 class SupernetBuilder:

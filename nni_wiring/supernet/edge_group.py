@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -49,7 +49,8 @@ class EdgeGroup(nn.Module):
     ) -> None:
         super().__init__()
         self.name, self.graph = name, graph
-        self.edges, self.labels = tuple(edges), tuple(labels)
+        self.edges = tuple(edges)
+        self.labels = tuple(map(str, labels))  # NNI's are of a class of their own, no plain data
         self.choices = tuple(tuple(names) for names in operations)
         self.edge_operations = tuple(tuple(map(str, names)) for names in operations)
         self.operations = tuple(dict.fromkeys(op for names in self.edge_operations for op in names))
@@ -60,6 +61,10 @@ class EdgeGroup(nn.Module):
             tuple(self.operations.index(op) for op in names) for names in self.edge_operations
         )
         self.draw: Draw | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the draw belongs to one step and hangs on its graph, which cannot be copied
+        return {**self.__dict__, "draw": None}
 
     def initialise(
         self, scale: float, generator: torch.Generator | None = None, *, mean: float = 0.0
