@@ -167,7 +167,8 @@ def _read_parquet(path: Path, wanted: list[str]) -> tuple[list[str], dict[str, l
             table = file.read(columns=[name for name in wanted if name in header])
         return header, {name: table[name].to_pylist() for name in table.column_names}
     except (ArrowException, OSError, ValueError, TypeError) as error:
-        raise BenchmarkError(f"{path}: not a readable parquet file ({error})") from error
+        reason = " ".join(str(error).split())
+        raise BenchmarkError(f"{path}: not a readable parquet file ({reason})") from error
 
 
 def _cell_indices(

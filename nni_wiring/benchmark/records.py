@@ -104,12 +104,14 @@ class RecordCollector:
 
     def _numbers(self, what: str, values: list[Any], upper: float) -> NDArray[np.float64]:
         for value in values:
-            if value is None:
+            if value is None or (math.isinf(upper) and _diverged(value)):
                 continue
             # NaN fails the comparison, too.
             if not isinstance(value, (int, float)) or not 0 <= value <= upper:
                 raise self._fail(f"{what} is {value!r:.40}, allowed: 0..{upper:g}")
-        return np.array([math.nan if value is None else value for value in values])
+        numbers = np.array([math.nan if value is None else value for value in values], float)
+        numbers[np.isinf(numbers)] = math.nan
+        return numbers
 
     def _keep(self, index: int, key: CurveKey, seed: int, curve: NDArray[np.float64]) -> None:
         if self._curves is not None:
@@ -171,6 +173,11 @@ class RecordCollector:
 
     def _fail(self, what: str) -> BenchmarkError:
         return BenchmarkError(f"{self._name}: {what}")
+
+
+def _diverged(value: object) -> bool:
+    """A loss may have run away; accuracies may not, and are never excused."""
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _names(images: str, epochs: int) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -93,3 +94,47 @@ def test_bad_input_is_one_line(
 def test_wrong_usage_exits_with_2() -> None:
     assert run("top", "--dataset", "mnist").exit_code == 2
     assert run("query").exit_code == 2
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NNI_WIRING_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_import_then_top(shared_data: Path, cache: Path) -> None:
+    result = run("import", str(shared_data / "nb201_truth.csv.gz"))
+    assert result.exit_code == 0 and "15,625 of 15,625 cells" in result.output
+    entries = answer("top", "--dataset", "cifar10", "--split", "test")
+    assert isinstance(entries, list)
+    assert (entries[0]["accuracy"], entries[0]["index"]) == (94.3733, 6111)
+    assert run("use", "bundled").exit_code == 0
+    assert isinstance(run("top", "--split", "test").exception, BenchmarkError)
+    row = answer("query", "6111", "--benchmark", "nb201_truth", "--epochs", "12")
+    assert isinstance(row, dict)
+    assert row["accuracy"]["cifar10"]["test"] > 80
+
+
+def test_import_of_a_part(shared_data: Path, cache: Path) -> None:
+    path = str(shared_data / "nb201_tiny3.pth")
+    assert isinstance(run("import", path).exception, BenchmarkError)
+    report = answer("import", path, "--partial", "--name", "three", "--no-default")
+    assert isinstance(report, dict)
+    assert (report["cells"], report["kind"], report["default"]) == (3, "official", False)
+    row = answer("query", "284", "--benchmark", "three", "--seed", "888", "--epoch", "100")
+    assert isinstance(row, dict)
+    assert row["accuracy"]["cifar10"]["valid"] is not None
+    assert row["accuracy"]["cifar100"]["valid"] is None
+
+
+def test_import_with_a_column_map(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text(f"cell,score\n{CELL},91.5\n")
+    columns = tmp_path / "columns.yml"
+    columns.write_text("arch: cell\ncifar10/valid@200: score\n")
+    arguments = ("import", str(tmp_path / "own.csv"), "--partial", "--columns", str(columns))
+    assert run(*arguments).exit_code == 0
+    assert run("query", "6111").output.count("91.5") == 1
+    columns.write_text("- a list\n")
+    assert isinstance(run(*arguments).exception, BenchmarkError)
+    columns.write_text("a: [unclosed")
+    assert isinstance(run(*arguments).exception, BenchmarkError)
