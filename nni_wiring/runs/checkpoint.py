@@ -18,6 +18,7 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightnin
 import pytorch_lightning as pl
 
 from nni_wiring.errors import RunError
+from nni_wiring.strategies.search_module import SearchModule
 
 
 def random_states() -> dict[str, Any]:
@@ -88,6 +89,25 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
         if self._restored is not None:
             restore_random_states(self._restored)
             self._restored = None
+
+
+def restore_trained(module: SearchModule, model: Any, path: Path, epochs: int) -> None:
+    """Put the supernet of a finished search back as it was after its last epoch, without training.
+
+    module: ``strategy.mutate_evaluator(..).module``. model: the supernet. epochs: of the search.
+    Raises RunError for a checkpoint of another search.
+    """
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    module.set_model(model)
+    # alpha takes part in gradients as it did in training
+    module.configure_architecture_optimizers()
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        line = str(error).splitlines()[0][:120]
+        raise RunError(f"checkpoint {path.name} belongs to another search: {line}") from None
+    module.on_load_checkpoint(checkpoint)
+    module.strategy.on_epoch_start(epochs - 1, epochs)
 
 
 def finished_epochs(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,8 +22,9 @@ from nni_wiring.benchmark import TruthTable, load_table
 from nni_wiring.data import ImageData, Loaders, build_loaders, load_data, split
 from nni_wiring.errors import ConfigError, RunError, WiringError
 from nni_wiring.monitor.callback import Record, WiringMonitor
+from nni_wiring.monitor.record import cell_record
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
-from nni_wiring.runs.checkpoint import RunCheckpoint, finished_epochs
+from nni_wiring.runs.checkpoint import RunCheckpoint, finished_epochs, restore_trained
 from nni_wiring.runs.config import RunConfig
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.runs.task import ClassificationTask
@@ -102,13 +104,20 @@ def _search(
         evaluator.fit_kwargs = {"ckpt_path": str(folder.checkpoint), "weights_only": True}
     model = strategy.mutate_model(space)
     searcher = strategy.mutate_evaluator(evaluator)
+    strategy.evaluation_data, strategy.selection_folder = loaders.evaluation, folder.path
+    strategy.selection_progress = _print_progress if progress else lambda done, total, what: None
     if done < config.epochs:
         _fit(searcher, model)
-    else:
+    elif folder.result() is not None:
         raise RunError(f"run {folder.run_id} has finished all {config.epochs} epochs already")
+    else:  # it was stopped during its selection
+        restore_trained(searcher.module, model, folder.checkpoint, config.epochs)
+        strategy.select_at_end(searcher.module.to(device))
     if table is not None:
         write_references(folder.tensorboard, dataset, config.epochs, table)
-    return _result(config, folder, strategy, dataset, logger)
+    result = _result(config, folder, strategy, dataset, table)
+    _log_hyperparameters(logger, config, result)
+    return result
 
 
 def _prepare_resume(folder: RunFolder) -> int:
@@ -203,23 +212,46 @@ def _result(
     folder: RunFolder,
     strategy: WiringStrategy,
     dataset: str,
-    logger: TensorBoardLogger,
+    table: TruthTable | None,
 ) -> dict[str, Any]:
     last = folder.epochs()[-1]
+    found = {**last, **selected_cell(strategy, table)}
     result = {
         "run_id": folder.run_id,
-        "arch": last.get("arch"),
-        "selection": strategy.settings.selection,
-        "truth": last.get("truth"),
-        "topology": last.get("topology"),
+        "arch": found.get("arch"),
+        "selection": strategy.selection.name,
+        "truth": found.get("truth"),
+        "topology": found.get("topology"),
         "config": config.flat(),
         "dataset": dataset,
-        "default": headline(last, dataset),
+        "default": headline(found, dataset),
     }
+    if strategy.selected is not None:
+        result["selection_details"] = strategy.selected.details
+    return result
+
+
+def selected_cell(strategy: WiringStrategy, table: TruthTable | None) -> dict[str, Any]:
+    """The strategy's selected cell with its topology and truth, as a record has them; empty for a
+    space of several kinds of cell.
+    """
+    if len(strategy.groups) != 1:
+        return {}
+    group = strategy.groups[0]
+    p = strategy.relaxation.probabilities(group).detach().cpu().double().numpy()
+    return cell_record(group, strategy.chosen(group), p, table)
+
+
+def _log_hyperparameters(
+    logger: TensorBoardLogger, config: RunConfig, result: dict[str, Any]
+) -> None:
     metrics = {"hparams/true_valid_accuracy": result["default"]}
     logger.log_hyperparams(config.flat(), metrics)
     logger.finalize("success")
-    return result
+
+
+def _print_progress(done: int, total: int, what: str) -> None:
+    print(f"\r{what}: {done} of {total}", end="\n" if done == total else "", file=sys.stderr)
 
 
 def headline(record: Record, dataset: str) -> float | None:

@@ -4,7 +4,8 @@ paper changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
@@ -20,7 +21,7 @@ from nni.nas.oneshot.pytorch.strategy import MutationHook, OneShotStrategy, no_d
 from pydantic import ValidationError
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.selection.magnitude import magnitude
+from nni_wiring.selection.base import Cells, Progress, Selected, SelectionContext
 from nni_wiring.strategies.search_module import SearchModule
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
 from nni_wiring.supernet.build import EdgeGroups, SupernetBuilder
@@ -45,12 +46,19 @@ class WiringStrategy(OneShotStrategy):
     - ``relaxation_for``: alpha -> Z;
     - ``moves_alpha``: False where alpha stays as it is;
     - ``cell_factory``: another implementation of the supernet cell;
+    - ``prepare``: parameters that it learns beyond alpha;
+    - ``weights_gradient``: how theta's loss becomes its gradient;
     - ``regulariser``, ``gradient_inputs``, ``estimate_alpha_gradient`` or, for all three,
       ``alpha_gradient``: how a loss becomes alpha's gradient;
     - ``after_alpha_step``: corrections of alpha once its optimiser has moved it;
-    - ``on_epoch_start``, ``on_epoch_end``: schedules and stop rules;
+    - ``on_epoch_start``, ``after_steps``, ``on_epoch_end``: schedules, work between epochs and
+      stop rules;
     - ``search_state``, ``load_search_state``: what these must remember across a resume;
-    - ``select``: how a cell is read off.
+    - ``select``, ``sample_cells``: how a cell is read off each epoch, and drawn.
+
+    evaluation_data: (images, labels) batches for selections that need the trained supernet; unset:
+    the evaluator's validation data. selection_progress, selection_folder: handed to them.
+    selected: what such a selection found, once the search is over.
     """
 
     name: ClassVar[str] = "abstract"
@@ -70,7 +78,13 @@ class WiringStrategy(OneShotStrategy):
                 one_line_validation(error, f"strategy {self.name}", self.Settings.model_fields)
             ) from None
         self.relaxation = self.relaxation_for()
+        self.selection = self.settings.build_selection()
         self.groups: list[EdgeGroup] = []
+        self.evaluation_data: Iterable[Any] | None = None
+        self.selection_progress: Progress = lambda done, total, what: None
+        self.selection_folder: Path | None = None
+        self.selected: Selected | None = None
+        self._data: dict[str, Callable[[], Any]] = {}
 
     # --- what a method may override ---
 
@@ -82,9 +96,18 @@ class WiringStrategy(OneShotStrategy):
         """The supernet cell's implementation: (graph, edges, group) -> SupernetCell."""
         return SupernetCell
 
+    def prepare(self, model: nn.Module) -> None:
+        """Called once the supernet is made: add to ``model`` or to a group what is learnt beyond
+        alpha, so that checkpoints hold it. A group's parameters are trained with its alpha.
+        """
+
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
         """Z of one forward pass. phase: "weights", "alpha" or "joint"."""
         return self.relaxation.draw(group, phase, generator)
+
+    def weights_gradient(self, module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
+        """Leave the gradient of a bi-level step's training loss in the weights' .grad."""
+        module.manual_backward(module.loss("weights", batch["train"], batch_idx))
 
     def regulariser(self) -> torch.Tensor | None:
         """A scalar to add to the loss that alpha descends; None for none."""
@@ -121,6 +144,9 @@ class WiringStrategy(OneShotStrategy):
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
         """Schedules: temperature, warm-up. epoch counts from 0 of ``epochs``."""
 
+    def after_steps(self, module: SearchModule, epoch: int) -> None:
+        """Work between epochs: called after the last step, before monitors read the epoch."""
+
     def on_epoch_end(self, epoch: int) -> bool:
         """Return True to stop the search after this epoch."""
         return False
@@ -135,9 +161,19 @@ class WiringStrategy(OneShotStrategy):
         """Take up what ``search_state`` gave."""
 
     def select(self, group: EdgeGroup) -> list[int]:
-        """The operation (column of alpha) of every edge of the derived cell."""
-        allow_none = self.settings.selection != "magnitude_without_none"
-        return magnitude(group, self.relaxation, allow_none=allow_none)
+        """The operation (column of alpha) of every edge of the cell derived now."""
+        return self.selection.read(group, self.relaxation.probabilities(group))
+
+    def sample_cells(self, generator: torch.Generator) -> Cells:
+        """One cell a group, drawn from p(alpha): an operation (column of alpha) for every edge."""
+        return {
+            group.name: torch.multinomial(
+                self.relaxation.probabilities(group).detach().cpu(), 1, generator=generator
+            )
+            .flatten()
+            .tolist()
+            for group in self.groups
+        }
 
     # --- the frame ---
 
@@ -171,6 +207,7 @@ class WiringStrategy(OneShotStrategy):
         for group in self.groups:
             group.initialise(self.settings.alpha_init, mean=self.settings.alpha_init_mean)
         cast(ModelSpace, model).edge_groups = EdgeGroups(self.groups)
+        self.prepare(model)
         return model
 
     def configure_oneshot_module(
@@ -183,6 +220,7 @@ class WiringStrategy(OneShotStrategy):
         self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]
     ) -> Any:
         """{"train": .., "val": ..} for bi-level search, {"train": ..} for single-level search."""
+        self._data = {"train": train_dataloader_fn, "val": val_dataloader_fn}
         if self.settings.optimisation == "single_level":
             return {"train": train_dataloader_fn()}
         return {"train": train_dataloader_fn(), "val": val_dataloader_fn()}
@@ -192,3 +230,25 @@ class WiringStrategy(OneShotStrategy):
     ) -> Any:
         """None: the search half is spent on alpha."""
         return None
+
+    # --- the end of a search ---
+
+    def evaluation_batches(self) -> Iterable[Any]:
+        """(images, labels) batches to evaluate the supernet on."""
+        return self._data["val"]() if self.evaluation_data is None else self.evaluation_data
+
+    def select_at_end(self, module: SearchModule) -> None:
+        """Run a selection that needs the trained supernet; the result is ``selected``."""
+        if self.selection.at_end:
+            context = SelectionContext(
+                module,
+                evaluation=self.evaluation_batches(),
+                train=self._data["train"](),
+                progress=self.selection_progress,
+                folder=self.selection_folder,
+            )
+            self.selected = self.selection.select(context)
+
+    def chosen(self, group: EdgeGroup) -> list[int]:
+        """The cell to hand over: the final selection's where there was one, else ``select``'s."""
+        return self.select(group) if self.selected is None else self.selected.cells[group.name]

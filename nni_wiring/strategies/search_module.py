@@ -55,6 +55,7 @@ class SearchModule(BaseOneShotLightningModule):
             self.strategy.arch_parameters(),
             lr=settings.alpha_lr,
             betas=settings.alpha_betas,
+            eps=settings.alpha_eps,
             weight_decay=settings.alpha_weight_decay,
         )
 
@@ -100,6 +101,11 @@ class SearchModule(BaseOneShotLightningModule):
             self.trainer.should_stop = True
         super().on_train_epoch_end()
 
+    def on_train_end(self) -> None:
+        """Run the selection that needs the trained supernet, while it is still on its device."""
+        self.strategy.select_at_end(self)
+        super().on_train_end()
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """One search step: weights and alpha in turn (bi-level), or both from one backward pass
         (single-level).
@@ -115,6 +121,8 @@ class SearchModule(BaseOneShotLightningModule):
             if alpha_moves and settings.update_order == "weights_first":
                 self._alpha_step(batch, batch_idx)
         self.advance_lr_schedulers(batch_idx)
+        if self.trainer.is_last_batch:
+            self.strategy.after_steps(self, self.current_epoch)
 
     def loss(self, phase: str, data: Any, batch_idx: int, *, record: bool = True) -> torch.Tensor:
         """Draw Z, run the evaluator's training step on ``data`` and return its loss (a scalar).
@@ -135,14 +143,14 @@ class SearchModule(BaseOneShotLightningModule):
     def _weights_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         optimizer = self.theta_optimizer()
         optimizer.zero_grad()
-        self.manual_backward(self.loss("weights", batch["train"], batch_idx))
-        self._clip_and_step("weights", optimizer, self.strategy.settings.clip)
+        self.strategy.weights_gradient(self, batch, batch_idx)
+        self.clip_and_step("weights", optimizer, self.strategy.settings.clip)
 
     def _alpha_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         optimizer = self.alpha_optimizer()
         optimizer.zero_grad()
         self.strategy.alpha_gradient(self, batch, batch_idx)
-        self._clip_and_step("alpha", optimizer, self.strategy.settings.alpha_clip)
+        self.clip_and_step("alpha", optimizer, self.strategy.settings.alpha_clip)
         self.strategy.after_alpha_step()
 
     def _joint_step(self, batch: dict[str, Any], batch_idx: int, alpha_moves: bool) -> None:
@@ -150,17 +158,18 @@ class SearchModule(BaseOneShotLightningModule):
         theta.zero_grad()
         if not alpha_moves:
             self.manual_backward(self.loss("joint", batch["train"], batch_idx))
-            self._clip_and_step("weights", theta, self.strategy.settings.clip)
+            self.clip_and_step("weights", theta, self.strategy.settings.clip)
             return
         alpha = self.alpha_optimizer()
         alpha.zero_grad()
         self.manual_backward(self.loss("joint", batch["train"], batch_idx))
         self.strategy.estimate_alpha_gradient()
-        self._clip_and_step("weights", theta, self.strategy.settings.clip)
-        self._clip_and_step("alpha", alpha, self.strategy.settings.alpha_clip)
+        self.clip_and_step("weights", theta, self.strategy.settings.clip)
+        self.clip_and_step("alpha", alpha, self.strategy.settings.alpha_clip)
         self.strategy.after_alpha_step()
 
-    def _clip_and_step(self, kind: str, optimizer: Any, limit: float | None) -> None:
+    def clip_and_step(self, kind: str, optimizer: Any, limit: float | None) -> None:
+        """Note the gradient's norm under ``kind``, clip it to ``limit`` (None: not), step."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.gradient_norms[kind] = nn.utils.clip_grad_norm_(
             parameters, float("inf") if limit is None else limit
@@ -205,10 +214,10 @@ class SearchModule(BaseOneShotLightningModule):
     # --- results ---
 
     def export(self) -> dict[str, Any]:
-        """The NNI sample, {label: candidate}, that the strategy's selection reads off now."""
+        """The NNI sample, {label: candidate}, of the selected cell."""
         sample: dict[str, Any] = {}
         for group in self.strategy.groups:
-            sample.update(group.sample(self.strategy.select(group)))
+            sample.update(group.sample(self.strategy.chosen(group)))
         return sample
 
     def export_probs(self) -> dict[str, Any]:

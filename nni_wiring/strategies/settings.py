@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nni_wiring.errors import ConfigError
+from nni_wiring.selection.base import Selection
+from nni_wiring.selection.registry import selection_class
 
 Optimisation = Literal["bi_level", "single_level"]
-UpdateOrder = Literal["weights_first", "alpha_first"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Selection = Literal["magnitude", "magnitude_without_none"]
+UpdateOrder = Literal["weights_first", "alpha_first"]
 
 
 class ThetaDefaults(NamedTuple):
@@ -35,7 +39,9 @@ class StrategySettings(BaseModel):
     (both from one pass over the training data). update_order: which of the two moves first in a
     bi-level step (AutoDL: weights, NNI: alpha). clip: gradient norm limit of theta; alpha_clip: of
     alpha (None: no limit). alpha_*: Adam on alpha. alpha_init, alpha_init_mean: standard deviation
-    and mean of the normal initialisation. warmup_epochs: epochs before alpha moves. selection: how the cell is read off.
+    and mean of the normal initialisation. warmup_epochs: epochs before alpha moves. selection: how
+    the cell is read off (a name of ``selection.registry``); selection_settings: that selection's
+    own settings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,9 +51,29 @@ class StrategySettings(BaseModel):
     clip: float | None = Field(default=5.0, gt=0)
     alpha_lr: float = Field(default=3e-4, ge=0)
     alpha_betas: tuple[Beta, Beta] = (0.5, 0.999)
+    alpha_eps: float = Field(default=1e-8, gt=0)
     alpha_weight_decay: float = Field(default=1e-3, ge=0)
     alpha_clip: float | None = Field(default=None, gt=0)
     alpha_init: float = Field(default=1e-3, ge=0)
     alpha_init_mean: float = 0.0
     warmup_epochs: int = Field(default=0, ge=0)
-    selection: Selection = "magnitude"
+    selection: str = "magnitude"
+    selection_settings: dict[str, Any] = Field(default_factory=dict)
+
+    #: Selections that make no sense for this method, with the reason.
+    refused_selections: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="after")
+    def _check_selection(self) -> StrategySettings:
+        try:
+            self.build_selection()
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        if self.selection in self.refused_selections:
+            reason = self.refused_selections[self.selection]
+            raise ValueError(f"selection {self.selection!r} makes no sense here: {reason}")
+        return self
+
+    def build_selection(self) -> Selection:
+        """The selection object, with its settings."""
+        return selection_class(self.selection)(**self.selection_settings)

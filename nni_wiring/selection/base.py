@@ -1,0 +1,87 @@
+"""What a selection is: how a cell is read off a supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nni_wiring.errors import ConfigError
+from nni_wiring.supernet.edge_group import EdgeGroup
+from nni_wiring.validation import one_line_validation
+
+if TYPE_CHECKING:
+    from nni_wiring.strategies.search_module import SearchModule
+
+#: Told how far a selection is: (steps done, steps in all, what is being done).
+Progress = Callable[[int, int, str], None]
+
+#: The operation (column of alpha) of every edge, by group name.
+Cells = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class SelectionContext:
+    """What a selection at the end of a search may use.
+
+    module: the trained search (its ``model`` is the supernet, its ``strategy`` the method).
+    evaluation: (images, labels) batches of the whole search half, without augmentation. train: of
+    the training half, for selections that tune the weights. progress: to be told how far it is.
+    folder: where a long selection may keep what it needs to go on after an interruption, or None.
+    """
+
+    module: SearchModule
+    evaluation: Iterable[Any]
+    train: Iterable[Any]
+    progress: Progress = lambda done, total, what: None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What a selection at the end of a search found. details: its trace; JSON-ready."""
+
+    cells: Cells
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class SelectionSettings(BaseModel):
+    """Settings of a selection, given as the option ``selection_settings``; a kind adds its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Selection:
+    """How a cell is read off a supernet. Keywords are the fields of ``Settings``; a bad one raises
+    ConfigError.
+
+    name, summary: its entry in the registry. at_end: whether it needs the trained supernet:
+    ``select`` then runs once, at the end of the search, and the epochs before it show the method's
+    own cheap reading.
+    """
+
+    name: ClassVar[str] = "abstract"
+    summary: ClassVar[str] = ""
+    at_end: ClassVar[bool] = False
+    Settings: ClassVar[type[SelectionSettings]] = SelectionSettings
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            self.settings = self.Settings(**settings)
+        except ValidationError as error:
+            raise ConfigError(
+                one_line_validation(error, f"selection {self.name}", self.Settings.model_fields)
+            ) from None
+
+    def read(self, group: EdgeGroup, probabilities: Any) -> list[int]:
+        """Every epoch: a column of alpha for every edge, from p(alpha), (edges, operations)."""
+        from nni_wiring.selection.magnitude import magnitude
+
+        return magnitude(group, probabilities)
+
+    def select(self, context: SelectionContext) -> Selected:
+        """Once, at the end of the search (only where ``at_end``)."""
+        raise NotImplementedError(f"selection {self.name} is read every epoch")
