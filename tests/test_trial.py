@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nni_wiring import trial
 from nni_wiring.errors import RunError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.trial import Job, epoch_metric, final_metric, link_for_web_ui, open_run
@@ -115,6 +118,74 @@ def test_a_resumed_trial_goes_on_with_its_run_and_no_other(job: Job) -> None:
     assert len(open_run(job).epochs()) == 1
     with pytest.raises(RunError, match="holds the run AbCdE, not trial Other"):
         open_run(Job({}, job.output, "Other", "exp1", 8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"epohcs": 3}, ["'epohcs'", "epochs"]),
+        ({"strategy": "dartz"}, ["strategy", "'dartz'", "allowed", "darts"]),
+        ({"strategy": 7}, ["strategy", "7"]),
+        ({"batch_size": -4}, ["batch_size", "-4"]),
+        ({"space": "nasbench999"}, ["space", "'nasbench999'", "nasbench201"]),
+        ({"data": "imagenet"}, ["'imagenet'", "digits"]),
+        ({"data": "npz:no/such/file.npz"}, ["no/such/file.npz"]),
+        ({"operations": {"0-9": ["none"]}}, ["0-9"]),
+        ({"order": 3}, ["order", "3"]),
+    ],
+)
+def test_a_bad_setting_is_one_line_in_the_log_and_in_run_json(
+    job: Job,
+    settings: dict,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bad = replace(job, parameters=settings)
+    monkeypatch.setattr(trial, "receive_job", lambda: bad)
+
+    with pytest.raises(SystemExit) as stopped:
+        trial.main()
+
+    assert stopped.value.code == 1
+    log = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in log if line.startswith("error: ")]
+    assert all(word in line for word in words), line
+    info = RunFolder.open(job.output).info
+    assert (info["status"], f"error: {info['error']}") == ("failed", line)
+    assert info["parameter_id"] == 7  # so that the analysis can pair it
+
+
+def test_an_interrupted_trial_says_so(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped_by_nni(job: Job, run: RunFolder) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(trial, "receive_job", lambda: job)
+    monkeypatch.setattr(trial, "run_job", stopped_by_nni)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            trial.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert stopped.value.code == 130
+    assert RunFolder.open(job.output).status == "interrupted"
+
+
+def test_a_bug_keeps_its_traceback_and_fails_the_run(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(job: Job, run: RunFolder) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(trial, "receive_job", lambda: job)
+    monkeypatch.setattr(trial, "run_job", bug)
+
+    with pytest.raises(ZeroDivisionError):
+        trial.main()
+
+    assert RunFolder.open(job.output).info["error"] == "ZeroDivisionError: a bug"
 
 
 def test_started_by_hand_it_says_what_to_do() -> None:
