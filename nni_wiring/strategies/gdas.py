@@ -1,0 +1,36 @@
+"""GDAS: straight-through Gumbel, one operation an edge."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.schedules import TemperatureSettings, linear
+from nni_wiring.strategies.settings import ThetaDefaults
+from nni_wiring.supernet.relaxations import StraightThroughGumbel
+
+
+class GDAS(WiringStrategy):
+    """GDAS (Dong & Yang, CVPR 2019): every step runs one sampled cell, the same in all places;
+    alpha by the straight-through gradient on the search half.
+
+    Defaults are those of the NAS-Bench-201 paper's runs (AutoDL-Projects; theory page, section 6,
+    second row: 250 epochs, tau 10 to .1).
+    """
+
+    name: ClassVar[str] = "gdas"
+    paper: ClassVar[str] = "Dong & Yang, CVPR 2019, arXiv 1910.04465"
+    theta: ClassVar[ThetaDefaults] = ThetaDefaults(epochs=250)
+    Settings = TemperatureSettings
+    settings: TemperatureSettings
+    relaxation: StraightThroughGumbel
+
+    def relaxation_for(self) -> StraightThroughGumbel:
+        """Straight-through Gumbel, at the first epoch's temperature."""
+        return StraightThroughGumbel(self.settings.tau_start)
+
+    def on_epoch_start(self, epoch: int, epochs: int) -> None:
+        """The temperature of this epoch."""
+        self.relaxation.temperature = linear(
+            self.settings.tau_start, self.settings.tau_end, epoch, epochs
+        )
