@@ -1,0 +1,69 @@
+"""FairDARTS: operations do not compete; a loss pushes each to zero or one."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+
+from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
+from nni_wiring.supernet.edge_group import EdgeGroup
+from nni_wiring.supernet.relaxations import Sigmoid
+
+
+class FairSettings(StrategySettings):
+    """zero_one_weight: of the zero-one loss. threshold: the sigmoid that a selected operation must
+    reach to be kept (0: every one is).
+    """
+
+    alpha_lr: float = Field(default=3e-3, ge=0)
+    zero_one_weight: float = Field(default=10.0, ge=0)
+    threshold: float = Field(default=0.85, ge=0, lt=1)
+    selection: str = "magnitude_without_none"
+
+
+class FairDARTS(WiringStrategy):
+    """FairDARTS (Chu, Zhou, Zhang & Li, ECCV 2020): Z = sigmoid(alpha), and alpha's loss has
+    -zero_one_weight x mean (Z - 1/2)^2 added.
+
+    Defaults are the paper's, from its DARTS space (theory page, section 6: 50 epochs, batch 128,
+    theta .005 to .001, alpha 3e-3, weight 10, threshold .85). There up to two edges enter a node;
+    here an edge whose selected operation stays below the threshold becomes none, where it may
+    [ours].
+    """
+
+    name: ClassVar[str] = "fair_darts"
+    paper: ClassVar[str] = "Chu et al., ECCV 2020, arXiv 1911.12126"
+    theta: ClassVar[ThetaDefaults] = ThetaDefaults(
+        batch_size=128, lr=0.005, weight_decay=3e-4, nesterov=False
+    )
+    Settings = FairSettings
+    settings: FairSettings
+    relaxation: Sigmoid
+
+    def relaxation_for(self) -> Sigmoid:
+        """Sigmoid of every alpha."""
+        return Sigmoid()
+
+    def regulariser(self) -> torch.Tensor:
+        """The weighted zero-one loss, mean over all alphas of the search."""
+        distances = [
+            ((self.relaxation.weights(group) - 0.5).square() * group.mask).sum()
+            for group in self.groups
+        ]
+        count = sum(len(allowed) for group in self.groups for allowed in group.allowed)
+        return -self.settings.zero_one_weight * torch.stack(distances).sum() / count
+
+    def select(self, group: EdgeGroup) -> list[int]:
+        """The selection's operation where it reaches the threshold, else none."""
+        selected = super().select(group)
+        if "none" not in group.operations:
+            return selected
+        none = group.operations.index("none")
+        rows = self.relaxation.weights(group).detach().cpu().tolist()
+        return [
+            k if row[k] >= self.settings.threshold or none not in allowed else none
+            for k, row, allowed in zip(selected, rows, group.allowed, strict=True)
+        ]
