@@ -5,6 +5,12 @@ from __future__ import annotations
 from nni_wiring.errors import ConfigError
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
+from nni_wiring.strategies.darts_plus import DARTSPlus
+from nni_wiring.strategies.dsnas import DSNAS
+from nni_wiring.strategies.fair_darts import FairDARTS
+from nni_wiring.strategies.gdas import GDAS
+from nni_wiring.strategies.proxylessnas import ProxylessNAS
+from nni_wiring.strategies.snas import SNAS
 
 STRATEGIES: dict[str, type[WiringStrategy]] = {}
 
@@ -21,6 +27,12 @@ def register(strategy: type[WiringStrategy]) -> type[WiringStrategy]:
 for _strategy in (
     DARTS,
     FixedAlphaDARTS,
+    SNAS,
+    DSNAS,
+    GDAS,
+    ProxylessNAS,
+    FairDARTS,
+    DARTSPlus,
 ):
     register(_strategy)
 
