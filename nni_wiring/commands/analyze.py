@@ -96,9 +96,8 @@ def write_reports(
     for place, run in enumerate(runs):
         if run.epochs == 0:
             continue
-        if out is None:
-            folder = run.report
-        else:  # equal run ids in different folders are possible: the number keeps them apart
+        folder = run.report
+        if out is not None:  # run ids may be equal in different folders: a number keeps them apart
             folder = out if single else out / f"{place}-{run.run_id}"
         pages[run.folder] = write_report(run, folder, table)
     if single:

@@ -215,7 +215,7 @@ def _notes(
     notes = []
     if run.status == "running":
         notes.append(
-            f"the run goes on (or was killed): {len(records)} epochs are recorded so far"
+            f"the run goes on (or was killed): epochs recorded so far: {len(records)}"
             if records
             else "the run has no epoch yet"
         )
@@ -228,5 +228,5 @@ def _notes(
     if wiring and table is None:
         notes.append("no truth table: the truth is what the run recorded")
     if found and len(found.counts) < len(records):
-        notes.append(f"alphas are recorded for the first {len(found.counts)} epochs only")
+        notes.append(f"alphas are recorded for the leading epochs only: {len(found.counts)}")
     return tuple(notes)

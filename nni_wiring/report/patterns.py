@@ -53,11 +53,9 @@ def findings(run: RunAnalysis, table: TruthTable | None = None) -> list[Finding]
 def growing_sentence(found: Patterns, graph: CellGraph = NB201) -> str:
     """P1: how many edges were dropped, until when, and what came back."""
     total, low = len(graph.edges), min(found.counts)
-    epochs = len(found.counts)
     if low == total:
-        return (
-            f"No edge was ever dropped: all {_word(total)} kept an operation over {epochs} epochs."
-        )
+        span = _epochs(len(found.counts))
+        return f"No edge was ever dropped: all {_word(total)} kept an operation over {span}."
     start = found.lowest_epoch
     if found.counts[0] == low:
         missing = "All" if low == 0 else f"{_word(total - low).capitalize()} of"
@@ -98,7 +96,7 @@ def width_sentence(found: Patterns, graph: CellGraph = NB201) -> str:
     order = "after" if index > 0 else "before"
     sense = "width was preferred" if index > 0 else "the reverse of a width preference"
     return (
-        f"The intermediate edge was back {abs(index):g} epochs {order} the input edges "
+        f"The intermediate edge was back {_epochs(abs(index))} {order} the input edges "
         f"(index {index:+g}): {sense}."
     )
 
@@ -123,13 +121,12 @@ def collapse_sentence(run: RunAnalysis) -> str:
     operations = [name for edge, name in run.wiring.chosen.items() if live[edge]]
     skips = f"{operations.count('skip_connect')} of {len(operations)} live edges are skip_connect"
     if run.collapse == "none":
-        text = f"Collapsed to none: nothing reaches the output ({_percent(rates['none'])} of random cells)"
+        text = f"Collapsed to none: nothing reaches the output, as in {_percent(rates['none'])}"
     elif run.collapse == "skip":
-        text = (
-            f"Collapsed to skip: {skips} ({_percent(rates['skip'])} of random cells are called so)"
-        )
+        text = f"Collapsed to skip: {skips}; the verdict on {_percent(rates['skip'])}"
     else:
-        text = f"No collapse: {skips}"
+        return f"No collapse: {skips}. Definition: {COLLAPSE_DEFINITION}."
+    text += " of random cells"
     return f"{text}. Definition: {COLLAPSE_DEFINITION}."
 
 
@@ -177,14 +174,11 @@ def cost_sentence(run: RunAnalysis) -> str | None:
     positive = [edge for edge, value in last.items() if value > 0]
     step = "alpha" if run.curves.phase == "alpha" else "weight"
     start = f"In the last epoch the Z-weighted cost of the {step} step was"
+    total = _word(len(last))
     if not positive:
-        where = (
-            f"negative on all {_word(len(last))} edges: none, whose cost is 0, loses share there"
-        )
+        where = f"positive on no edge of {total}: none, whose cost is 0, gains share nowhere"
     elif len(positive) == len(last):
-        where = (
-            f"positive on all {_word(len(last))} edges: none, whose cost is 0, gains share there"
-        )
+        where = f"positive on all {total} edges: none, whose cost is 0, gains share everywhere"
     else:
         where = (
             f"positive on {len(positive)} of {len(last)} edges ({_edges(positive)}): none, whose "
@@ -216,6 +210,10 @@ def _edges(names: Sequence[str]) -> str:
 def _listing(parts: Iterable[str]) -> str:
     items = list(parts)
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def _epochs(count: float) -> str:
+    return f"{count:g} {'epoch' if count == 1 else 'epochs'}"
 
 
 def _percent(share: float) -> str:

@@ -1,0 +1,186 @@
+"""One run explained: every figure of a hand-made run, and runs that have little to explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from synthetic_runs import record, write_run
+
+from nni_wiring.benchmark import load_table
+from nni_wiring.errors import RunError
+from nni_wiring.report.analysis import analyse_run, plain
+from nni_wiring.report.patterns import findings
+from nni_wiring.runs.store import RunFolder
+
+#: 2<-1 falls with all the others in epoch 2 and never comes back; the rest recover one by one.
+GROWING = "cccccc .c.ss. ...... c...s. cc..ss cc.css"
+FINAL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_3x3~0|skip_connect~1|skip_connect~2|"
+
+
+def sentences(folder: Path, rows: str, **config: object) -> dict[str, str]:
+    return dict(findings(analyse_run(write_run(folder, rows, **config), load_table())))
+
+
+def test_hand_made_run(tmp_path: Path) -> None:
+    table = load_table()
+    found = analyse_run(write_run(tmp_path / "r1", GROWING, seed=3), table)
+    assert (found.run_id, found.strategy, found.data, found.seed) == ("r1", "darts", "digits", 3)
+    assert (found.epochs, found.planned, found.status, found.error) == (6, 6, "finished", None)
+    assert found.arch == FINAL
+    assert found.truth == table.query(FINAL)
+    assert (found.dataset, found.split) == ("cifar10", "valid")
+    assert found.accuracy() == table.query(FINAL)["accuracy"]["cifar10"]["valid"]
+    assert found.topology == {
+        "width": 2.0,  # nodes 1 and 2 are fed by the cell input alone
+        "depth": 2,
+        "conv_depth": 1,
+        "live_edges": 5,
+        "none_edges": 1,
+        "live_paths": 3,
+        "connected": True,
+        "intermediate_alive": False,
+    }
+    assert found.patterns is not None
+    assert found.patterns.recovery_epochs == {
+        "0-1": 3, "0-2": 4, "1-2": None, "0-3": 5, "1-3": 3, "2-3": 4,
+    }  # fmt: skip
+    assert found.patterns.growing_index == 5
+    assert found.collapse is None  # 2 of 5 live edges are skip
+    # synthetic cost: -0.01 * place of edge * place of operation * (1 + epoch), see write_run
+    assert found.cost["2-3"] == pytest.approx(
+        {
+            "none": 0.0,
+            "skip_connect": -0.3,
+            "nor_conv_1x1": -0.6,
+            "nor_conv_3x3": -0.9,
+            "avg_pool_3x3": None,
+        }
+    )
+    assert list(found.cost) == ["0-1", "0-2", "1-2", "0-3", "1-3", "2-3"]
+    assert "the truth beside it is CIFAR-10's" in found.notes[0]
+    regret = found.curves.regret["CIFAR-10 validation"]
+    best = table.optimum("cifar10", "valid").accuracy
+    nothing = table.values("cifar10", "valid")[table.index_of((0,) * 6)]
+    assert regret[2] == pytest.approx(best - nothing, abs=1e-3)
+    assert regret[-1] == pytest.approx(best - found.accuracy(), abs=1e-3)  # type: ignore[operator]
+
+
+def test_sentences_of_the_growing_run(tmp_path: Path) -> None:
+    said = sentences(tmp_path / "r1", GROWING, optimisation="bi_level")
+    assert said["Growing (P1)"] == (
+        "All six edges fell to none by epoch 2, then 5 were added back (growing index 5); "
+        "2<-1 never recovered."
+    )
+    assert "strongest form: 2<-1 is none in the end" in said["Width preference (P2)"]
+    assert "1<-0 from epoch 3 and 2<-0 from epoch 4" in said["Width preference (P2)"]
+    assert said["Bi-level failure (P3)"].startswith("Not seen under bi-level optimisation: 5 of 6")
+    assert said["Collapse"].startswith("No collapse: 2 of 5 live edges are skip_connect.")
+    # 1,280 of 15,625 cells have width 2 c, 13,920 at least depth 2 (enumerated)
+    assert said["Topology"].startswith("Width 2 c; 8.2 % of random cells are at least as wide. ")
+    assert "Depth 2; 89 % of random cells are at least as deep." in said["Topology"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "topic", "words"),
+    [
+        ("cccccc cccccc", "Growing (P1)", "No edge was ever dropped: all six kept an operation"),
+        ("...... ......", "Growing (P1)", "stood at none from the start, and none came back"),
+        ("cccccc c.c.c. c.c.c.", "Growing (P1)", "fell from 6 to 3 of 6 by epoch 1, and none came"),
+        ("...... ......", "Bi-level failure (P3)", "No edge is selected: none has the largest"),
+        (
+            "...... cc.... ccc...",
+            "Width preference (P2)",
+            "1 epoch after the input edges (index +1)",
+        ),
+        ("...... ..c... ccc...", "Width preference (P2)", "1 epoch before the input edges"),
+        ("cccccc cccccc", "Width preference (P2)", "No preference can be seen"),
+        ("cccccc c.cccc", "Width preference (P2)", "Cannot be measured: 2<-0 is none in the end"),
+        ("......", "Collapse", "Collapsed to none: nothing reaches the output, as in 2.2 %"),
+        ("sss.sc", "Collapse", "Collapsed to skip: 4 of 5 live edges are skip_connect"),
+        ("ccc...", "Truth", "rank"),
+    ],
+)
+def test_sentences(tmp_path: Path, rows: str, topic: str, words: str) -> None:
+    assert words in sentences(tmp_path / "r1", rows)[topic]
+
+
+def test_cost_sentence_follows_the_sign(tmp_path: Path) -> None:
+    # all synthetic costs are negative but those of the first edge, which are 0
+    said = sentences(tmp_path / "r0", "cccccc")["Local cost"]
+    assert "positive on no edge of six: none, whose cost is 0, gains share nowhere" in said
+
+    for sign, words in (({"0-1", "1-2"}, "on 2 of 6 edges (1<-0 and 2<-1)"), (None, "on all six")):
+        run = write_run(tmp_path / f"r{len(words)}")
+        row = record("cccccc", 0)
+        for edge, values in row["cost"]["alpha"]["mean"].items():
+            positive = sign is None or edge in sign
+            values |= {name: 1.0 if positive else -1.0 for name in values if name != "none"}
+        run.append_epoch(row)
+        assert f"positive {words}" in dict(findings(analyse_run(run, None)))["Local cost"]
+
+
+def test_space_without_none_has_no_patterns(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "r1")
+    row = record("cscscs", 0)
+    for name in ("alpha", "z"):
+        row[name] = {edge: {k: v for k, v in values.items() if k != "none"}
+                     for edge, values in row[name].items()}  # fmt: skip
+    run.append_epoch(row)
+    said = dict(findings(analyse_run(run, None)))
+    assert "no operation none" in said["Patterns (P1 to P3)"]
+    assert "Growing (P1)" not in said and "Local cost" not in said
+
+
+def test_empty_and_failed_runs_say_so(tmp_path: Path) -> None:
+    going = analyse_run(write_run(tmp_path / "a", status="running"), None)
+    assert going.notes == ("the run has no epoch yet",)
+    assert (going.arch, going.patterns, going.truth, going.topology) == (None, None, None, None)
+    assert findings(going) == []
+    failed = analyse_run(write_run(tmp_path / "b", status="failed", error="DataError: gone"), None)
+    assert failed.error == "DataError: gone"
+    assert failed.notes == ("the run failed before its first epoch: there is nothing to analyse",)
+    some = analyse_run(write_run(tmp_path / "c", "cccccc", status="running"), None)
+    assert some.notes[0] == "the run goes on (or was killed): epochs recorded so far: 1"
+
+
+def test_result_wins_over_the_last_epoch_and_recorded_truth_stands_in(tmp_path: Path) -> None:
+    truth = {"accuracy": {"cifar10": {"valid": 12.5, "test": None}}}
+    result = {"run_id": "r1", "arch": FINAL, "truth": truth}
+    run = write_run(tmp_path / "r1", "ssssss", result=result)
+    found = analyse_run(run, None)
+    assert found.arch == FINAL and found.accuracy() == 12.5
+    assert any("no truth table" in note for note in found.notes)
+    found = analyse_run(run, load_table())
+    assert found.truth == load_table().query(FINAL)
+
+
+def test_data_decides_the_truth_that_stands_beside(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", "cccccc", data="cifar100")
+    assert analyse_run(run, load_table()).dataset == "cifar100"
+    run = write_run(tmp_path / "b", "cccccc", data="npz:x.npz", truth_dataset="imagenet16")
+    assert analyse_run(run, load_table()).dataset == "imagenet16"
+    run = write_run(tmp_path / "c", "cccccc", data="no such data")
+    assert analyse_run(run, load_table()).dataset == "cifar10"
+
+
+def test_cell_of_another_benchmark_has_no_truth(tmp_path: Path) -> None:
+    found = analyse_run(write_run(tmp_path / "a", result={"arch": "0-2=sep\n3"}), load_table())
+    assert found.truth is None and found.topology is None and found.wiring is None
+    assert found.arch == "0-2=sep\N{REPLACEMENT CHARACTER}3"
+    assert any("no NAS-Bench-201 cell" in note for note in found.notes)
+
+
+def test_foreign_settings_are_made_printable(tmp_path: Path) -> None:
+    config = {"strategy": "\x1b[31mred\x07", "seed": "x", "epochs": [1], "data": {"a": 1}}
+    found = analyse_run(write_run(tmp_path / "a", "cccccc", **config), load_table())
+    assert found.strategy.isprintable() and "\x1b" not in found.strategy
+    assert found.seed is None and found.planned is None
+    assert len(plain("x" * 10_000)) == 200
+
+
+def test_damaged_epochs_are_one_line(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", "cccccc")
+    (run.path / "epochs.jsonl").write_text("garbage\n")
+    with pytest.raises(RunError, match="line 1 is not JSON"):
+        analyse_run(RunFolder.open(run.path), None)

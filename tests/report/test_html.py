@@ -1,0 +1,200 @@
+"""The page: well-formed, self-contained, safe with hostile runs, and fine in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from synthetic_runs import write_run
+
+from nni_wiring.benchmark import load_table
+from nni_wiring.errors import RunError
+from nni_wiring.report.analysis import analyse_run
+from nni_wiring.report.html import write_overview, write_report
+from nni_wiring.report.truth_rows import truth_rows
+
+PICTURES = {
+    "alphas", "cell", "cost_heat_map", "costs", "regret", "truth_histogram", "wiring_timeline",
+}  # fmt: skip
+VOID = {"meta", "link", "img", "br", "hr"}
+HOSTILE = "<script>alert(1)</script>\"'><img src=http://example.org onerror=f()>{{ 7 * 191 }}"
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and text; fails on a tag that is closed out of order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def values(self, *names: str) -> list[str]:
+        return [value for _, name, value in self.attributes if name in names]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run with everything in it; drawing takes long enough to do it once."""
+    folder = tmp_path_factory.mktemp("report")
+    run = write_run(folder / "r1", "cccccc ...... c...s. cc.css")
+    found = write_report(analyse_run(run, load_table()), folder / "out", load_table())
+    assert found == folder / "out" / "index.html"
+    return found
+
+
+def test_page_is_well_formed_and_self_contained(path: Path) -> None:
+    page = Page(path.read_text())
+    assert "script" not in page.tags
+    assert all(value.startswith("data:") for value in page.values("src", "href"))
+    assert not re.search(r"url\(|@import|https?://", path.read_text())
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    for word in ("r1", "growing index", "2<-1 never recovered", "missing", "CIFAR-10 validation"):
+        assert word in page.text
+
+
+def test_pictures_lie_beside_the_page_and_in_it(path: Path) -> None:
+    files = {file.stem: file.read_bytes() for file in path.parent.glob("*.png")}
+    assert set(files) == PICTURES
+    assert all(content.startswith(b"\x89PNG\r\n") for content in files.values())
+    embedded = re.findall(r'src="data:image/png;base64,([^"]+)"', path.read_text())
+    assert {base64.b64decode(text) for text in embedded} == set(files.values())
+
+
+def test_hostile_run_is_escaped(tmp_path: Path) -> None:
+    run = write_run(
+        tmp_path / "r1", "cccccc", status="failed", error=HOSTILE, space=HOSTILE, note=HOSTILE
+    )
+    hostile = replace(analyse_run(run, load_table()), run_id=HOSTILE, strategy=HOSTILE)
+    for path in (
+        write_report(hostile, tmp_path / "one", load_table()),
+        write_overview([hostile, hostile], {}, tmp_path / "all", load_table()),
+    ):
+        page = Page(path.read_text())
+        assert "script" not in page.tags
+        assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+        assert not [value for value in page.values("src", "href") if "example.org" in value]
+        assert HOSTILE in page.text and str(7 * 191) not in page.text
+
+
+def test_hostile_records_do_not_break_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "r1", "cccccc")
+    truth = {"accuracy": {"cifar10": {"valid": 50.0}}, "rank": {"cifar10": {"valid": "<b>"}}}
+    run.append_epoch(
+        {"epoch": 1, "arch": HOSTILE, "alpha": {HOSTILE: 1}, "cost": [HOSTILE], "truth": truth}
+    )
+    found = analyse_run(run, load_table())
+    assert "script" not in Page(write_report(found, tmp_path, load_table()).read_text()).tags
+    monkeypatch.setattr("nni_wiring.report.html.run_pictures", lambda run, table: [])
+    run.write_result({"arch": "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", "truth": truth})
+    found = analyse_run(run, None)
+    assert truth_rows(found)[0].figures["rank"] is None
+    assert "script" not in Page(write_report(found, tmp_path, None).read_text()).tags
+
+
+def test_run_without_truth_or_costs_has_a_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "r1")
+    run.append_epoch({"epoch": 0})
+    path = write_report(analyse_run(run, None), tmp_path / "out", None)
+    page = Page(path.read_text())
+    assert page.tags.count("img") == 0 and "r1" in page.text
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_overview_links_to_the_pages(tmp_path: Path) -> None:
+    table = load_table()
+    runs = [
+        analyse_run(write_run(tmp_path / f"r{k}", "cccccc cc.css", seed=k), table) for k in (1, 2)
+    ]
+    pages = {run.folder: write_report(run, run.folder / "report", table) for run in runs}
+    path = write_overview(runs, pages, tmp_path / "report", table)
+    page = Page(path.read_text())
+    links = [value for value in page.values("href") if not value.startswith("data:")]
+    assert links == ["../r1/report/index.html", "../r2/report/index.html"]
+    assert all((path.parent / link).is_file() for link in links)
+    assert "DrNAS" in page.text and "mean random cell" in page.text
+    assert (tmp_path / "report" / "compare_cifar10_valid.png").is_file()
+
+
+def test_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    empty = analyse_run(write_run(tmp_path / "r1"), None)
+    with pytest.raises(RunError) as caught:
+        write_report(empty, tmp_path / "file" / "out", load_table())
+    assert "--out" in str(caught.value) and "\n" not in str(caught.value)
+
+
+# --- in a real browser -----------------------------------------------------------------------
+
+
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    return found
+
+
+def visit(page: Path, profile: Path) -> tuple[str, list[str]]:
+    """Open `page`; returns the document after its load and the lines of the console."""
+    command = [
+        chromium(),
+        *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
+        *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+        *["--disable-dev-shm-usage", "--enable-logging=stderr", "--virtual-time-budget=10000"],
+        f"--user-data-dir={profile}",
+        "--dump-dom",
+        page.resolve().as_uri(),
+    ]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return answer.stdout, [line for line in answer.stderr.splitlines() if ":CONSOLE" in line]
+
+
+def test_browser_shows_every_picture_without_a_console_error(path: Path, tmp_path: Path) -> None:
+    document, console = visit(path, tmp_path / "profile")
+    assert console == []
+    assert document.count("<img") == len(PICTURES)
+    # The same page with a probe: its own policy forbids scripts, so the copy allows inline ones.
+    probe = (
+        "<script>addEventListener('load', () => { document.body.dataset.widths = JSON.stringify("
+        "[...document.images].map(i => i.complete ? i.naturalWidth : 0)) })</script></body>"
+    )
+    text = path.read_text().replace("style-src", "script-src 'unsafe-inline'; style-src")
+    (tmp_path / "probe.html").write_text(text.replace("</body>", probe))
+    document, console = visit(tmp_path / "probe.html", tmp_path / "profile")
+    found = re.search(r'data-widths="([^"]+)"', document)
+    assert console == [] and found is not None
+    widths = json.loads(found[1].replace("&quot;", '"'))
+    assert len(widths) == len(PICTURES) and min(widths) > 500
+
+
+def test_browser_check_would_notice_trouble(tmp_path: Path) -> None:
+    """The console is really read: a page that breaks the report's policy is reported."""
+    policy = "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'\">"
+    (tmp_path / "bad.html").write_text(f"<html><head>{policy}</head><img src='x.png'></html>")
+    _, console = visit(tmp_path / "bad.html", tmp_path / "profile")
+    assert console
