@@ -11,6 +11,38 @@ from search_spaces.errors import SpaceError
 EdgeOperations = Mapping[str, Sequence[str]]
 
 
+def of_kind(constraint: EdgeOperations, kind: str) -> dict[str, Sequence[str]]:
+    """The part of a constraint that concerns one kind of cell: its own keys (``normal/0-2``) before
+    those that hold for every kind (``0-2``, ``*``).
+    """
+    prefix = f"{kind}/"
+    common = {key: names for key, names in constraint.items() if "/" not in key}
+    own = {key.removeprefix(prefix): n for key, n in constraint.items() if key.startswith(prefix)}
+    return {**common, **own}
+
+
+def kinds_operations(
+    graph: CellGraph,
+    kinds: Sequence[str],
+    constraint: EdgeOperations,
+    operations: Sequence[str],
+) -> dict[str, tuple[str, ...]]:
+    """The allowed operations of every edge of a space with several kinds of cell, by
+    ``kind/edge``; SpaceError as for :func:`edge_operations`.
+    """
+    for key in constraint:
+        kind, slash, _ = key.partition("/")
+        if slash and kind not in kinds:
+            raise SpaceError(
+                f"operations: unknown kind of cell {kind!r}; allowed: {', '.join(kinds)}"
+            )
+    return {
+        f"{kind}/{edge}": names
+        for kind in kinds
+        for edge, names in edge_operations(graph, of_kind(constraint, kind), operations).items()
+    }
+
+
 def edge_operations(
     graph: CellGraph,
     constraint: EdgeOperations | None,

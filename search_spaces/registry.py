@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from search_spaces.cell_graph import NB201, OPERATIONS, CellGraph
-from search_spaces.constraints import EdgeOperations, edge_operations
+from search_spaces.constraints import EdgeOperations, edge_operations, kinds_operations
 from search_spaces.errors import SpaceError
+from search_spaces.genotypes import (
+    DARTS_GRAPH,
+    DARTS_OPERATIONS,
+    DARTS_S1,
+    MINIMAL_GRAPH,
+    SIMPLIFIED_GRAPH,
+)
 
 if TYPE_CHECKING:
     from nni.nas.nn.pytorch import ModelSpace
@@ -27,10 +34,37 @@ def _nasbench201(*, operations: EdgeOperations, **options: Any) -> ModelSpace:
     return NasBench201Space(operations=operations, **options)
 
 
+def _darts(*, operations: EdgeOperations, **options: Any) -> ModelSpace:
+    from search_spaces.darts import DartsSpace
+
+    return DartsSpace(operations, **options)
+
+
+def _minimal(*, operations: EdgeOperations, **options: Any) -> ModelSpace:
+    from search_spaces.darts import DartsSpace
+
+    return DartsSpace(operations, graph=MINIMAL_GRAPH, reduction=False, **options)
+
+
+def _simplified(*, operations: EdgeOperations, **options: Any) -> ModelSpace:
+    from search_spaces.darts import DartsSpace
+
+    return DartsSpace(operations, graph=SIMPLIFIED_GRAPH, reduction=False, **options)
+
+
+#: Defaults of options that are not those of NAS-Bench-201's macro network.
+_DARTS_DEFAULTS = {"cells": 8, "head": "darts"}
+_S1_DEFAULTS = {"cells": 8, "head": "bias_free"}
+
+
 @dataclass(frozen=True)
 class SpaceEntry:
     """A named search space: its cell graph, the constraint that the name stands for, and how it is
     built.
+
+    kinds: the labels of its cells; where there are several, edges are named ``kind/edge``.
+    candidates: the operations of an edge that no constraint names. defaults: of the space's
+    options, where they differ from those of NAS-Bench-201.
     """
 
     name: str
@@ -38,17 +72,23 @@ class SpaceEntry:
     graph: CellGraph
     constraint: Mapping[str, Sequence[str]] = field(default_factory=dict)
     builder: SpaceBuilder = _nasbench201
+    kinds: tuple[str, ...] = ("cell",)
+    candidates: tuple[str, ...] = OPERATIONS
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def operations(self, override: EdgeOperations | None = None) -> dict[str, tuple[str, ...]]:
         """Allowed operations of every edge; ``override`` replaces the name's own constraint edge by
         edge.
         """
-        named = edge_operations(self.graph, self.constraint)
+        named = self._spell(self.constraint)
         if override is None:
             return named
-        if "*" in override:
-            return edge_operations(self.graph, override)
-        return edge_operations(self.graph, {**named, **override})
+        return self._spell(override if "*" in override else {**named, **override})
+
+    def _spell(self, constraint: EdgeOperations) -> dict[str, tuple[str, ...]]:
+        if len(self.kinds) == 1:
+            return edge_operations(self.graph, constraint, self.candidates)
+        return kinds_operations(self.graph, self.kinds, constraint, self.candidates)
 
     def tabulated(self, override: EdgeOperations | None = None) -> bool:
         """Whether NAS-Bench-201 holds the truth of every cell of the space."""
@@ -61,6 +101,21 @@ class SpaceEntry:
         for names in self.operations(override).values():
             count *= len(names)
         return count
+
+
+def _darts_space(
+    name: str, summary: str, constraint: Mapping[str, Sequence[str]] | None = None
+) -> SpaceEntry:
+    return SpaceEntry(
+        name,
+        summary,
+        DARTS_GRAPH,
+        constraint or {},
+        builder=_darts,
+        kinds=("normal", "reduce"),
+        candidates=DARTS_OPERATIONS,
+        defaults=_DARTS_DEFAULTS,
+    )
 
 
 _ENTRIES = (
@@ -90,6 +145,41 @@ _ENTRIES = (
         NB201,
         {"1-3": ("skip_connect",), "2-3": ("skip_connect",), "0-3": ("none",)},
     ),
+    SpaceEntry(
+        "minimal",
+        "S1's minimal cell: two inputs, two nodes, 8 DARTS operations, no reduction; no truth",
+        MINIMAL_GRAPH,
+        builder=_minimal,
+        candidates=DARTS_OPERATIONS,
+        defaults=_S1_DEFAULTS,
+    ),
+    SpaceEntry(
+        "simplified",
+        "S1's simplified cell: the minimal one with one input; no truth",
+        SIMPLIFIED_GRAPH,
+        builder=_simplified,
+        candidates=DARTS_OPERATIONS,
+        defaults=_S1_DEFAULTS,
+    ),
+    _darts_space("darts", "DARTS: normal and reduction cells, 8 operations on 14 edges; no truth"),
+    _darts_space(
+        "darts_s1", "failure space S1: two preset operations an edge (DARTS-PT); no truth", DARTS_S1
+    ),
+    _darts_space(
+        "darts_s2",
+        "failure space S2: skip_connect, sep_conv_3x3 (DARTS-PT); no truth",
+        {"*": ("skip_connect", "sep_conv_3x3")},
+    ),
+    _darts_space(
+        "darts_s3",
+        "failure space S3: none, skip_connect, sep_conv_3x3 (DARTS-PT); no truth",
+        {"*": ("none", "skip_connect", "sep_conv_3x3")},
+    ),
+    _darts_space(
+        "darts_s4",
+        "failure space S4: noise, sep_conv_3x3 (DARTS-PT); no truth",
+        {"*": ("noise", "sep_conv_3x3")},
+    ),
 )
 
 SPACES: dict[str, SpaceEntry] = {entry.name: entry for entry in _ENTRIES}
@@ -108,8 +198,8 @@ def build_space(
     """Build a space by name.
 
     operations: per-edge constraint on top of the name's own. options: of the space (num_classes,
-    channels, cells, head, affine, track_stats). Raises SpaceError for an unknown name or a bad
-    option.
+    channels, cells, head, affine, track_stats); those not given are the space's own
+    defaults. Raises SpaceError for an unknown name or a bad option.
     """
     entry = space_entry(name)
-    return entry.builder(operations=entry.operations(operations), **options)
+    return entry.builder(operations=entry.operations(operations), **{**entry.defaults, **options})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -17,6 +17,9 @@ from nni.nas.nn.pytorch import LayerChoice, MutableModule
 from search_spaces.cell_graph import CellGraph
 from search_spaces.constraints import EdgeOperations, edge_operations
 from search_spaces.operations import build_operation
+
+#: Builds the module of an operation on an edge: (operation, edge name) -> module.
+EdgeBuilder = Callable[[str, str], nn.Module]
 
 
 def edge_label(edge: str) -> str:
@@ -56,7 +59,8 @@ class WiringCell(MutableModule):
 
     Cells of one label share one choice, as in NNI's hub. Forward takes one tensor for every input
     node, each of shape (n, channels, h, w). Unfrozen it is NNI's dry run (first operation
-    everywhere); frozen it is the discrete cell.
+    everywhere); frozen it is the discrete cell. build: makes the candidates where they are not
+    those of NAS-Bench-201; affine and track_stats are then its own business.
     """
 
     def __init__(
@@ -68,17 +72,19 @@ class WiringCell(MutableModule):
         operations: EdgeOperations | None = None,
         affine: bool = False,
         track_stats: bool = False,
+        build: EdgeBuilder | None = None,
     ) -> None:
         super().__init__()
+
+        def build_nasbench201(name: str, edge: str) -> nn.Module:
+            return build_operation(name, channels, affine=affine, track_stats=track_stats)
+
         self.graph = graph
         self.edges = nn.ModuleDict()
         allowed = edge_operations(graph, operations)
         with label_scope(label):
             for edge, names in allowed.items():
-                candidates = {
-                    name: build_operation(name, channels, affine=affine, track_stats=track_stats)
-                    for name in names
-                }
+                candidates = {name: (build or build_nasbench201)(name, edge) for name in names}
                 self.edges[edge] = LayerChoice(candidates, label=edge_label(edge))
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:

@@ -25,9 +25,9 @@ class RunConfig(BaseModel):
     epochs, batch_size (images), lr, lr_min, momentum, weight_decay, nesterov: training of theta;
     unset: the strategy's paper. split: ``half`` or ``full+xvalid``; unset: the data's own. augment:
     random crop and flip. cutout: side in pixels, 0 for none. max_steps: cap on the steps of an
-    epoch. channels (C), cells (N, a stage), head, affine, track_stats, operations (``{edge or "*":
-    [..]}``): of the space. device: where to train. method: the strategy's own settings, checked by
-    it.
+    epoch. channels (C), cells (N, a stage; in DARTS-type spaces, in all), head, affine,
+    track_stats, operations (``{edge or "*": [..]}``): of the space; unset: its defaults. device:
+    where to train. method: the strategy's own settings, checked by it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,7 +52,7 @@ class RunConfig(BaseModel):
     max_steps: int | None = Field(default=None, ge=1)
     channels: int = Field(default=16, ge=1)
     cells: int = Field(default=5, ge=1)
-    head: Literal["nasbench201", "bias_free"] = "nasbench201"
+    head: Literal["nasbench201", "darts", "bias_free"] = "nasbench201"
     affine: bool = False
     track_stats: bool = False
     operations: dict[str, list[str]] | None = None
@@ -95,8 +95,9 @@ def make_config(values: Mapping[str, Any]) -> RunConfig:
     theta: ThetaDefaults = strategy.theta
     settings = strategy(**method).settings  # checks them
     try:
-        config = RunConfig(**{**theta._asdict(), **run}, method=settings.model_dump(mode="json"))
-        entry = space_entry(config.space)
+        entry = space_entry(str(run.get("space", RunConfig.model_fields["space"].default)))
+        filled = {**theta._asdict(), **entry.defaults, **run}
+        config = RunConfig(**filled, method=settings.model_dump(mode="json"))
         entry.operations(config.operations)
     except ValidationError as error:
         raise ConfigError(one_line_validation(error, "configuration", option_names(name))) from None
