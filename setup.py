@@ -51,6 +51,7 @@ setup(
         "click>=8.1,<9",
         "rich>=13,<16",
         "psutil>=5.9",
+        "requests>=2.31,<3",
     ],
     extras_require={
         "test": ["pytest>=8,<10", "pytest-timeout>=2.2,<3", "pytest-xdist>=3.5,<4"],

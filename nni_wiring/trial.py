@@ -11,7 +11,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -47,12 +47,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     job = receive_job()
     try:
-        run = open_run(job)
+        run, resumed = open_run(job)
     except WiringError as error:
         _exit(str(error))
     try:
         link_for_web_ui(job)
-        run_job(job, run)
+        run_job(job, run, resumed)
     except KeyboardInterrupt:
         _end(run, "interrupted", None)
         sys.exit(INTERRUPTED)
@@ -86,14 +86,14 @@ def receive_job() -> Job:
     )
 
 
-def open_run(job: Job) -> RunFolder:
-    """The run of this trial: a new one, or the one that `nnictl resume` goes on with.
+def open_run(job: Job) -> tuple[RunFolder, bool]:
+    """The run of this trial, and whether it is one that `nnictl resume` goes on with.
 
     Raises:
         RunError: the folder holds another trial's run, or cannot be written.
     """
     if not (job.output / "run.json").exists():
-        return RunFolder.create(
+        run = RunFolder.create(
             job.output,
             job.trial_id,
             job.parameters,
@@ -101,17 +101,19 @@ def open_run(job: Job) -> RunFolder:
             trial_id=job.trial_id,
             parameter_id=job.parameter_id,
         )
+        return run, False
     run = RunFolder.open(job.output)
     if run.run_id != job.trial_id:
         raise RunError(f"{shown(job.output)} holds the run {run.run_id}, not trial {job.trial_id}")
-    return run
+    return run, True
 
 
-def run_job(job: Job, run: RunFolder) -> None:
+def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
     """Search, report to NNI epoch by epoch, then report the result.
 
     Raises:
         ConfigError: a parameter is unknown or wrong.
+        KeyboardInterrupt: NNI's manager is gone, which is how `nnictl stop` begins.
     """
     import nni
 
@@ -119,22 +121,20 @@ def run_job(job: Job, run: RunFolder) -> None:
     from nni_wiring.runs.config import make_config
     from nni_wiring.runs.search import run_search
 
-    done = len(run.epochs())
     config = make_config(run.config)
-    given = job.parameters
-    if done:
-        given = _continue_as(run, done)
+    if resumed:
+        parameters = _continue_as_before(run)
     else:
+        parameters = job.parameters
         run.info = run.info | {"config": config.flat()}
         run.set_status("running")
     dataset = config.dataset or find_source(config.data).truth_dataset
-    run_search(
-        config,
-        run,
-        resume=done > 0,
-        on_epoch=lambda record: nni.report_intermediate_result(epoch_metric(record, dataset)),
-    )
-    nni.report_final_result(final_metric(run, dataset, given))
+
+    def report_epoch(record: Mapping[str, Any]) -> None:
+        _send(nni.report_intermediate_result, epoch_metric(record, dataset))
+
+    run_search(config, run, resume=resumed, on_epoch=report_epoch)
+    _send(nni.report_final_result, final_metric(run, dataset, parameters))
 
 
 def epoch_metric(record: Mapping[str, Any], dataset: str) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def link_for_web_ui(job: Job) -> None:
     link.symlink_to(os.path.relpath(job.output, link.parent), target_is_directory=True)
 
 
-def _continue_as(run: RunFolder, epochs_done: int) -> dict[str, Any]:
+def _continue_as_before(run: RunFolder) -> dict[str, Any]:
     """Report on under the parameter id and the sequence that the run had before it was stopped.
 
     `nnictl resume` hands a trial the parameters that were drawn for it, which with several
@@ -198,11 +198,28 @@ def _continue_as(run: RunFolder, epochs_done: int) -> dict[str, Any]:
     """
     import nni
 
+    from nni_wiring.runs.checkpoint import finished_epochs
+
     if run.info.get("parameter_id") is not None:
         record = {"parameter_id": run.info["parameter_id"], "parameters": run.config}
         nni.trial._params = record
-    nni.trial.overwrite_intermediate_seq(epochs_done)
+    if run.checkpoint.exists():
+        nni.trial.overwrite_intermediate_seq(finished_epochs(run.checkpoint))
     return run.config
+
+
+def _send(report: Callable[[dict[str, Any]], None], metric: dict[str, Any]) -> None:
+    """Report to NNI; a manager that is gone ends the trial like its own interrupt would.
+
+    `nnictl stop` closes the manager's server some seconds before it interrupts the trials.
+    """
+    from requests import ConnectionError as NoConnection
+
+    try:
+        report(metric)
+    except NoConnection:
+        print("NNI's manager is gone", file=sys.stderr)
+        raise KeyboardInterrupt from None
 
 
 def _nested(record: Mapping[str, Any], *keys: str) -> object:

@@ -74,7 +74,7 @@ def test_metrics_are_strict_json() -> None:
 
 
 def test_the_final_metric_names_the_cell_and_the_parameters(job: Job) -> None:
-    run = open_run(job)
+    run, _ = open_run(job)
     run.append_epoch(RECORD)
     run.write_result({"arch": "|none~0|", "default": 84.25})
 
@@ -105,7 +105,7 @@ def test_other_layouts_get_no_link(tmp_path: Path) -> None:
 
 
 def test_a_new_trial_starts_a_run_with_nnis_names(job: Job) -> None:
-    info = RunFolder.open(open_run(job).path).info
+    info = RunFolder.open(open_run(job)[0].path).info
 
     assert info["run_id"] == info["trial_id"] == "AbCdE"
     assert (info["experiment_id"], info["parameter_id"]) == ("exp1", 7)
@@ -113,9 +113,12 @@ def test_a_new_trial_starts_a_run_with_nnis_names(job: Job) -> None:
 
 
 def test_a_resumed_trial_goes_on_with_its_run_and_no_other(job: Job) -> None:
-    open_run(job).append_epoch(RECORD)
+    run, resumed = open_run(job)
+    run.append_epoch(RECORD)
+    again, resumed_again = open_run(job)
 
-    assert len(open_run(job).epochs()) == 1
+    assert (resumed, resumed_again) == (False, True)
+    assert len(again.epochs()) == 1
     with pytest.raises(RunError, match="holds the run AbCdE, not trial Other"):
         open_run(Job({}, job.output, "Other", "exp1", 8))
 
@@ -157,7 +160,7 @@ def test_a_bad_setting_is_one_line_in_the_log_and_in_run_json(
 
 
 def test_an_interrupted_trial_says_so(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped_by_nni(job: Job, run: RunFolder) -> None:
+    def stopped_by_nni(job: Job, run: RunFolder, resumed: bool) -> None:
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(trial, "receive_job", lambda: job)
@@ -176,7 +179,7 @@ def test_an_interrupted_trial_says_so(job: Job, monkeypatch: pytest.MonkeyPatch)
 def test_a_bug_keeps_its_traceback_and_fails_the_run(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def bug(job: Job, run: RunFolder) -> None:
+    def bug(job: Job, run: RunFolder, resumed: bool) -> None:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(trial, "receive_job", lambda: job)

@@ -48,7 +48,7 @@ class NniTrial:
         status: NNI's word for it: WAITING, RUNNING or one of :data:`ENDED`.
         folder: what the trial has as NNI_OUTPUT_DIR.
         parameter_id: id of the parameters that the trial really got, None if it never said.
-        parameters: those parameters, None without an id.
+        parameters: those parameters, as its final metric names them, else by the id; None without.
         intermediate: reported metrics in order, each a dict with ``default``.
         final: the final metric, None if there is none.
         error: one line that says why the trial failed, None unless it failed.
@@ -196,7 +196,7 @@ def _varied(space: object) -> tuple[str, ...]:
 def _trials(connection: sqlite3.Connection, folder: Path) -> tuple[NniTrial, ...]:
     """All trials, metrics and parameters joined by parameter id."""
     events: dict[str, _Events] = {}
-    parameters: dict[int, dict[str, Any]] = {}
+    parameters: dict[int | None, dict[str, Any]] = {}
     rows = connection.execute(
         "select trialJobId, event, data, sequenceId from TrialJobEvent order by rowid"
     )
@@ -237,19 +237,20 @@ def _trial(
     seen: _Events,
     folder: Path,
     metrics: list[tuple[int | None, str, dict]],
-    parameters: dict[int, dict[str, Any]],
+    parameters: dict[int | None, dict[str, Any]],
 ) -> NniTrial:
     """One trial out of its events, its metrics and the parameters of the whole experiment."""
     identifiers = [identifier for identifier, _, _ in metrics if identifier is not None]
     identifier = identifiers[-1] if identifiers else _recorded_parameter_id(folder)
     finals = [metric for _, kind, metric in metrics if kind == "FINAL"]
+    said = finals[-1].get("parameters") if finals else None
     return NniTrial(
         trial_id=trial_id,
         number=seen.number,
         status=seen.status,
         folder=folder,
         parameter_id=identifier,
-        parameters=None if identifier is None else parameters.get(identifier),
+        parameters=said if isinstance(said, dict) else parameters.get(identifier),
         intermediate=tuple(metric for _, kind, metric in metrics if kind == "PERIODICAL"),
         final=finals[-1] if finals else None,
         error=error_line(folder) if seen.status == "FAILED" else None,

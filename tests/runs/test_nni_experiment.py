@@ -64,7 +64,7 @@ MISPAIRED_METRICS = [
     metric("BBBBB", 0, "PERIODICAL", 0, {"default": 10.0, "epoch": 0}),
     metric("AAAAA", 1, "PERIODICAL", 0, {"default": 20.0, "epoch": 0}),
     metric("BBBBB", 0, "PERIODICAL", 1, {"default": 11.0, "epoch": 1}),
-    metric("BBBBB", 0, "FINAL", 0, {"default": 12.0, "parameters": {"seed": 0}}),
+    metric("BBBBB", 0, "FINAL", 0, {"default": 12.0, "arch": "|none~0|"}),
     metric("AAAAA", 1, "FINAL", 0, 22.0),
 ]
 
@@ -128,8 +128,17 @@ def test_parameters_pair_with_results_by_id_not_by_event(make: Make) -> None:
     assert trials["BBBBB"].parameters == {"strategy": "darts", "seed": 0}
     assert trials["AAAAA"].parameters == {"strategy": "darts", "seed": 1}
     assert [metric["default"] for metric in trials["BBBBB"].intermediate] == [10.0, 11.0]
-    assert trials["BBBBB"].final == {"default": 12.0, "parameters": {"seed": 0}}
+    assert trials["BBBBB"].final == {"default": 12.0, "arch": "|none~0|"}
     assert trials["AAAAA"].final == {"default": 22.0}  # a plain number is NNI's short form
+
+
+def test_what_a_trial_says_it_got_outweighs_the_id(make: Make) -> None:
+    # after a resume NNI may give out an id for a second time
+    metrics = [metric("AAAAA", 1, "FINAL", 0, {"default": 1.0, "parameters": {"seed": 9}})]
+
+    trials = by_id(read_experiment(make(metrics=metrics)))
+
+    assert trials["AAAAA"].parameters == {"seed": 9}
 
 
 def test_a_trial_that_never_said_what_it_got_has_no_parameters(make: Make) -> None:
