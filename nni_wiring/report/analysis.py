@@ -17,6 +17,7 @@ from nni_wiring.report import series
 from nni_wiring.report.curves import Curves, run_curves, text_or_none, wiring_of
 from nni_wiring.report.series import EdgeSeries, Record, dig
 from nni_wiring.report.verdict import NullRow, collapse, null_rows
+from nni_wiring.runs.files import finite
 from nni_wiring.runs.store import RunFolder
 from search_spaces.cell_graph import Wiring
 
@@ -170,7 +171,8 @@ def _truth(
     if table is not None:
         return table.query(arch)
     recorded = result.get("truth") or (records[-1].get("truth") if records else None)
-    return dict(recorded) if isinstance(recorded, Mapping) else None
+    plain_numbers = finite(recorded)  # a foreign file may spell infinities, which JSON has not
+    return plain_numbers if isinstance(plain_numbers, dict) else None
 
 
 def _headline_split(truth: Mapping[str, Any] | None, dataset: str) -> str:

@@ -17,8 +17,8 @@ from search_spaces.cell_graph import NB201, CellGraph, Wiring
 _RADIUS = 0.17
 _THICKNESS = 11.0  # points of line width at Z = 1
 # NAS-Bench-201 without crossing edges: the direct edge 3<-0 arches over node 1.
-_NB201_NODES = ((0.0, 0.0), (1.15, 0.78), (2.05, -0.78), (3.2, 0.0))
-_NB201_BEND = {"0-3": -0.86}
+_NB201_NODES = ((0.0, 0.0), (1.15, 0.64), (2.05, -0.64), (3.2, 0.0))
+_NB201_BEND = {"0-3": -0.76}
 
 
 class CellDrawing(NamedTuple):
@@ -161,6 +161,6 @@ def _frame(axes: Axes, drawing: CellDrawing) -> None:
         points.append(_middle(start, end, edge.bend))
     low, high = np.min(points, axis=0), np.max(points, axis=0)
     axes.set_xlim(low[0] - 0.3, high[0] + 0.3)
-    axes.set_ylim(low[1] - 0.35, high[1] + 0.3)
+    axes.set_ylim(low[1] - 0.25, high[1] + 0.2)
     axes.set_aspect("equal")
     axes.set_axis_off()

@@ -69,7 +69,8 @@ def truth_histogram_figure(
     axes.set_xlim(low - margin, high + margin)
     for mark in ordered:
         colour, line, width = _KINDS[mark.kind]
-        axes.axvline(mark.value, color=colour, ls=line, lw=width, zorder=3)
+        order = 4 if mark.kind == "run" else 3
+        axes.axvline(mark.value, color=colour, ls=line, lw=width, zorder=order)
     _spread_labels(axes, ordered)
     heading(figure, title)
     return figure

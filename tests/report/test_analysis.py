@@ -155,6 +155,12 @@ def test_result_wins_over_the_last_epoch_and_recorded_truth_stands_in(tmp_path: 
     assert found.truth == load_table().query(FINAL)
 
 
+def test_infinities_of_a_foreign_result_do_not_reach_json(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "r1", "ssssss")
+    (run.path / "result.json").write_text(f'{{"arch": "{FINAL}", "truth": {{"rank": [1e999]}}}}')
+    assert analyse_run(run, None).truth == {"rank": [None]}
+
+
 def test_data_decides_the_truth_that_stands_beside(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", "cccccc", data="cifar100")
     assert analyse_run(run, load_table()).dataset == "cifar100"
