@@ -1,0 +1,66 @@
+"""What a tuner asked and was told, on disk, so that `nnictl resume` continues where it stopped.
+
+NNI gives a tuner a folder and calls ``load_checkpoint`` on resume, but never asks it to save. A
+sampler's state follows from its seed and the sequence of calls, so the calls are what is kept:
+one JSON line each, appended and flushed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from nni_wiring.tuners.samplers import Cell
+
+
+class Event(NamedTuple):
+    """One call: ``value`` is None for an ask."""
+
+    cell: Cell
+    value: float | None
+
+
+class Journal:
+    """The file of one experiment's calls."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "wiring-tuner.jsonl"
+
+    def append(self, event: Event) -> None:
+        """Add one call; OSError if it cannot be written."""
+        text = json.dumps({"cell": event.cell, "value": event.value}, allow_nan=False)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+
+    def read(self) -> list[Event]:
+        """All calls up to the first damaged line, which a kill may have left at the end."""
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return []
+        events = []
+        for line in lines:
+            event = _parse(line)
+            if event is None:
+                break
+            events.append(event)
+        return events
+
+    def repair(self, events: list[Event]) -> None:
+        """Drop what stands behind the last good line, so that appending starts on a fresh one."""
+        temporary = self.path.with_suffix(".tmp")
+        lines = [json.dumps({"cell": event.cell, "value": event.value}) for event in events]
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        temporary.replace(self.path)
+
+
+def _parse(line: str) -> Event | None:
+    try:
+        raw = json.loads(line)
+        cell = tuple(int(operation) for operation in raw["cell"])
+        value = None if raw["value"] is None else float(raw["value"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return None if value is not None and not math.isfinite(value) else Event(cell, value)
