@@ -29,13 +29,15 @@ class SelectionContext:
 
     module: the trained search (its ``model`` is the supernet, its ``strategy`` the method).
     evaluation: (images, labels) batches of the whole search half, without augmentation. train: of
-    the training half, for selections that tune the weights. progress: to be told how far it is.
+    the training half, for selections that tune the weights; search: of the search half, augmented,
+    for those that go on training alpha. progress: to be told how far it is.
     folder: where a long selection may keep what it needs to go on after an interruption, or None.
     """
 
     module: SearchModule
     evaluation: Iterable[Any]
     train: Iterable[Any]
+    search: Iterable[Any] = ()
     progress: Progress = lambda done, total, what: None
     folder: Path | None = None
 

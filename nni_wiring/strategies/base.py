@@ -219,9 +219,11 @@ class WiringStrategy(OneShotStrategy):
     def train_dataloader(
         self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]
     ) -> Any:
-        """{"train": .., "val": ..} for bi-level search, {"train": ..} for single-level search."""
+        """{"train": .., "val": ..} for bi-level search, {"train": ..} for single-level search and
+        where alpha does not move.
+        """
         self._data = {"train": train_dataloader_fn, "val": val_dataloader_fn}
-        if self.settings.optimisation == "single_level":
+        if self.settings.optimisation == "single_level" or not self.moves_alpha:
             return {"train": train_dataloader_fn()}
         return {"train": train_dataloader_fn(), "val": val_dataloader_fn()}
 
@@ -244,6 +246,7 @@ class WiringStrategy(OneShotStrategy):
                 module,
                 evaluation=self.evaluation_batches(),
                 train=self._data["train"](),
+                search=self._data["val"](),
                 progress=self.selection_progress,
                 folder=self.selection_folder,
             )

@@ -15,6 +15,7 @@ from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
 from nni_wiring.errors import RunError
+from nni_wiring.supernet.decisions import Decisions, with_decisions
 
 if TYPE_CHECKING:
     from nni_wiring.strategies.base import WiringStrategy
@@ -26,7 +27,9 @@ class SearchModule(BaseOneShotLightningModule):
 
     phase: "weights", "alpha" or "joint" (single level) while a recorded forward pass of that step
     runs, else None; monitors read it. gradient_norms: the norm of the last gradient of theta
-    ("weights") and alpha ("alpha"), before clipping, as tensors on the device.
+    ("weights") and alpha ("alpha"), before clipping, as tensors on the device. decided: by group
+    name, the edges whose Z is fixed already. tuning: optimisers (of alpha: True, of theta: False)
+    in the place of the trainer's, for steps after the search.
     """
 
     def __init__(self, training_module: LightningModule, strategy: WiringStrategy) -> None:
@@ -34,6 +37,8 @@ class SearchModule(BaseOneShotLightningModule):
         self.strategy = strategy
         self.phase: str | None = None
         self.gradient_norms: dict[str, torch.Tensor] = {}
+        self.decided: dict[str, Decisions] = {}
+        self.tuning: dict[bool, torch.optim.Optimizer] = {}
         self.generator = torch.Generator()
         self.generator.manual_seed(torch.initial_seed() % 2**63)
 
@@ -110,8 +115,14 @@ class SearchModule(BaseOneShotLightningModule):
         """One search step: weights and alpha in turn (bi-level), or both from one backward pass
         (single-level).
         """
+        self.search_step(batch, batch_idx, self.strategy.alpha_moves_in(self.current_epoch))
+        self.advance_lr_schedulers(batch_idx)
+        if self.trainer.is_last_batch:
+            self.strategy.after_steps(self, self.current_epoch)
+
+    def search_step(self, batch: dict[str, Any], batch_idx: int, alpha_moves: bool) -> None:
+        """The gradient steps of one batch; needs no trainer where ``tuning`` brings optimisers."""
         settings = self.strategy.settings
-        alpha_moves = self.strategy.alpha_moves_in(self.current_epoch)
         if settings.optimisation == "single_level":
             self._joint_step(batch, batch_idx, alpha_moves)
         else:
@@ -120,9 +131,13 @@ class SearchModule(BaseOneShotLightningModule):
             self._weights_step(batch, batch_idx)
             if alpha_moves and settings.update_order == "weights_first":
                 self._alpha_step(batch, batch_idx)
-        self.advance_lr_schedulers(batch_idx)
-        if self.trainer.is_last_batch:
-            self.strategy.after_steps(self, self.current_epoch)
+
+    def manual_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, or plain autograd after the search, when no trainer is attached."""
+        if self._trainer is None:
+            loss.backward(*args, **kwargs)
+        else:
+            super().manual_backward(loss, *args, **kwargs)
 
     def loss(self, phase: str, data: Any, batch_idx: int, *, record: bool = True) -> torch.Tensor:
         """Draw Z, run the evaluator's training step on ``data`` and return its loss (a scalar).
@@ -130,7 +145,8 @@ class SearchModule(BaseOneShotLightningModule):
         record: whether monitors may count this forward pass as one of ``phase``.
         """
         for group in self.strategy.groups:
-            group.draw = self.strategy.draw(group, phase, self.generator)
+            draw = self.strategy.draw(group, phase, self.generator)
+            group.draw = with_decisions(draw, self.decided.get(group.name, {}))
         self.phase = phase if record else None
         try:
             output = self.training_module.training_step(data, batch_idx)
@@ -169,12 +185,16 @@ class SearchModule(BaseOneShotLightningModule):
         self.strategy.after_alpha_step()
 
     def clip_and_step(self, kind: str, optimizer: Any, limit: float | None) -> None:
-        """Note the gradient's norm under ``kind``, clip it to ``limit`` (None: not), step."""
+        """Note the gradient's norm under ``kind``, clip it to ``limit`` (None: not), step.
+
+        Frozen weights (setting ``train_weights``) are left as they are, bit for bit.
+        """
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.gradient_norms[kind] = nn.utils.clip_grad_norm_(
             parameters, float("inf") if limit is None else limit
         )
-        optimizer.step()
+        if kind == "alpha" or self.strategy.settings.train_weights:
+            optimizer.step()
 
     def theta_optimizer(self) -> Any:
         """The weights' optimiser, as Lightning wraps it."""
@@ -185,6 +205,8 @@ class SearchModule(BaseOneShotLightningModule):
         return self._optimizer(architecture=True)
 
     def _optimizer(self, *, architecture: bool) -> Any:
+        if self.tuning:
+            return self.tuning[architecture]
         optimizers = self.optimizers()
         for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
             if getattr(optimizer, "is_arch_optimizer", False) == architecture:

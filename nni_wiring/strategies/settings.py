@@ -39,7 +39,8 @@ class StrategySettings(BaseModel):
     (both from one pass over the training data). update_order: which of the two moves first in a
     bi-level step (AutoDL: weights, NNI: alpha). clip: gradient norm limit of theta; alpha_clip: of
     alpha (None: no limit). alpha_*: Adam on alpha. alpha_init, alpha_init_mean: standard deviation
-    and mean of the normal initialisation. warmup_epochs: epochs before alpha moves. selection: how
+    and mean of the normal initialisation. warmup_epochs: epochs before alpha moves. train_weights:
+    False freezes theta (S1's cost measurements). selection: how
     the cell is read off (a name of ``selection.registry``); selection_settings: that selection's
     own settings.
     """
@@ -57,6 +58,7 @@ class StrategySettings(BaseModel):
     alpha_init: float = Field(default=1e-3, ge=0)
     alpha_init_mean: float = 0.0
     warmup_epochs: int = Field(default=0, ge=0)
+    train_weights: bool = True
     selection: str = "magnitude"
     selection_settings: dict[str, Any] = Field(default_factory=dict)
 
