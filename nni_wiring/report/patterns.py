@@ -125,7 +125,11 @@ def collapse_sentence(run: RunAnalysis) -> str:
     elif run.collapse == "skip":
         text = f"Collapsed to skip: {skips}; the verdict on {_percent(rates['skip'])}"
     else:
-        return f"No collapse: {skips}. Definition: {COLLAPSE_DEFINITION}."
+        text = f"No collapse: {skips}"
+        if run.wiring.topology().conv_depth == 0:
+            share = _percent(rates["no convolution"])
+            text += f", but no live path holds a convolution (so in {share} of random cells)"
+        return f"{text}. Definition: {COLLAPSE_DEFINITION}."
     text += " of random cells"
     return f"{text}. Definition: {COLLAPSE_DEFINITION}."
 
@@ -135,10 +139,13 @@ def topology_sentence(run: RunAnalysis) -> str:
     parts = []
     for row in run.null:
         if row.key in ("width", "depth", "conv_depth"):
+            # the smaller tail says more: every cell is at least 0 deep
+            low = row.at_most < row.at_least
+            share, bound = (row.at_most, "most") if low else (row.at_least, "least")
             unit = f" {row.unit}" if row.unit else ""
             parts.append(
-                f"{row.title} {row.value:g}{unit}; {_percent(row.at_least)} of random cells are "
-                f"at least {row.phrase}"
+                f"{row.title} {row.value:g}{unit}; {_percent(share)} of random cells are at "
+                f"{bound} as {row.adjective}"
             )
     return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
 

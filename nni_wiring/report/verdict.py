@@ -15,11 +15,11 @@ COLLAPSE_DEFINITION = (
 )
 _SKIP = OPERATIONS.index("skip_connect")
 _FIGURES = {
-    "width": ("width", "c", "as wide"),
-    "depth": ("depth", "", "as deep"),
-    "conv_depth": ("conv depth", "", "as deep in convolutions"),
-    "live_edges": ("live edges", "", "as many"),
-    "none_edges": ("none edges", "", "as many"),
+    "width": ("width", "c", "wide"),
+    "depth": ("depth", "", "deep"),
+    "conv_depth": ("conv depth", "", "deep in convolutions"),
+    "live_edges": ("live edges", "", "many"),
+    "none_edges": ("none edges", "", "many"),
 }
 
 
@@ -31,7 +31,7 @@ class NullRow(NamedTuple):
         value: of the cell.
         mean: of a random cell.
         at_least, at_most: share (0..1) of random cells with at least and at most this value.
-        phrase: completes "x % of random cells are at least ...".
+        adjective: completes "x % of random cells are at least as ...".
     """
 
     key: str
@@ -41,18 +41,18 @@ class NullRow(NamedTuple):
     mean: float
     at_least: float
     at_most: float
-    phrase: str
+    adjective: str
 
 
 def null_rows(wiring: Wiring) -> tuple[NullRow, ...]:
     """The topology of a NAS-Bench-201 cell against the null of a random cell."""
     figures, everything = wiring.topology(), all_topology()
     rows = []
-    for key, (title, unit, phrase) in _FIGURES.items():
+    for key, (title, unit, adjective) in _FIGURES.items():
         value, column = float(getattr(figures, key)), getattr(everything, key)
         at_least, at_most = float((column >= value).mean()), float((column <= value).mean())
         rows.append(
-            NullRow(key, title, unit, value, float(column.mean()), at_least, at_most, phrase)
+            NullRow(key, title, unit, value, float(column.mean()), at_least, at_most, adjective)
         )
     return tuple(rows)
 
@@ -68,9 +68,16 @@ def collapse(wiring: Wiring) -> str | None:
 
 @lru_cache(maxsize=1)
 def collapse_rates() -> dict[str, float]:
-    """Share (0..1) of random NAS-Bench-201 cells that each verdict would be given to."""
+    """Share (0..1) of random NAS-Bench-201 cells that each verdict would be given to.
+
+    `no convolution` is no verdict but a remark: connected, without a convolution on a live path.
+    """
     cells = all_cells()
     live = live_mask(cells)
     count: NDArray[np.int64] = live.sum(axis=1)
     skips: NDArray[np.int64] = (live & (cells == _SKIP)).sum(axis=1)
-    return {"none": float((count == 0).mean()), "skip": float((2 * skips > count).mean())}
+    return {
+        "none": float((count == 0).mean()),
+        "skip": float((2 * skips > count).mean()),
+        "no convolution": float(((count > 0) & (all_topology().conv_depth == 0)).mean()),
+    }

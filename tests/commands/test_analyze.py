@@ -124,6 +124,21 @@ def test_several_runs_with_a_failed_an_empty_and_a_running_one(root: Path) -> No
     assert (summary["runs"], summary["finished"], summary["failed"]) == (5, 2, 1)
 
 
+def test_trial_that_left_no_run_folder(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `resolve` makes of an NNI trial that died early: nothing on disk, ids of any form."""
+    ids = {"run_id": "../../<x>", "experiment_id": "e", "trial_id": "../../<x>", "parameter_id": 0}
+    info = {"status": "failed", "error": "ConfigError: data: 'x' is not known", "config": {}}
+    trial = RunFolder(tmp_path / "gone", info | ids)
+    monkeypatch.setattr("nni_wiring.commands.analyze.resolve", lambda run_id: [trial])
+    answer = call("anything")
+    assert answer.exit_code == 0, answer.output
+    assert "error: ConfigError: data: 'x' is not known" in answer.output
+    assert "unknown on unknown, data unknown, seed unknown, 0 epochs, failed" in answer.output
+    assert not (tmp_path / "gone").exists()
+
+
 def test_same_run_named_twice_counts_once(root: Path) -> None:
     write_run(root / "r1", "cccccc")
     assert len(json.loads(call("r1", root / "r1", "--json").stdout)["runs"]) == 1

@@ -43,6 +43,8 @@ def test_verdict_equals_brute_force() -> None:
 def test_rates_of_random_cells() -> None:
     rates = collapse_rates()
     assert rates["none"] == 341 / 15625
+    # 1,983 cells have conv depth 0, the 341 disconnected ones among them (theory, section 5)
+    assert rates["no convolution"] == pytest.approx((1983 - 341) / 15625)
     counted = 0
     for code in range(0, 15625, 25):  # every 25th cell: the last two edges are none there
         digits = [code // 5**place % 5 for place in range(5, -1, -1)]
