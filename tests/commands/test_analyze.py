@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from click.testing import CliRunner, Result
 from synthetic_runs import write_run
 
 from nni_wiring.benchmark import load_table
-from nni_wiring.commands import main
+from nni_wiring.commands import LazyGroup, main
 from nni_wiring.commands.compare import compare
 from nni_wiring.report import pictures
 from nni_wiring.runs.store import RunFolder
@@ -156,13 +158,29 @@ def test_out_takes_the_report_elsewhere(root: Path, tmp_path: Path) -> None:
     assert not (root / "a/r1/report").exists()
 
 
-@pytest.mark.parametrize("command", ["analyze", "compare"])
-def test_unknown_run_is_one_line(root: Path, command: str) -> None:
-    answer = CliRunner().invoke(main, [command, "nothing-like-it"])
-    if command not in main.list_commands(None):  # type: ignore[arg-type]
-        pytest.skip(f"{command} is not in the command table")
+@pytest.mark.parametrize("name", ["analyze", "compare"])
+def test_unknown_run_is_one_line(root: Path, name: str) -> None:
+    group = LazyGroup(table={name: f"nni_wiring.commands.{name}:{name}:help"}, help="")
+    answer = CliRunner().invoke(group, [name, "nothing-like-it"])
     assert answer.exit_code == 1
     assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
+
+
+def test_full_disk_is_one_line_and_the_run_stays_readable(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(root / "r1", "cccccc")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        answer = call("r1")
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
+    assert "disk is full" in answer.stderr and list(run.report.iterdir()) == []
+    assert call("r1").exit_code == 0
 
 
 @pytest.mark.parametrize("content", ["", '{"run_id": "r1", "for', "[]"])
