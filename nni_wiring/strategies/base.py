@@ -96,9 +96,10 @@ class WiringStrategy(OneShotStrategy):
         """The supernet cell's implementation: (graph, edges, group) -> SupernetCell."""
         return SupernetCell
 
-    def prepare(self, model: nn.Module) -> None:
-        """Called once the supernet is made: add to ``model`` or to a group what is learnt beyond
-        alpha, so that checkpoints hold it. A group's parameters are trained with its alpha.
+    def prepare(self) -> None:
+        """Called once the supernet is made: add to a group the parameters that are learnt beyond
+        alpha. They are architecture parameters too: checkpoints hold them, alpha's optimiser
+        trains them, and a frozen network has none of them.
         """
 
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
@@ -207,7 +208,7 @@ class WiringStrategy(OneShotStrategy):
         for group in self.groups:
             group.initialise(self.settings.alpha_init, mean=self.settings.alpha_init_mean)
         cast(ModelSpace, model).edge_groups = EdgeGroups(self.groups)
-        self.prepare(model)
+        self.prepare()
         return model
 
     def configure_oneshot_module(

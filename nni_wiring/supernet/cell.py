@@ -23,6 +23,9 @@ from search_spaces.wiring_cell import FixedCell, freeze_edges
 #: values).
 Tap = Callable[[torch.Tensor, Draw], torch.Tensor]
 
+#: A row of Z, one scalar tensor an operation.
+Weights = tuple[torch.Tensor, ...]
+
 
 def is_zero(operation: nn.Module) -> bool:
     """Whether an operation is ``none`` (ours, or the one of NNI's hub): it is never computed."""
@@ -68,26 +71,53 @@ class SupernetCell(BaseSuperNetModule):
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """One (n, channels, h, w) tensor an input node -> (n, channels x output nodes, h, w)."""
         draw = self.current_draw()
+        weights = [row.unbind() for row in draw.z.unbind()]
         states = list(inputs)
         for node in range(len(self.graph.inputs), self.graph.nodes):
-            states.append(self._node(node, states, draw))
+            states.append(self._node(node, states, weights, draw))
         outputs = [states[node] for node in self.graph.outputs]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
 
-    def _node(self, node: int, states: Sequence[torch.Tensor], draw: Draw) -> torch.Tensor:
-        weights = draw.z.unbind()
+    def _node(
+        self, node: int, states: Sequence[torch.Tensor], weights: Sequence[Weights], draw: Draw
+    ) -> torch.Tensor:
         total: torch.Tensor | None = None
         for edge, (source, target) in enumerate(self.graph.edges):
             if target != node:
                 continue
-            row = weights[edge].unbind()
-            for k in draw.active[edge]:
-                operation = self.operation(edge, k)
-                if is_zero(operation):
-                    continue
-                term = row[k] * operation(states[source])
+            term = self.edge_output(edge, states[source], weights[edge], draw)
+            if term is not None:
                 total = term if total is None else total + term
-        return torch.zeros_like(states[0]) if total is None else total
+        return self._zeros(node, states, draw) if total is None else total
+
+    def _zeros(self, node: int, states: Sequence[torch.Tensor], draw: Draw) -> torch.Tensor:
+        """A node that nothing but ``none`` enters; in a reduction cell it is smaller than the
+        inputs.
+        """
+        for edge, (source, target) in enumerate(self.graph.edges):
+            if target == node and draw.active[edge]:
+                return self.operation(edge, draw.active[edge][0])(states[source])
+        return torch.zeros_like(states[0])
+
+    def edge_output(
+        self, edge: int, x: torch.Tensor, weights: Weights, draw: Draw
+    ) -> torch.Tensor | None:
+        """What one edge adds to its target: the mixture of its active operations, or None for
+        zero. weights: the row of Z, one scalar tensor an operation.
+        """
+        return self.mixture(edge, x, weights, draw)
+
+    def mixture(
+        self, edge: int, x: torch.Tensor, weights: Weights, draw: Draw
+    ) -> torch.Tensor | None:
+        """sum_k Z[edge, k] O_k(x) over the active operations; None where only ``none`` is."""
+        total: torch.Tensor | None = None
+        for k in draw.active[edge]:
+            operation = self.operation(edge, k)
+            if not is_zero(operation):
+                term = weights[k] * operation(x)
+                total = term if total is None else total + term
+        return total
 
     # What NNI asks of a supernet module. The strategy's selection decides; these answer for the
     # plain argmax.

@@ -66,7 +66,7 @@ def supernet_accuracy(
     z_by_group: any weights, also rows that do not sum to 1; operations of weight zero do not run.
     Runs under no_grad and leaves modes, batch norm statistics and the groups' draws as they were.
     """
-    groups: list[EdgeGroup] = list(model.edge_groups)  # type: ignore[arg-type]
+    groups = [module for module in model.modules() if isinstance(module, EdgeGroup)]
     before = [group.draw for group in groups]
     device = next(model.parameters()).device
     correct, images = torch.zeros((), dtype=torch.long, device=device), 0
