@@ -6,10 +6,16 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
 from nni_wiring.strategies.darts_plus import DARTSPlus
+from nni_wiring.strategies.drnas import DrNAS
 from nni_wiring.strategies.dsnas import DSNAS
+from nni_wiring.strategies.enas import ENAS
 from nni_wiring.strategies.fair_darts import FairDARTS
 from nni_wiring.strategies.gdas import GDAS
+from nni_wiring.strategies.pc_darts import PCDarts
 from nni_wiring.strategies.proxylessnas import ProxylessNAS
+from nni_wiring.strategies.random_sampling import RandomSampling
+from nni_wiring.strategies.sdarts import SmoothDartsADV, SmoothDartsRS
+from nni_wiring.strategies.sgas import SGAS
 from nni_wiring.strategies.snas import SNAS
 
 STRATEGIES: dict[str, type[WiringStrategy]] = {}
@@ -33,6 +39,13 @@ for _strategy in (
     ProxylessNAS,
     FairDARTS,
     DARTSPlus,
+    PCDarts,
+    DrNAS,
+    SmoothDartsRS,
+    SmoothDartsADV,
+    SGAS,
+    RandomSampling,
+    ENAS,
 ):
     register(_strategy)
 

@@ -1,0 +1,74 @@
+"""Random sampling: theta is trained on uniformly drawn cells, the best cell is ranked out of it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
+from nni_wiring.supernet.edge_group import EdgeGroup
+from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
+from nni_wiring.supernet.relaxations.uniform import Uniform
+
+NO_MAGNITUDE = "every operation is as likely as any other, so no magnitude tells them apart"
+
+
+class RandomSamplingSettings(StrategySettings):
+    """epoch_samples: after every epoch, so many cells are drawn and ranked on one batch of the
+    search half; the best is the epoch's derived cell (the final one is the selection's).
+    """
+
+    selection: str = "supernet_ranking"
+    epoch_samples: int = Field(default=10, ge=1)
+    refused_selections = {"magnitude": NO_MAGNITUDE, "magnitude_without_none": NO_MAGNITUDE}
+
+
+class RandomSampling(WiringStrategy):
+    """Random search with weight sharing (RSPS: Li & Talwalkar, UAI 2019; single path one-shot: Guo
+    et al., ECCV 2020): every step trains one uniformly drawn cell; alpha does not move.
+
+    Defaults are those of the NAS-Bench-201 paper's runs (AutoDL-Projects; theory page, section 6):
+    250 epochs, and the best of 100 cells at the end. AutoDL ranks on one batch of 512 images
+    (``selection_settings: {batches: 1}``), we on the whole search half.
+    """
+
+    name: ClassVar[str] = "random_sampling"
+    paper: ClassVar[str] = "Li & Talwalkar, UAI 2019, arXiv 1902.07638"
+    theta: ClassVar[ThetaDefaults] = ThetaDefaults(epochs=250)
+    moves_alpha: ClassVar[bool] = False
+    Settings = RandomSamplingSettings
+    settings: RandomSamplingSettings
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._best: dict[str, list[int]] = {}
+
+    def relaxation_for(self) -> Uniform:
+        """Uniform paths."""
+        return Uniform()
+
+    def after_steps(self, module: SearchModule, epoch: int) -> None:
+        """Rank a few cells on one batch: the epoch's derived cell."""
+        batch = list(islice(iter(self.evaluation_batches()), 1))
+        ranked = []
+        for _ in range(self.settings.epoch_samples):
+            cells = self.sample_cells(module.generator)
+            z = {group.name: one_hot(group, cells[group.name]) for group in self.groups}
+            ranked.append((supernet_accuracy(module.model, batch, z), cells))
+        self._best = max(ranked, key=lambda pair: pair[0])[1]
+
+    def select(self, group: EdgeGroup) -> list[int]:
+        """The best of the epoch's few; before the first epoch's end, the first operations."""
+        return self._best.get(group.name, [allowed[0] for allowed in group.allowed])
+
+    def search_state(self) -> dict[str, Any]:
+        """The epoch's derived cell."""
+        return {"best": self._best}
+
+    def load_search_state(self, state: dict[str, Any]) -> None:
+        """See ``search_state``."""
+        self._best = dict(state["best"])
