@@ -1,0 +1,86 @@
+"""`tensorboard`: what it shows, and that only this machine can reach it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from nni_wiring.commands import main
+from nni_wiring.commands.tensorboard import _launch, link_runs
+from nni_wiring.runs.store import RunFolder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A run with one curve and reference curves beside it, written by torch's own writer."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    config = {"strategy": "darts", "seed": 3, "data": "digits", "epochs": 2}
+    run = RunFolder.create(tmp_path / "run", "run-1", config)
+    for folder in (run.tensorboard, run.tensorboard / "reference" / "optimum"):
+        with SummaryWriter(str(folder)) as writer:
+            writer.add_scalar("truth/cifar10/valid", 80.0, 0)
+    return run
+
+
+def test_a_runs_own_logs_are_linked_once_and_its_references_left_out(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    logdir = tmp_path / "logdir"
+    logdir.mkdir()
+
+    for _ in range(2):
+        assert link_runs(logdir, [run]) == [run]
+
+    (name,) = [entry.name for entry in logdir.iterdir()]
+    assert name == "darts-s3-run-1"
+    (link,) = (logdir / name).iterdir()
+    assert link.samefile(next(run.tensorboard.glob("events.*")))
+
+
+def test_a_run_without_logs(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", "run-1", {})
+
+    result = CliRunner().invoke(main, ["tensorboard", str(run.path)])
+
+    assert result.exit_code == 1
+    assert "no TensorBoard logs (yet)" in result.stderr
+
+
+def test_it_serves_the_runs_on_the_loopback_address_only(run: RunFolder, tmp_path: Path) -> None:
+    logdir = tmp_path / "logdir"
+    logdir.mkdir()
+    link_runs(logdir, [run])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    address = _launch(logdir, port)
+
+    assert address.rstrip("/") == f"http://127.0.0.1:{port}"
+    listening = [
+        entry.laddr.ip
+        for entry in psutil.Process().net_connections("inet")
+        if entry.status == psutil.CONN_LISTEN and entry.laddr.port == port
+    ]
+    assert listening == ["127.0.0.1"]
+    assert _answer(f"{address}data/runs") == ["darts-s3-run-1"]
+
+
+def _answer(address: str, seconds: float = 30.0) -> Any:  # noqa: ANN401
+    """The server's JSON once it is not empty: it reads the logs after it has started."""
+    end = time.monotonic() + seconds
+    while True:
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            value = json.load(answer)
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(0.2)
