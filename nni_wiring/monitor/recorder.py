@@ -26,20 +26,33 @@ class GroupCosts:
             ((site.cell, site.edge) for site in sites), key=lambda p: (p[0], p[1] or 0)
         )
         self._by_layer = any(edge is not None for _, edge in self._places)
+        self._passed: dict[str, Pending] = {}
         self._pending: dict[str, Pending] = {}
         self._running: dict[str, RunningCost] = {}
+
+    def note_pass(self, phase: str, site: Site, z: torch.Tensor, ran: np.ndarray) -> None:
+        """Keep that a site was run forward; its cost is zero unless a gradient follows."""
+        self._passed.setdefault(phase, {})[site.cell, site.edge] = (z, ran)
 
     def note(self, phase: str, site: Site, gradient: torch.Tensor, ran: np.ndarray) -> None:
         """Keep a site's dL/dZ until the step is over."""
         self._pending.setdefault(phase, {})[site.cell, site.edge] = (gradient, ran)
 
     def flush(self) -> None:
-        """Count the step: one stack and two additions a phase."""
-        for phase, found in self._pending.items():
-            if len(found) == len(self._places):
+        """Count the step: one stack and two additions a phase.
+
+        A site that no gradient came back to was cut off from the loss (a sampled cell without a
+        live path): what ran there cost nothing, and counts as such.
+        """
+        for phase, passed in self._passed.items():
+            if len(passed) == len(self._places):
+                found = self._pending.get(phase, {})
+                for place in passed.keys() - found.keys():
+                    z, ran = passed[place]
+                    found[place] = (torch.zeros_like(z), ran)
                 gradients, ran = self._assemble(found)
                 self._running.setdefault(phase, RunningCost()).add(gradients, ran)
-        self._pending = {}
+        self._passed, self._pending = {}, {}
 
     def _assemble(self, found: Pending) -> tuple[torch.Tensor, np.ndarray]:
         if not self._by_layer:
@@ -66,7 +79,7 @@ class GroupCosts:
 
     def reset(self) -> None:
         """Start a new epoch."""
-        self._running, self._pending = {}, {}
+        self._running, self._passed, self._pending = {}, {}, {}
 
 
 class StepRecorder:
@@ -93,6 +106,10 @@ class StepRecorder:
         for costs in self.costs.values():
             costs.reset()
         self.steps, self._statistics, self._norms = 0, {}, {}
+
+    def note_pass(self, phase: str, site: Site, z: torch.Tensor, ran: np.ndarray) -> None:
+        """Keep that a site was run forward in this step."""
+        self.costs[id(site.group)].note_pass(phase, site, z, ran)
 
     def note_cost(self, phase: str, site: Site, gradient: torch.Tensor, ran: np.ndarray) -> None:
         """Keep a site's dL/dZ of this step."""

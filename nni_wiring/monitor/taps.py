@@ -33,6 +33,11 @@ class Observer(Protocol):
 
     phase: str | None
 
+    def note_pass(self, phase: str, site: Site, z: torch.Tensor, ran: np.ndarray) -> None:
+        """A recorded forward pass of one site; no gradient follows where the loss does not see
+        it.
+        """
+
     def note_cost(self, phase: str, site: Site, gradient: torch.Tensor, ran: np.ndarray) -> None:
         """dL/dZ of one site in one backward pass; ran: which entries were run, same shape, bool."""
 
@@ -59,6 +64,7 @@ class Site:
         if phase is None or not torch.is_grad_enabled():
             return z
         own = z.view_as(z) if z.requires_grad else z.detach().requires_grad_()
+        observer.note_pass(phase, self, z.detach(), ran)
         own.register_hook(lambda gradient: observer.note_cost(phase, self, gradient, ran))
         return own
 
