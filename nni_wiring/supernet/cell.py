@@ -70,7 +70,10 @@ class SupernetCell(BaseSuperNetModule):
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """One (n, channels, h, w) tensor an input node -> (n, channels x output nodes, h, w)."""
-        draw = self.current_draw()
+        return self.unified(inputs, self.current_draw())
+
+    def unified(self, inputs: Sequence[torch.Tensor], draw: Draw) -> torch.Tensor:
+        """The formula of the class, term by term, for inputs and a draw that are given."""
         weights = [row.unbind() for row in draw.z.unbind()]
         states = list(inputs)
         for node in range(len(self.graph.inputs), self.graph.nodes):
