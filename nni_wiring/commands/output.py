@@ -34,7 +34,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         table.add_column(column, overflow="fold")
     for line in texts:
         table.add_row(*line)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @contextmanager

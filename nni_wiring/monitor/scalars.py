@@ -40,8 +40,8 @@ def scalars(record: Mapping[str, Any], dataset: str) -> Scalars:
     """Tags and values of one epoch.
 
     Always: truth, topology, patterns, losses, entropies. alpha/<edge>/<operation> in even epochs
-    and cost/<edge>/<operation> in odd ones, so that one epoch stays near 45 scalars; the full series of
-    both is in epochs.jsonl. Missing values are left out.
+    and cost/<edge>/<operation> in odd ones, so that an epoch stays near 45 scalars; the full series
+    of both is in epochs.jsonl. Missing values are left out.
     """
     found = _truth(record, dataset)
     for name in _TOPOLOGY:

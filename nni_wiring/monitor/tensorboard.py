@@ -15,13 +15,13 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
 from nni_wiring.benchmark import TruthTable, published_rows
-from nni_wiring.report.figures import (
+from nni_wiring.figures import (
     Mark,
     cell_graph_figure,
     cost_heat_map_figure,
     truth_histogram_figure,
 )
-from nni_wiring.report.series import cell_costs
+from nni_wiring.figures.series import cell_costs
 from search_spaces.cell_graph import Wiring
 from search_spaces.errors import SpaceError
 

@@ -12,10 +12,10 @@ import numpy as np
 from nni_wiring.benchmark import DATASETS, SPLITS, TruthTable
 from nni_wiring.data.registry import find_source
 from nni_wiring.errors import DataError
+from nni_wiring.figures import series
+from nni_wiring.figures.series import EdgeSeries, Record, dig
 from nni_wiring.monitor.patterns import Patterns, patterns
-from nni_wiring.report import series
 from nni_wiring.report.curves import Curves, run_curves, text_or_none, wiring_of
-from nni_wiring.report.series import EdgeSeries, Record, dig
 from nni_wiring.report.verdict import NullRow, collapse, null_rows
 from nni_wiring.runs.files import finite
 from nni_wiring.runs.store import RunFolder

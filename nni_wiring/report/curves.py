@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nni_wiring.benchmark import SPLITS, TruthTable
-from nni_wiring.report import series
-from nni_wiring.report.series import CellCosts, EdgeSeries, FloatArray, Record
+from nni_wiring.figures import series
+from nni_wiring.figures.series import CellCosts, EdgeSeries, FloatArray, Record
 from search_spaces.cell_graph import Wiring
 from search_spaces.errors import SpaceError
 

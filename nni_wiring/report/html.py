@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from nni_wiring import __version__
 from nni_wiring.benchmark import TruthTable
 from nni_wiring.errors import RunError
+from nni_wiring.figures.palette import edge_label, look
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.curves import metric_title
-from nni_wiring.report.palette import edge_label, look
 from nni_wiring.report.patterns import findings
 from nni_wiring.report.pictures import Picture, comparison_picture, run_pictures
 from nni_wiring.report.summary import compare, comparison_rows

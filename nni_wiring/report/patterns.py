@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from nni_wiring.benchmark import CELLS, TruthTable
+from nni_wiring.figures.palette import edge_label
 from nni_wiring.monitor.patterns import NONE, Patterns
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.curves import metric_title
-from nni_wiring.report.palette import edge_label
 from nni_wiring.report.verdict import COLLAPSE_DEFINITION, collapse_rates
 from search_spaces.cell_graph import NB201, CellGraph
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from nni_wiring import figures
 from nni_wiring.benchmark import TruthTable, published_rows
-from nni_wiring.report import figures
+from nni_wiring.figures import Mark, Strip
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.curves import metric_title
-from nni_wiring.report.figures import Mark, Strip
 from nni_wiring.report.summary import Comparison, strategy_labels
 
 _STEPS = {"alpha": "alpha step", "weights": "weight step"}

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nni_wiring.benchmark import DATASETS, SPLITS, PublishedRow, TruthTable, published_rows
-from nni_wiring.report import series
+from nni_wiring.figures import series
+from nni_wiring.figures.series import dig
 from nni_wiring.report.analysis import RunAnalysis
-from nni_wiring.report.series import dig
 
 _FIGURES = ("accuracy", "regret", "percentile")
 _NOT_A_VARIANT = {"seed", "strategy", "run_id"}

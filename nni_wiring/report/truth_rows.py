@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 from nni_wiring.benchmark import DATASETS, SPLITS
+from nni_wiring.figures.series import dig, number
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.curves import metric_title
-from nni_wiring.report.series import dig, number
 
 _FIGURES = ("accuracy", "rank", "percentile", "regret")
 

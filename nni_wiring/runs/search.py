@@ -115,7 +115,7 @@ def _search(
         strategy.select_at_end(searcher.module.to(device))
     if table is not None:
         write_references(folder.tensorboard, dataset, config.epochs, table)
-    result = _result(config, folder, strategy, dataset, table)
+    result = _result(config, folder, strategy, dataset, table) | {"data_note": data.note or None}
     _log_hyperparameters(logger, config, result)
     return result
 
@@ -223,7 +223,7 @@ def _result(
         "truth": found.get("truth"),
         "topology": found.get("topology"),
         "config": config.flat(),
-        "dataset": dataset,
+        "truth_dataset": dataset,
         "default": headline(found, dataset),
     }
     if strategy.selected is not None:

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 
-from nni_wiring.report.palette import INK, MUTED, look
-from nni_wiring.report.style import Margins, heading, new_figure
+from nni_wiring.figures.palette import INK, MUTED, look
+from nni_wiring.figures.style import Margins, heading, new_figure
 from search_spaces.cell_graph import NB201, CellGraph, Wiring
 
 _RADIUS = 0.17

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nni_wiring.report.palette import GRID, INK
-from nni_wiring.report.series import FloatArray
+from nni_wiring.figures.palette import GRID, INK
+from nni_wiring.figures.series import FloatArray
 
 _HEADING: dict[str, Any] = {"fontsize": 11.5, "color": INK}
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from nni_wiring.report.palette import INK, edge_label, look
-from nni_wiring.report.series import CellCosts, EdgeSeries, FloatArray
-from nni_wiring.report.style import (
+from nni_wiring.figures.palette import INK, edge_label, look
+from nni_wiring.figures.series import CellCosts, EdgeSeries, FloatArray
+from nni_wiring.figures.style import (
     Margins,
     heading,
     legend_below,

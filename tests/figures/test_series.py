@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from synthetic_runs import record
 
-from nni_wiring.report import series
+from nni_wiring.figures import series
 from search_spaces.cell_graph import NB201
 
 

@@ -4,13 +4,13 @@ Every function returns a new matplotlib Figure that belongs to no window and nee
 parts live in modules of their own; this one is where the rest of the project imports them from.
 """
 
-from nni_wiring.report.cell_picture import cell_drawing, cell_graph_figure
-from nni_wiring.report.edge_figures import (
+from nni_wiring.figures.cell_picture import cell_drawing, cell_graph_figure
+from nni_wiring.figures.edge_figures import (
     cost_heat_map_figure,
     edge_series_figure,
     wiring_timeline_figure,
 )
-from nni_wiring.report.truth_figures import (
+from nni_wiring.figures.truth_figures import (
     Mark,
     Strip,
     comparison_figure,

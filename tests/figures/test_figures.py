@@ -12,10 +12,10 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch
 
-from nni_wiring.report import figures
+from nni_wiring import figures
+from nni_wiring.figures.palette import edge_label, look
+from nni_wiring.figures.series import CellCosts, EdgeSeries
 from nni_wiring.report.html import png
-from nni_wiring.report.palette import edge_label, look
-from nni_wiring.report.series import CellCosts, EdgeSeries
 from search_spaces.cell_graph import NB201, OPERATIONS, CellGraph, Wiring
 
 ARCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|none~2|"
@@ -135,5 +135,5 @@ def test_edge_label(name: str, label: str) -> None:
 
 def test_figures_need_no_window_system() -> None:
     """pyplot keeps figures alive and may ask for a display: it must not be imported at all."""
-    code = "import sys, nni_wiring.report.figures; assert 'matplotlib.pyplot' not in sys.modules"
+    code = "import sys, nni_wiring.figures; assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nni_wiring.report.palette import INK, MUTED, OPTIMUM, RUN
-from nni_wiring.report.series import FloatArray
-from nni_wiring.report.style import Margins, heading, marker, new_figure, tidy, whole_epochs
+from nni_wiring.figures.palette import INK, MUTED, OPTIMUM, RUN
+from nni_wiring.figures.series import FloatArray
+from nni_wiring.figures.style import Margins, heading, marker, new_figure, tidy, whole_epochs
 
 MarkKind = Literal["run", "optimum", "published", "random"]
 _KINDS: dict[MarkKind, tuple[str, str, float]] = {  # colour, line style, width

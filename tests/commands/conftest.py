@@ -1,8 +1,0 @@
-"""Helpers that the tests of reports and of their commands share."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))

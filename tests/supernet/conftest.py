@@ -1,8 +1,0 @@
-"""Put the helpers that several folders of tests share on the path."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
