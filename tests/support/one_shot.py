@@ -110,3 +110,86 @@ def set_alphas(groups: Any, seed: int, scale: float = 1.0) -> None:
     with torch.no_grad():
         for group in groups:
             group.alpha.copy_(scale * torch.randn(group.alpha.shape, generator=draw))
+
+
+# --- the supernet written out: what the project's own cells are tested against ---
+
+EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
+Weights = dict[str, dict[str, torch.Tensor]]
+
+
+def weight_table(group: Any, z: torch.Tensor) -> Weights:
+    """{edge: {operation: scalar tensor}} of Z, (edges, operations) in the group's columns."""
+    return {
+        edge: {op: z[row, group.operations.index(op)] for op in group.edge_operations[row]}
+        for row, edge in enumerate(group.edges)
+    }
+
+
+def wiring_cells(space: Any) -> list[Any]:
+    """The cells of a NasBench201Space, mutated or not, from the stem to the head."""
+    return [layer for layer in space.layers if hasattr(layer, "edges")]
+
+
+def explicit_cell(
+    cell: Any, weights: Weights, x: torch.Tensor, outputs: dict[str, Any] | None = None
+) -> torch.Tensor:
+    """x_j = sum_i sum_k Z O_k(x_i), term by term; `outputs` collects the nodes and the terms."""
+    nodes = [x]
+    for target in (1, 2, 3):
+        total = torch.zeros_like(x)
+        for source in range(target):
+            edge = f"{source}-{target}"
+            for name, weight in weights[edge].items():
+                term = cell.edges[edge][name](nodes[source])
+                if outputs is not None:
+                    outputs[edge, name] = term
+                total = total + weight * term
+        nodes.append(total)
+    if outputs is not None:
+        outputs["nodes"] = nodes
+    return nodes[3]
+
+
+def explicit_network(
+    space: Any, weights: Sequence[Weights], images: torch.Tensor, outputs: list[Any] | None = None
+) -> torch.Tensor:
+    """The logits of the whole network; one table of weights a cell."""
+    x = space.stem(images)
+    number = 0
+    for layer in space.layers:
+        if not hasattr(layer, "edges"):
+            x = layer(x)
+            continue
+        found: dict[str, Any] = {}
+        x = explicit_cell(layer, weights[number], x, found)
+        if outputs is not None:
+            outputs.append(found)
+        number += 1
+    return space.classifier(space.pool(space.lastact(x)).flatten(1))
+
+
+def explicit_costs(
+    space: Any, weights: Sequence[Weights], batch: Batch
+) -> tuple[list[dict[str, dict[str, float]]], list[list[torch.Tensor]], list[list[torch.Tensor]]]:
+    """<dL/dx_j, O_k(x_i)> of every cell, edge and operation; dL/dx_j and x_j of every node."""
+    outputs: list[Any] = []
+    logits = explicit_network(space, weights, batch[0], outputs)
+    loss = nn.functional.cross_entropy(logits, batch[1])
+    costs, gradients, nodes = [], [], []
+    for found in outputs:
+        inner = found["nodes"][1:]
+        into = torch.autograd.grad(loss, inner, retain_graph=True, allow_unused=True)
+        into = [torch.zeros_like(n) if g is None else g for g, n in zip(into, inner, strict=True)]
+        costs.append(
+            {
+                edge: {
+                    name: (into[int(edge[-1]) - 1] * found[edge, name]).sum().item()
+                    for name in weights[0][edge]
+                }
+                for edge in EDGES
+            }
+        )
+        gradients.append(into)
+        nodes.append([node.detach() for node in inner])
+    return costs, gradients, nodes
