@@ -98,12 +98,12 @@ class NasBench201Space(ModelSpace):
         self.classifier = nn.Linear(width, num_classes, bias=head == "nasbench201")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (n, 3, h, w) -> logits (n, num_classes); h and w multiples of 4, else SpaceError."""
+        """Images (n, 3, h, w) -> logits (n, num_classes); SpaceError unless 4 divides h and w."""
         channels, height, width = images.shape[1:]
         if channels != 3 or height % 4 or width % 4:
             raise SpaceError(
-                f"images of {channels}x{height}x{width}: the network halves them twice, so it takes "
-                "3 channels and multiples of 4 pixels"
+                f"images of {channels}x{height}x{width}: the network halves them twice, so it "
+                "takes 3 channels and multiples of 4 pixels"
             )
         x = self.stem(images)
         for layer in self.layers:

@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 
 from nni_wiring.benchmark.metrics import check_names
 from nni_wiring.benchmark.table import TruthTable
+from nni_wiring.errors import RunError
 from nni_wiring.monitor.local_cost import LocalCost
 from nni_wiring.monitor.patterns import argmax_operations
 from nni_wiring.monitor.phase_statistics import labelled_batch
@@ -191,9 +192,9 @@ class WiringMonitor(pl.Callback):
             **statistics_record(self._recorder.statistics()),
         }
         for costs in self._recorder.costs.values():
-            _merge(
-                record, self._group_record(costs.group, costs.read(), pl_module, len(groups) == 1)
-            )
+            alone = len(groups) == 1
+            part = self._group_record(costs.group, costs.read(), pl_module, alone, epoch)
+            _merge(record, part)
         if len(groups) == 1:
             self._history.append(argmax_operations(record["alpha"]))
             record["pattern"] = pattern_record(groups[0], self._history)
@@ -205,9 +206,15 @@ class WiringMonitor(pl.Callback):
         costs: dict[str, LocalCost],
         pl_module: pl.LightningModule,
         alone: bool,
+        epoch: int,
     ) -> Record:
         keys = edge_keys(group, alone)
         alpha = group.current_alpha().double().numpy()
+        if not np.isfinite(alpha[group.mask.cpu().numpy()]).all():
+            raise RunError(
+                f"the search diverged: after epoch {epoch} alpha of {group.name!r} is not finite; "
+                "a smaller learning rate or a gradient clip may help"
+            )
         z, chosen = _reading(group, pl_module)
         return {
             "alpha": spell(group, keys, alpha),

@@ -36,10 +36,12 @@ def _plain(value: float) -> float | None:
 
 def edge_keys(group: EdgeGroup, alone: bool) -> list[str]:
     """The names of the group's edges in a record: "0-1", or "normal/0-1" where a space has several
-    kinds of cell.
+    kinds of cell; a LayerChoice outside any cell goes by its label.
     """
-    if alone or group.graph is None:
+    if alone:
         return list(group.edges)
+    if group.labels == (group.name,):
+        return [group.name]
     return [f"{group.name}/{edge}" for edge in group.edges]
 
 
