@@ -149,7 +149,7 @@ def test_second_order_is_the_exact_gradient_of_the_unrolled_loss() -> None:
     def compare(module: Any, batch: Any, batch_idx: int) -> None:
         alphas = module.strategy.arch_parameters()
         optimizer = module.theta_optimizer()
-        theta = [w for w in optimizer.param_groups[0]["params"]]
+        theta = list(optimizer.param_groups[0]["params"])
         p = [w.detach().clone() for w in theta]
         start = torch.stack([alpha.detach().flatten() for alpha in alphas])
         velocity = [optimizer.state[w].get("momentum_buffer") for w in theta]

@@ -81,10 +81,10 @@ def test_softmax_z_of_darts_has_rows_of_one_and_no_share_for_forbidden_operation
         alphas = group.by_edge(group.alpha)[edge]
         total = sum(torch.tensor(alphas[name]).exp() for name in names)
         for column, name in enumerate(group.operations):
-            expected = (
+            share = (
                 torch.tensor(alphas[name]).exp() / total if name in names else torch.zeros(())
             )
-            torch.testing.assert_close(z[row, column], expected)
+            torch.testing.assert_close(z[row, column], share)
 
 
 def test_one_hot_z_runs_the_chosen_operations_only() -> None:
