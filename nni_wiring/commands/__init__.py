@@ -20,7 +20,9 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 # name -> "module:object:short help"
 COMMANDS: dict[str, str] = {
     "search": "nni_wiring.commands.search:search:Run one architecture search.",
+    "select": "nni_wiring.commands.select:select:Read another cell off a finished run.",
     "analyze": "nni_wiring.commands.analyze:analyze:Explain finished or running searches.",
+    "compare": "nni_wiring.commands.compare:compare:Set runs side by side.",
     "benchmark": "nni_wiring.commands.benchmark:benchmark:Query the table of true accuracies.",
     "strategies": "nni_wiring.commands.strategies:strategies:List the search strategies.",
     "spaces": "nni_wiring.commands.spaces:spaces:List the search spaces.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nni_wiring.errors import ConfigError
 from nni_wiring.selection.base import Selection
 from nni_wiring.selection.magnitude import Magnitude, MagnitudeWithoutNone
+from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.selection.supernet_ranking import SupernetRanking
 
 SELECTIONS: dict[str, type[Selection]] = {}
@@ -23,6 +24,7 @@ for _selection in (
     Magnitude,
     MagnitudeWithoutNone,
     SupernetRanking,
+    Perturbation,
 ):
     register_selection(_selection)
 

@@ -1,0 +1,67 @@
+"""`select`: read another cell off the supernet of a finished run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nni_wiring.commands.output import print_json, print_table, progress_bar
+from nni_wiring.errors import RunError
+from nni_wiring.runs.store import RunFolder
+
+
+@click.command()
+@click.argument("run_id")
+@click.option("--method", default="perturbation", show_default=True, help="A selection's name.")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A setting of the selection: tune_epochs=5, batches=4, samples=20, ... May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Read a cell off the trained supernet of RUN_ID by another selection.
+
+    The run itself stays as it is; the result and its trace go to selections/METHOD in its folder,
+    and an interrupted selection goes on where it stopped.
+    """
+    from nni_wiring.runs.config import parse_assignments
+    from nni_wiring.runs.resolve import resolve
+    from nni_wiring.runs.selecting import select_again
+
+    settings = parse_assignments(assignments)
+    runs = resolve(run_id)
+    if len(runs) != 1:
+        raise RunError(f"{run_id!r} names {len(runs)} runs; give the id of one of them")
+    with progress_bar(f"{method} on {runs[0].run_id}") as tell:
+        result = select_again(runs[0], method, settings, lambda d, t, what: tell(d, t))
+    if as_json:
+        print_json(result)
+        return
+    _print(runs[0], result)
+
+
+def _print(run: RunFolder, result: dict[str, Any]) -> None:
+    before = run.result() or {}
+    rows = []
+    for name, found in (
+        (f"{before.get('selection', 'search')} (the run's own)", before),
+        (result["selection"], result),
+    ):
+        accuracy = ((found.get("truth") or {}).get("accuracy") or {}).get(result["dataset"], {})
+        rows.append([name, found.get("arch"), accuracy.get("valid"), accuracy.get("test")])
+    title = f"cells of run {run.run_id}; true {result['dataset']} accuracy, %"
+    print_table(title, ["selection", "cell", "valid", "test"], rows)
+    if "genotype" in result["details"]:
+        click.echo(result["details"]["genotype"])
+    for entry in result["details"].get("trace", []):
+        masked = "  ".join(f"{name} {value:.2f}" for name, value in entry["masked"].items())
+        what = (
+            f"edge {entry['edge']} -> {entry['chosen']}"
+            if "edge" in entry
+            else f"node {entry['node']} drops {entry['dropped']}"
+        )
+        click.echo(f"epoch {entry['epoch']}  {what}  (accuracy without: {masked})")

@@ -1,0 +1,79 @@
+"""Open a finished search again: its supernet with the trained weights, its data, its truth."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import pytorch_lightning as pl
+import torch
+
+from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+
+# isort: split
+from nni_wiring.benchmark import TruthTable
+from nni_wiring.data import Loaders, build_loaders, load_data, split
+from nni_wiring.runs.checkpoint import finished_epochs, restore_trained
+from nni_wiring.runs.config import RunConfig, make_config
+from nni_wiring.runs.search import choose_device, truth_for
+from nni_wiring.runs.store import RunFolder
+from nni_wiring.runs.task import ClassificationTask
+from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.search_module import SearchModule
+from search_spaces.registry import build_space
+
+
+class OpenSearch(NamedTuple):
+    """A search outside its trainer. dataset: whose truth is shown; truth: None without a table."""
+
+    config: RunConfig
+    module: SearchModule
+    strategy: WiringStrategy
+    loaders: Loaders
+    device: torch.device
+    dataset: str
+    truth: TruthTable | None
+
+
+def open_search(config: RunConfig) -> OpenSearch:
+    """The supernet of a config at its initialisation, as ``run_search`` starts with it."""
+    pl.seed_everything(config.seed, verbose=False)
+    device = choose_device(config.device)
+    data = load_data(config.data, config.data_dir)
+    loaders = build_loaders(
+        data,
+        split(data, config.split, config.seed),
+        config.batch_size,
+        config.seed,
+        device=device,
+        augment=config.augment,
+        cutout=config.cutout,
+        max_steps=config.max_steps,
+    )
+    space = build_space(
+        config.space,
+        operations=config.operations,
+        num_classes=loaders.num_classes,
+        channels=config.channels,
+        cells=config.cells,
+        head=config.head,
+        affine=config.affine,
+        track_stats=config.track_stats,
+    )
+    strategy = config.build_strategy()
+    model = strategy.mutate_model(space)
+    steps = max(len(loaders.train), len(loaders.search))
+    task = ClassificationTask(config, steps)
+    module = cast(SearchModule, strategy.configure_oneshot_module(task))
+    module.set_model(model)
+    module.to(device)
+    dataset = config.dataset or data.truth_dataset
+    return OpenSearch(config, module, strategy, loaders, device, dataset, truth_for(config))
+
+
+def reopen(folder: RunFolder) -> OpenSearch:
+    """The trained supernet of a run; RunError where it has no whole checkpoint."""
+    epochs = finished_epochs(folder.checkpoint)
+    found = open_search(make_config(folder.config))
+    restore_trained(found.module, found.module.model, folder.checkpoint, epochs)
+    found.module.to(found.device)
+    return found

@@ -1,0 +1,272 @@
+"""Perturbation on hand-made supernets whose answer is known, and against its definition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+
+# isort: split
+from nni.nas.evaluator.pytorch import LightningModule
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace
+
+from nni_wiring.selection.base import Selected, SelectionContext
+from nni_wiring.selection.decision_plan import decision_epochs
+from nni_wiring.selection.perturbation import Perturbation
+from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
+from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.supernet.evaluation import supernet_accuracy
+from nni_wiring.supernet.variants import supernet_accuracies
+from search_spaces.genotypes import parse_genotype
+from search_spaces.operations import Zero
+from search_spaces.registry import build_space
+
+CLASSES = 4
+
+
+class Roll(nn.Module):
+    """Shifts the class that the input encodes; ``by=0`` is the right answer. Trainable gain."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__()
+        self.by, self.gain = by, nn.Parameter(torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.gain * x.roll(self.by, dims=1)
+
+
+class Toy(ModelSpace):
+    """The sum of its edges, each a choice of its own."""
+
+    def __init__(self, *edges: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.choices = nn.ModuleList(
+            LayerChoice(edge, label=f"edge{number}") for number, edge in enumerate(edges)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return sum(choice(x) for choice in self.choices)
+
+
+class Task(LightningModule):
+    def training_step(self, batch: Any, index: int) -> torch.Tensor:
+        return nn.functional.cross_entropy(self.model(batch[0]), batch[1])
+
+
+def batches(count: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    labels = torch.arange(2 * CLASSES).remainder(CLASSES)
+    return [(nn.functional.one_hot(labels, CLASSES).float(), labels)] * count
+
+
+def search_of(space: ModelSpace, strategy: DARTS) -> SearchModule:
+    torch.manual_seed(0)
+    model = strategy.mutate_model(space)
+    module = strategy.configure_oneshot_module(Task())
+    module.set_model(model)
+    return module
+
+
+def run(module: SearchModule, folder: Path | None = None, **settings: Any) -> Selected:
+    context = SelectionContext(
+        module, evaluation=batches(), train=batches(), search=batches(), folder=folder
+    )
+    return Perturbation(**settings).select(context)
+
+
+def chosen(module: SearchModule, selected: Selected) -> list[str]:
+    return [g.operations[selected.cells[g.name][0]] for g in module.strategy.groups]
+
+
+@pytest.mark.parametrize("order", [("right", "wrong", "none"), ("none", "wrong", "right")])
+def test_the_operation_that_is_needed_wins_whatever_alpha_says(order: tuple[str, ...]) -> None:
+    makers = {"right": lambda: Roll(0), "wrong": lambda: Roll(1), "none": Zero}
+    module = search_of(Toy({name: makers[name]() for name in order}), FixedAlphaDARTS())
+    [group] = module.strategy.groups
+    with torch.no_grad():  # magnitude would take none; the answer is right as it is
+        group.alpha[0, group.operations.index("none")] = 1.0
+        group.alpha[0, group.operations.index("right")] = 0.5
+    selected = run(module, tune_epochs=0)
+    assert chosen(module, selected) == ["right"]
+    [entry] = selected.details["trace"]
+    assert entry["masked"] == {"right": 0.0, "wrong": 100.0, "none": 100.0}
+    assert entry["accuracy"] == 100.0
+
+
+def test_none_is_masked_too_and_costs_nothing() -> None:
+    module = search_of(Toy({"none": Zero(), "right": Roll(0)}), FixedAlphaDARTS())
+    selected = run(module, tune_epochs=0)
+    # without "right" all logits are equal: the first class is predicted, a quarter is correct
+    assert selected.details["trace"][0]["masked"] == {"none": 100.0, "right": 25.0}
+    assert chosen(module, selected) == ["right"]
+
+
+def test_the_first_of_equals_wins() -> None:
+    module = search_of(Toy({"b": Roll(0), "none": Zero(), "a": Roll(0)}), FixedAlphaDARTS())
+    selected = run(module, tune_epochs=0)
+    assert set(selected.details["trace"][0]["masked"].values()) == {100.0}
+    assert chosen(module, selected) == ["b"]
+
+
+def test_masked_weights_are_not_renormalised() -> None:
+    """Edge 0: z = (.6 right, .4 wrong). Edge 1: one wrong operation of weight 1 always."""
+    module = search_of(
+        Toy({"right": Roll(0), "none": Zero()}, {"wrong": Roll(1)}), FixedAlphaDARTS()
+    )
+    first = module.strategy.groups[0]
+    with torch.no_grad():
+        first.alpha[0] = torch.tensor([10.0, 0.0])
+    # right has .99995: below wrong's 1, and masking none must not lift it to 1 (then a tie)
+    selected = run(module, tune_epochs=0)
+    assert selected.details["trace"][0]["masked"] == {"right": 0.0, "none": 0.0}
+
+
+def test_earlier_decisions_hold_when_later_edges_are_decided() -> None:
+    """Both edges can carry the answer alone; after the first is decided, none is left for it."""
+    module = search_of(
+        Toy({"none": Zero(), "wrong": Roll(1)}, {"right": Roll(0), "none": Zero()}),
+        FixedAlphaDARTS(alpha_init=0.0),
+    )
+    selected = run(module, tune_epochs=0)
+    trace = {entry["group"]: entry for entry in selected.details["trace"]}
+    # edge0 at z = 1/2 wrong, edge1 at 1/2 right; whoever comes second meets a one-hot neighbour
+    second = selected.details["trace"][1]
+    assert second["accuracy"] in (0.0, 100.0)
+    assert trace["edge1"]["chosen"] == "right"
+
+
+def test_alpha_mode_trains_alpha_of_open_edges_only() -> None:
+    def make() -> SearchModule:
+        return search_of(
+            Toy({"right": Roll(0), "wrong": Roll(1)}, {"right": Roll(0), "wrong": Roll(1)}),
+            DARTS(alpha_lr=0.1, alpha_weight_decay=0.0),
+        )
+
+    module = make()
+    before = [group.alpha.detach().clone() for group in module.strategy.groups]
+    selected = run(module, tune_epochs=4)
+    first, second = (step["group"] for step in selected.details["order"])
+    moved = {
+        group.name: not torch.equal(group.alpha, old)
+        for group, old in zip(module.strategy.groups, before, strict=True)
+    }
+    assert moved == {first: False, second: True}
+
+    frozen = make()
+    old = [group.alpha.detach().clone() for group in frozen.strategy.groups]
+    gains = [p.detach().clone() for p in frozen.weight_parameters()]
+    run(frozen, tune_epochs=4, train_alpha=False)
+    assert all(torch.equal(g.alpha, o) for g, o in zip(frozen.strategy.groups, old, strict=True))
+    assert any(
+        not torch.equal(p, o) for p, o in zip(frozen.weight_parameters(), gains, strict=True)
+    )
+
+
+def test_the_authors_schedule() -> None:
+    assert decision_epochs(6, 25) == [0, 5, 10, 15, 20, 24]
+    assert decision_epochs(18, 171) == [*range(0, 161, 10), 170]
+    assert decision_epochs(6, 0) == [0] * 6
+    assert decision_epochs(6, 3) == [0, 0, 1, 1, 2, 2]
+    assert decision_epochs(0, 5) == []
+
+
+def nasbench201(**options: Any) -> tuple[SearchModule, list[tuple[torch.Tensor, torch.Tensor]]]:
+    strategy = DARTS(alpha_init=0.5)
+    options = {"num_classes": 4, "channels": 4, "cells": 1, **options}
+    name = options.pop("space", "nasbench201")
+    module = search_of(build_space(name, **options), strategy)
+    generator = torch.Generator().manual_seed(5)
+    data = [
+        (
+            torch.randn(12, 3, 8, 8, generator=generator),
+            torch.randint(0, 4, (12,), generator=generator),
+        )
+        for _ in range(2)
+    ]
+    return module, data
+
+
+def test_one_pass_over_variants_counts_what_one_by_one_counts() -> None:
+    module, data = nasbench201()
+    [group] = module.strategy.groups
+    p = torch.softmax(group.logits().detach(), dim=-1)
+    variants = [{group.name: p}]
+    for edge in range(6):
+        for k in range(5):
+            masked = p.clone()
+            masked[edge, k] = 0
+            variants.append({group.name: masked})
+    counts, images = supernet_accuracies(module.model, data, variants)
+    alone = [supernet_accuracy(module.model, data, z) for z in variants]
+    assert [100 * count / images for count in counts] == pytest.approx(alone)
+    assert len(set(counts)) > 1
+    assert group.draw is None
+    [cell, *_] = [m for m in module.model.modules() if type(m).__name__ == "SupernetCell"]
+    assert "operation" not in vars(cell)
+    assert not cell._forward_pre_hooks
+
+
+def test_a_nasbench201_selection_by_its_definition() -> None:
+    """No tuning: every decision recomputed from scratch, one supernet accuracy at a time."""
+    module, data = nasbench201()
+    [group] = module.strategy.groups
+    context = SelectionContext(module, evaluation=data, train=data, search=data)
+    selected = Perturbation(tune_epochs=0, seed=3).select(context)
+    z = torch.softmax(group.logits().detach(), dim=-1)
+    for step in selected.details["order"]:
+        remaining = []
+        for k in range(5):
+            masked = z.clone()
+            masked[step["place"], k] = 0
+            remaining.append(supernet_accuracy(module.model, data, {group.name: masked}))
+        best = remaining.index(min(remaining))
+        assert selected.cells[group.name][step["place"]] == best
+        z[step["place"]] = torch.eye(5)[best]
+    assert sorted(step["place"] for step in selected.details["order"]) == list(range(6))
+
+
+def test_an_interrupted_selection_goes_on_to_the_same_cell(tmp_path: Path) -> None:
+    whole_module, data = nasbench201()
+    whole = Perturbation(tune_epochs=3).select(
+        SelectionContext(whole_module, data, data, data, folder=None)
+    )
+
+    class Stop(Exception):
+        pass
+
+    def stop_late(done: int, total: int, what: str) -> None:
+        if done == 4:
+            raise Stop
+
+    module, _ = nasbench201()
+    with pytest.raises(Stop):
+        Perturbation(tune_epochs=3).select(
+            SelectionContext(module, data, data, data, progress=stop_late, folder=tmp_path)
+        )
+    assert not module.decided and not module.tuning
+    again, _ = nasbench201()
+    resumed = Perturbation(tune_epochs=3).select(
+        SelectionContext(again, data, data, data, folder=tmp_path)
+    )
+    assert resumed == whole
+    for one, other in zip(whole_module.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_topology_step_leaves_two_edges_a_node() -> None:
+    module, data = nasbench201(space="darts_s2", cells=3)
+    context = SelectionContext(module, evaluation=data, train=data, search=data)
+    selected = Perturbation(tune_epochs=0).select(context)
+    genotype = parse_genotype(selected.details["genotype"])
+    assert len(genotype.normal) == len(genotype.reduce) == 8
+    dropped = [entry for entry in selected.details["trace"] if "dropped" in entry]
+    assert len(dropped) == 2 * (1 + 2 + 3)
+    for entry in dropped:
+        best = max(entry["masked"].values())
+        last = [edge for edge, value in entry["masked"].items() if value == best][-1]
+        assert entry["dropped"] == last
+    assert {op for op, _ in genotype.normal} <= {"skip_connect", "sep_conv_3x3"}
