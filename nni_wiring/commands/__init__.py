@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {
     "analyze": "nni_wiring.commands.analyze:analyze:Explain finished or running searches.",
     "compare": "nni_wiring.commands.compare:compare:Set runs side by side.",
     "benchmark": "nni_wiring.commands.benchmark:benchmark:Query the table of true accuracies.",
+    "baseline": "nni_wiring.commands.baseline:baseline:Search the table many times in process.",
+    "register": "nni_wiring.commands.register:register:Make the tuners known to NNI.",
     "strategies": "nni_wiring.commands.strategies:strategies:List the search strategies.",
     "spaces": "nni_wiring.commands.spaces:spaces:List the search spaces.",
     "tensorboard": "nni_wiring.commands.tensorboard:tensorboard:Show runs in TensorBoard.",
