@@ -58,7 +58,7 @@ def main() -> None:
     import nni
 
     parameters = nni.get_next_parameter()
-    if not isinstance(parameters, dict):
+    if not parameters or not isinstance(parameters, dict):
         _fail("NNI sent no parameters; this program is started by `nnictl create`")
     try:
         metric = look_up(parameters)

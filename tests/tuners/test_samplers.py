@@ -224,7 +224,8 @@ def test_bayes_never_asks_twice_and_finds_the_best_of_a_small_space() -> None:
     ],
 )
 def test_a_bad_option_is_named(method: str, options: dict) -> None:
-    with pytest.raises(ConfigError, match=next(iter(options)) if "choices" not in options else ""):
+    named = "search space" if "choices" in options else next(iter(options))
+    with pytest.raises(ConfigError, match=named):
         make(method, **options)
 
 
