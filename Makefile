@@ -6,8 +6,10 @@ PORT ?= 8080
 CONFIG ?= tuner_configs/quickstart.yml
 
 BIN := $(VENV)/bin
+# nnictl still imports it; setup.py keeps a setuptools that has it
+QUIET := ignore:pkg_resources is deprecated:UserWarning
 # nnictl starts trials with the python of PATH, which must be the one that has nni
-ENV := PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1
+ENV := PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 PYTHONWARNINGS="$(QUIET)"
 
 .PHONY: demo install install-dev test test-fast lint format clean
 
