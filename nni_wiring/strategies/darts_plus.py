@@ -10,7 +10,7 @@ from nni_wiring.strategies.darts import DARTS, DartsSettings
 from nni_wiring.supernet.edge_group import EdgeGroup
 
 #: Operations without parameters of their own: the rule watches the ranking of the others.
-WITHOUT_PARAMETERS = frozenset({"none", "skip_connect", "avg_pool_3x3", "max_pool_3x3"})
+WITHOUT_PARAMETERS = frozenset({"none", "skip_connect", "avg_pool_3x3", "max_pool_3x3", "noise"})
 
 Ranking = list[list[str]]
 
