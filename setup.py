@@ -55,6 +55,7 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8,<10", "pytest-timeout>=2.2,<3", "pytest-xdist>=3.5,<4"],
+        "dev": ["ruff>=0.8", "mypy>=1.11", "types-PyYAML>=6"],
     },
     entry_points={"console_scripts": ["nni-wiring = nni_wiring.commands:main"]},
     classifiers=[

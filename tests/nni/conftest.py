@@ -54,6 +54,10 @@ class NniRunner:
         (experiment_id,) = set(read_manifest()) - known
         return experiment_id
 
+    def resume(self, experiment_id: str) -> subprocess.CompletedProcess[str]:
+        """`nnictl resume`, on another port."""
+        return self.call("nnictl", "resume", experiment_id, "--port", str(free_port()))
+
 
 def free_port() -> int:
     """A port that nothing listens on."""
