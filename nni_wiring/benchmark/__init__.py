@@ -4,9 +4,10 @@ from nni_wiring.benchmark.catalogue import default_name, load_table, set_default
 from nni_wiring.benchmark.formulas import flops, parameters
 from nni_wiring.benchmark.metrics import CELLS, DATASETS, SPLITS
 from nni_wiring.benchmark.published import PublishedRow, published_rows
+from nni_wiring.benchmark.standing import Standing
 from nni_wiring.benchmark.stats import stats
 from nni_wiring.benchmark.storage import cache_dir
-from nni_wiring.benchmark.table import Entry, Standing, TruthTable
+from nni_wiring.benchmark.table import Entry, TruthTable
 
 __all__ = [
     "CELLS",

@@ -123,6 +123,8 @@ class CurveFile:
 
     def seeds(self, index: int, key: CurveKey) -> list[int]:
         """Seeds that the cell has for this curve."""
+        if key not in self.keys:
+            return []
         rows: NDArray[np.bool_] = (self._cell == index) & (self._key == self.keys.index(key))
         return sorted(self._seed[rows].tolist())
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nni_wiring.benchmark import formulas
+from nni_wiring.benchmark.answers import Rows, answer, answer_single, gather
 from nni_wiring.benchmark.curves import SOURCES, CurveFile, CurveKey
 from nni_wiring.benchmark.metrics import (
     CELLS,
-    DATASETS,
     FULL_EPOCHS,
-    SPLITS,
     CostKey,
     Floats,
     Metric,
@@ -26,27 +24,16 @@ from nni_wiring.benchmark.metrics import (
     check_names,
 )
 from nni_wiring.benchmark.order import arch_strings, code_by_arch
+from nni_wiring.benchmark.standing import Standing, stand
 from nni_wiring.errors import BenchmarkError
 from search_spaces.cell_graph import (
     all_cells,
-    all_topology,
     cell_code,
     cell_probabilities,
     parse_arch,
 )
 
 Arch = str | int | Sequence[int] | NDArray[np.integer]
-_TOPOLOGY_FIELDS = (
-    "width",
-    "depth",
-    "conv_depth",
-    "live_edges",
-    "none_edges",
-    "connected",
-    "intermediate_alive",
-)
-_STARTS = tuple((number * len(SPLITS), dataset) for number, dataset in enumerate(DATASETS))
-_DECIMALS = 4  # of a percent: accuracies are means of multiples of 0.002
 
 
 @dataclass(frozen=True)
@@ -57,38 +44,6 @@ class Entry:
     index: int
     arch: str
     accuracy: float
-
-
-class Standing(NamedTuple):
-    """How every cell stands in one metric, each (15625,) by official index.
-
-    accuracy, regret: percent points, NaN where missing. rank: 1 is the best, ties share the
-    smaller rank, 0 where missing. percentile: percent of the cells that are not better than this
-    one (itself included; the best cell has 100).
-    """
-
-    accuracy: NDArray[np.float64]
-    rank: NDArray[np.int64]
-    percentile: NDArray[np.float64]
-    regret: NDArray[np.float64]
-
-
-def stand(values: NDArray[np.floating]) -> Standing:
-    """Rank cells by accuracy; NaN means missing and takes part in nothing."""
-    accuracy = values.astype(np.float64).round(_DECIMALS)
-    present = np.isfinite(values)
-    order = np.argsort(-values)  # NaN sorts last
-    count = int(present.sum())
-    ordered = values[order[:count]]
-    first = np.ones(count, dtype=bool)
-    first[1:] = ordered[1:] != ordered[:-1]
-    positions = np.arange(1, count + 1)
-    rank = np.zeros(len(values), dtype=np.int64)
-    rank[order[:count]] = np.maximum.accumulate(np.where(first, positions, 0))
-    best = accuracy[order[0]] if count else np.nan
-    percentile = np.where(present, 100.0 * (count + 1 - rank) / max(count, 1), np.nan)
-    regret = (best - accuracy).round(_DECIMALS)
-    return Standing(accuracy, rank, percentile.round(_DECIMALS), regret)
 
 
 class TruthTable:
@@ -108,7 +63,7 @@ class TruthTable:
         self._curve_path = curves
         self._index_of_code = np.argsort(data.codes)
         self._standings: dict[MetricKey, Standing] = {}
-        self._rows: dict[int, dict[str, NDArray[Any]]] = {}
+        self._rows: dict[int, Rows] = {}
         self._by_code: dict[MetricKey, NDArray[np.float64]] = {}
 
     def __len__(self) -> int:
@@ -262,7 +217,8 @@ class TruthTable:
                     "an expectation needs all 15,625"
                 )
             self._by_code[key] = values[self._index_of_code].astype(np.float64)
-        return float(cell_probabilities(p) @ self._by_code[key])
+        # No BLAS for so short a product: its threads cost more than they save.
+        return float((cell_probabilities(p) * self._by_code[key]).sum())
 
     def kendall_tau(self, scores: ArrayLike, dataset: str, split: str) -> float:
         """Kendall's tau-b between (15625,) scores and the accuracies, over cells that have both."""
@@ -299,6 +255,17 @@ class TruthTable:
         key = CurveKey(*SOURCES[dataset, split], "accuracy", epochs)
         return self.curves.get(self.index_of(arch), key, seed)
 
+    def query(self, arch: Arch, epochs: int = FULL_EPOCHS) -> dict[str, Any]:
+        """All that is known of one cell, ready for JSON; None where the table has no value.
+
+        ``parameters`` by data set; ``accuracy``, ``rank``, ``percentile`` and ``regret`` by data
+        set and split, in percent, cells and percent points.
+        """
+        index = self.index_of(arch)
+        if epochs not in self._rows:
+            self._rows[epochs] = gather(self, epochs)
+        return answer(self._rows[epochs], index, self.codes[index].item())
+
     def query_one(
         self,
         arch: Arch,
@@ -311,84 +278,6 @@ class TruthTable:
         Rank, percentile and regret are None then: they belong to the finished mean. An epoch
         outside the training raises BenchmarkError.
         """
-        answer = self.query(arch, epochs)
         if seed is None and epoch is None:
-            return answer
-        if epoch is not None and not 0 <= epoch < epochs:
-            raise BenchmarkError(f"epoch {epoch} of {epochs}: allowed is 0..{epochs - 1}")
-        for name in ("rank", "percentile", "regret"):
-            answer[name] = {dataset: dict.fromkeys(SPLITS) for dataset in DATASETS}
-        for dataset in DATASETS:
-            for split in SPLITS:
-                value = self._single(
-                    answer["index"], MetricKey(dataset, split, epochs), seed, epoch
-                )
-                answer["accuracy"][dataset][split] = value
-        return answer
-
-    def _single(
-        self, index: int, key: MetricKey, seed: int | None, epoch: int | None
-    ) -> float | None:
-        if key not in self.data.metrics:
-            return None
-        if epoch is None:
-            metric = self.data.metrics[key]
-            if metric.trials is None or metric.seeds is None:
-                return None
-            found = metric.trials[:, index][metric.seeds[:, index] == seed]
-            return round(float(found[0]), _DECIMALS) if len(found) else None
-        curve_key = CurveKey(*SOURCES[key.dataset, key.split], "accuracy", key.epochs)
-        if seed is not None and seed not in self.curves.seeds(index, curve_key):
-            return None
-        value = float(self.curves.get(index, curve_key, seed)[epoch])
-        return round(value, _DECIMALS) if np.isfinite(value) else None
-
-    def query(self, arch: Arch, epochs: int = FULL_EPOCHS) -> dict[str, Any]:
-        """All that is known of one cell, ready for JSON; None where the table has no value.
-
-        ``parameters`` by data set; ``accuracy``, ``rank``, ``percentile`` and ``regret`` by data
-        set and split, in percent, cells and percent points.
-        """
-        index = self.index_of(arch)
-        code = self.codes[index].item()
-        nested = self._nested_rows(epochs)
-        answer: dict[str, Any] = {
-            "arch": arch_strings()[code],
-            "index": index,
-            "topology": {name: column[code].item() for name, column in _topology_columns()},
-            "parameters": dict(zip(DATASETS, self._parameters[index].tolist(), strict=True)),
-        }
-        for name, rows in nested.items():
-            # Missing is NaN among floats and 0 among ranks.
-            row = [None if x != x else x for x in rows[index].tolist()]
-            if name == "rank":
-                row = [x or None for x in row]
-            answer[name] = {d: {"valid": row[i], "test": row[i + 1]} for i, d in _STARTS}
-        return answer
-
-    def _nested_rows(self, epochs: int) -> dict[str, NDArray[Any]]:
-        """By figure of Standing: (15625, 6), one column a data set and split."""
-        if epochs not in self._rows:
-            missing = stand(np.full(CELLS, np.nan, dtype=np.float32))
-            standings = [
-                self.standing(dataset, split, epochs)
-                if self.has(dataset, split, epochs)
-                else missing
-                for dataset in DATASETS
-                for split in SPLITS
-            ]
-            self._rows[epochs] = {
-                name: np.stack([getattr(standing, name) for standing in standings], axis=1)
-                for name in Standing._fields
-            }
-        return self._rows[epochs]
-
-    @cached_property
-    def _parameters(self) -> NDArray[np.int64]:
-        return np.stack([formulas.parameters(self.operations, name) for name in DATASETS], axis=1)
-
-
-@lru_cache(maxsize=1)
-def _topology_columns() -> list[tuple[str, NDArray[Any]]]:
-    figures = all_topology()
-    return [(name, getattr(figures, name)) for name in _TOPOLOGY_FIELDS]
+            return self.query(arch, epochs)
+        return answer_single(self, self.index_of(arch), epochs, seed, epoch)

@@ -8,7 +8,7 @@ from scipy.stats import kendalltau, rankdata
 
 from nni_wiring.benchmark import DATASETS, TruthTable, load_table
 from nni_wiring.benchmark.metrics import CELLS, Metric, MetricKey, TableData
-from nni_wiring.benchmark.table import stand
+from nni_wiring.benchmark.standing import stand
 from nni_wiring.errors import BenchmarkError
 from search_spaces.cell_graph import all_cells
 from search_spaces.errors import SpaceError
