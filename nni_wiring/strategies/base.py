@@ -27,6 +27,7 @@ from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
 from nni_wiring.supernet.build import EdgeGroups, SupernetBuilder
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
+from nni_wiring.supernet.fused import all_fused, fused_or_plain
 from nni_wiring.supernet.relaxations import Relaxation, Softmax
 from nni_wiring.validation import one_line_validation
 
@@ -94,7 +95,7 @@ class WiringStrategy(OneShotStrategy):
 
     def cell_factory(self) -> Callable[..., SupernetCell]:
         """The supernet cell's implementation: (graph, edges, group) -> SupernetCell."""
-        return SupernetCell
+        return SupernetCell if self.settings.supernet == "plain" else fused_or_plain
 
     def prepare(self) -> None:
         """Called once the supernet is made: add to a group the parameters that are learnt beyond
@@ -135,8 +136,9 @@ class WiringStrategy(OneShotStrategy):
         """Leave the bi-level gradient in alpha.grad. batch: {"train": .., "val": ..}; alpha
         descends on "val".
         """
-        loss = module.loss("alpha", batch["val"], batch_idx)
-        module.manual_backward(loss, inputs=self.gradient_inputs())
+        with module.constant_weights():
+            loss = module.loss("alpha", batch["val"], batch_idx)
+            module.manual_backward(loss, inputs=self.gradient_inputs())
         self.estimate_alpha_gradient()
 
     def after_alpha_step(self) -> None:
@@ -204,6 +206,11 @@ class WiringStrategy(OneShotStrategy):
         if not self.groups:
             raise ConfigError(
                 f"strategy {self.name}: the model space has no WiringCell and no LayerChoice"
+            )
+        if self.settings.supernet == "fused" and not all_fused(model):
+            raise ConfigError(
+                f"strategy {self.name}: supernet: fused is not possible for these cells; "
+                "allowed: auto, plain"
             )
         for group in self.groups:
             group.initialise(self.settings.alpha_init, mean=self.settings.alpha_init_mean)

@@ -80,9 +80,9 @@ class DrNAS(WiringStrategy):
         return DirichletRelaxation()
 
     def cell_factory(self) -> Callable[..., SupernetCell]:
-        """The plain cell, or one on 1/K of the channels."""
+        """The cell of all methods, or one on 1/K of the channels."""
         if self.settings.partial_channels == (1,):
-            return SupernetCell
+            return super().cell_factory()
         return partial(PartialCell, share=self._share)
 
     def regulariser(self) -> torch.Tensor | None:

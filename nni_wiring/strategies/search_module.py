@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -138,6 +140,20 @@ class SearchModule(BaseOneShotLightningModule):
             loss.backward(*args, **kwargs)
         else:
             super().manual_backward(loss, *args, **kwargs)
+
+    @contextmanager
+    def constant_weights(self) -> Iterator[None]:
+        """Take the weights for constants, so that neither pass keeps or computes anything for
+        their gradients.
+        """
+        moving = [p for p in self.weight_parameters() if p.requires_grad]
+        try:
+            for parameter in moving:
+                parameter.requires_grad_(False)
+            yield
+        finally:
+            for parameter in moving:
+                parameter.requires_grad_(True)
 
     def loss(self, phase: str, data: Any, batch_idx: int, *, record: bool = True) -> torch.Tensor:
         """Draw Z, run the evaluator's training step on ``data`` and return its loss (a scalar).

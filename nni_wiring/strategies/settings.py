@@ -42,7 +42,8 @@ class StrategySettings(BaseModel):
     and mean of the normal initialisation. warmup_epochs: epochs before alpha moves. train_weights:
     False freezes theta (S1's cost measurements). selection: how
     the cell is read off (a name of ``selection.registry``); selection_settings: that selection's
-    own settings.
+    own settings. supernet: how the cells are run; auto takes ``fused`` where the space and the
+    method allow it, else ``plain``; both compute the same function.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +62,7 @@ class StrategySettings(BaseModel):
     train_weights: bool = True
     selection: str = "magnitude"
     selection_settings: dict[str, Any] = Field(default_factory=dict)
+    supernet: Literal["auto", "plain", "fused"] = "auto"
 
     #: Selections that make no sense for this method, with the reason.
     refused_selections: ClassVar[Mapping[str, str]] = {}
