@@ -5,6 +5,7 @@ epoch.
 from __future__ import annotations
 
 import os
+import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -129,4 +130,8 @@ def finished_epochs(path: Path) -> int:
         ) from None
     except Exception as error:  # noqa: BLE001  torch names a corrupt file by many exception types
         kind = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        if isinstance(
+            error, pickle.UnpicklingError
+        ):  # torch's own line advises to load it unsafely
+            kind = "it holds more than tensors and plain values, or is cut off"
         raise RunError(f"checkpoint {path.name} is corrupt or foreign: {kind}") from None

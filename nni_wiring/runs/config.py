@@ -12,8 +12,9 @@ from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.registry import strategy_class
 from nni_wiring.strategies.settings import ThetaDefaults
 from nni_wiring.validation import one_line_validation, unknown_name
+from search_spaces.constraints import EdgeOperations
 from search_spaces.errors import SpaceError
-from search_spaces.registry import space_entry
+from search_spaces.registry import SpaceEntry, space_entry
 
 
 class RunConfig(BaseModel):
@@ -69,6 +70,16 @@ class RunConfig(BaseModel):
         return strategy_class(self.strategy)(**self.method)
 
 
+def check_operations(entry: SpaceEntry, operations: EdgeOperations | None) -> None:
+    """Raise SpaceError for an edge or an operation that the space has not."""
+    known = sorted({*entry.candidates, "noise"})
+    for edge, names in entry.operations(operations).items():
+        for name in names:
+            if name not in known:
+                allowed = ", ".join(known)
+                raise SpaceError(f"operations of edge {edge}: unknown {name!r}; allowed: {allowed}")
+
+
 def option_names(strategy: str) -> list[str]:
     """All option names that a search with this strategy takes, sorted."""
     own = strategy_class(strategy).Settings.model_fields
@@ -98,7 +109,7 @@ def make_config(values: Mapping[str, Any]) -> RunConfig:
         entry = space_entry(str(run.get("space", RunConfig.model_fields["space"].default)))
         filled = {**theta._asdict(), **entry.defaults, **run}
         config = RunConfig(**filled, method=settings.model_dump(mode="json"))
-        entry.operations(config.operations)
+        check_operations(entry, config.operations)
     except ValidationError as error:
         raise ConfigError(one_line_validation(error, "configuration", option_names(name))) from None
     except SpaceError as error:

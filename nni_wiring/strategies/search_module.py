@@ -246,6 +246,9 @@ class SearchModule(BaseOneShotLightningModule):
         labels = {label for group in self.strategy.groups for label in group.labels}
         if labels != set(checkpoint["alphas"]):
             raise RunError("the checkpoint belongs to another search space: its edges differ")
+        shapes = {name: value.shape for name, value in self.state_dict().items()}
+        if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
+            raise RunError("the checkpoint belongs to another network: its weights differ in shape")
         self.generator.set_state(checkpoint["draws"])
         self.strategy.load_search_state(checkpoint["search_state"])
 

@@ -85,7 +85,7 @@ def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: in
         norm = torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(d) for d in direction])
         )
-        epsilon = 0.01 / norm
+        epsilon = 0.01 / norm.clamp_min(1e-12)  # no gradient at all: the product is zero
         _shift(weights, direction, epsilon)
         above = _gradients(train_loss(), alphas)
         _shift(weights, direction, -2 * epsilon)
