@@ -113,7 +113,7 @@ def cost_tables(record: dict[str, Any], phase: str, group: Any) -> list[dict[str
 
 
 def flat(tables: Any) -> np.ndarray:
-    return np.array([[[v for v in row.values()] for row in t.values()] for t in tables], dtype=float)
+    return np.array([[list(row.values()) for row in t.values()] for t in tables], dtype=float)
 
 
 # --- one step: the hook's value ---
@@ -366,11 +366,14 @@ def test_nni_strategies_on_the_hub_space_are_watched(name: str) -> None:
     search(getattr(nni_strategies, name)(), NasBench201(4, 1, 3), given)
     record = monitor.records[-1]
     chosen = {e: max(row, key=row.__getitem__) for e, row in record["alpha"].items()}
-    names = [{"conv_1x1": "nor_conv_1x1", "conv_3x3": "nor_conv_3x3"}.get(v, v) for v in
-             (chosen[e] for e in EDGES)]
+    names = [
+        {"conv_1x1": "nor_conv_1x1", "conv_3x3": "nor_conv_3x3"}.get(v, v)
+        for v in (chosen[e] for e in EDGES)
+    ]
     assert Wiring.from_arch(record["arch"]).operations == tuple(names)
-    assert record["truth"] == {k: v for k, v in load_table().query(record["arch"]).items()
-                               if k in record["truth"]}
+    assert record["truth"] == {
+        k: v for k, v in load_table().query(record["arch"]).items() if k in record["truth"]
+    }
     assert record["cost"]["alpha"]["count"]["0-1"]["conv_3x3"] == 3 * STEPS
 
 
@@ -407,7 +410,8 @@ def test_plain_layer_choices_are_watched_each_for_itself(strategy: Any) -> None:
     assert sorted(shapes) == [["0", "1"], ["conv", "skip"], ["conv", "skip"]]
     assert len(record["cost"]["alpha"]["mean"]) == 3
     assert set(record["cost"]["weights"]["mean"]) == set(record["alpha"]) == set(record["z"])
-    assert all(n == STEPS for row in record["cost"]["alpha"]["count"].values() for n in row.values())
+    counts = record["cost"]["alpha"]["count"].values()
+    assert {count for row in counts for count in row.values()} == {STEPS}
     assert record.get("truth") is None
 
 

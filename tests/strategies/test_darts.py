@@ -211,6 +211,13 @@ def test_second_order_leaves_running_statistics_to_the_weight_steps() -> None:
     assert counts == [0, 1, 2] and int(model.stem[1].num_batches_tracked) == 3
 
 
+def test_second_order_without_any_gradient_moves_nothing() -> None:
+    strategy = DARTS(order=2, alpha_weight_decay=0.0)
+    run(strategy, space=tiny_space(head="bias_free", operations={"*": ["none"]}))
+    (start,) = start_alpha(strategy.groups)
+    assert torch.equal(strategy.groups[0].alpha.detach(), start)
+
+
 # --- first order ---
 
 
