@@ -21,6 +21,7 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 COMMANDS: dict[str, str] = {
     "search": "nni_wiring.commands.search:search:Run one architecture search.",
     "select": "nni_wiring.commands.select:select:Read another cell off a finished run.",
+    "study": "nni_wiring.commands.study:study:Repeat a measurement of the papers.",
     "analyze": "nni_wiring.commands.analyze:analyze:Explain finished or running searches.",
     "compare": "nni_wiring.commands.compare:compare:Set runs side by side.",
     "benchmark": "nni_wiring.commands.benchmark:benchmark:Query the table of true accuracies.",

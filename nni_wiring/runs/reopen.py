@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
-import pytorch_lightning as pl
 import torch
 
 from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 
 # isort: split
+import pytorch_lightning as pl
+
 from nni_wiring.benchmark import TruthTable
 from nni_wiring.data import Loaders, build_loaders, load_data, split
 from nni_wiring.runs.checkpoint import finished_epochs, restore_trained

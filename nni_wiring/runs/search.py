@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,11 +42,13 @@ def run_search(
     resume: bool = False,
     on_epoch: OnEpoch | None = None,
     progress: bool = False,
+    probes: Sequence[pl.Callback] = (),
 ) -> dict[str, Any]:
     """Search, writing the run folder as it goes; return what ``result.json`` holds.
 
     resume: go on after the last whole epoch of ``folder``; the result is that of an uninterrupted
     run. on_epoch: called with every epoch's record. progress: show Lightning's progress bar.
+    probes: further measurements, as callbacks of the trainer.
     Raises WiringError, one line; the folder's status then is "failed" (or "interrupted" on Ctrl-C,
     which is raised again as KeyboardInterrupt).
     """
@@ -54,7 +56,7 @@ def run_search(
         raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
     try:
         with _quiet():
-            result = _search(config, folder, resume, on_epoch, progress)
+            result = _search(config, folder, resume, on_epoch, progress, probes)
     except KeyboardInterrupt:
         folder.set_status("interrupted", "stopped by the user")
         raise
@@ -62,7 +64,8 @@ def run_search(
         folder.set_status("failed", str(error))
         raise
     except Exception as error:
-        folder.set_status("failed", f"{type(error).__name__}: {str(error).splitlines()[0]:.200}")
+        line = next(iter(str(error).splitlines()), "")
+        folder.set_status("failed", f"{type(error).__name__}: {line:.200}".rstrip(": "))
         raise
     folder.write_result(result)
     folder.set_status("finished")
@@ -75,6 +78,7 @@ def _search(
     resume: bool,
     on_epoch: OnEpoch | None,
     progress: bool,
+    probes: Sequence[pl.Callback],
 ) -> dict[str, Any]:
     done = _prepare_resume(folder) if resume else 0
     pl.seed_everything(config.seed, verbose=False)
@@ -99,7 +103,7 @@ def _search(
     monitor.sinks.append(TensorBoardSink(logger, table, dataset, config.epochs))
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)
-    evaluator = _evaluator(config, loaders, logger, monitor, folder, device, progress)
+    evaluator = _evaluator(config, loaders, logger, [monitor, *probes], folder, device, progress)
     if done:
         evaluator.fit_kwargs = {"ckpt_path": str(folder.checkpoint), "weights_only": True}
     model = strategy.mutate_model(space)
@@ -178,7 +182,7 @@ def _evaluator(
     config: RunConfig,
     loaders: Loaders,
     logger: TensorBoardLogger,
-    monitor: WiringMonitor,
+    callbacks: Sequence[pl.Callback],
     folder: RunFolder,
     device: torch.device,
     progress: bool,
@@ -189,7 +193,7 @@ def _evaluator(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
         logger=logger,
-        callbacks=[monitor, RunCheckpoint(folder.checkpoint)],
+        callbacks=[*callbacks, RunCheckpoint(folder.checkpoint)],
         enable_progress_bar=progress,
         enable_model_summary=False,
         deterministic="warn" if device.type == "cuda" else None,

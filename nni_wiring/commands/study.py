@@ -1,0 +1,85 @@
+"""`study`: repeat a measurement of the papers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nni_wiring.commands.output import print_json, print_table
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--data", help="As in `search`; default digits.")
+@click.option("--seeds", type=click.IntRange(min=1), help="How many seeds; 1, 2, ...")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the study's searches.")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Any option of the study or of its searches; values are YAML. May be repeated.",
+)
+@click.option("--paper", is_flag=True, help="The paper's size instead of CPU minutes.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder; default: a folder in ./runs that the options name.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def study(
+    name: str | None,
+    data: str | None,
+    seeds: int | None,
+    epochs: int | None,
+    assignments: tuple[str, ...],
+    paper: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Repeat the measurement NAME of a paper, with tables, pictures and a verdict on each claim.
+
+    Without NAME the studies are listed. A study that was interrupted goes on where it stopped
+    when it is started again with the same options.
+    """
+    from nni_wiring.studies.registry import STUDIES
+    from nni_wiring.studies.registry import study as find
+
+    if name is None:
+        if as_json:
+            print_json(STUDIES)
+        else:
+            print_table(
+                "studies", ["name", "what it measures"], [[*row] for row in STUDIES.items()]
+            )
+        return
+    found = find(name)
+    from nni_wiring.runs.config import parse_assignments
+    from nni_wiring.studies.frame import run_study
+
+    given = {"data": data, "seeds": seeds, "epochs": epochs}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    options = found.options({**parse_assignments(assignments), **chosen}, paper=paper)
+    result = run_study(found, options, out, lambda text: click.echo(text, err=True))
+    if as_json:
+        print_json(result)
+        return
+    print_study(result)
+
+
+def print_study(result: dict[str, Any]) -> None:
+    """Tables, verdicts and where the pictures are."""
+    for table in result["tables"]:
+        rows = [[_shown(cell) for cell in row] for row in table["rows"]]
+        print_table(table["title"], table["columns"], rows)
+    for verdict in result["verdicts"]:
+        click.secho(f"{verdict['verdict']}: ", bold=True, nl=False)
+        click.echo(f"{verdict['claim']} ({verdict['evidence']})")
+    for picture in result["pictures"]:
+        click.echo(f"picture: {Path(result['folder']) / picture}")
+
+
+def _shown(cell: object) -> object:
+    return f"{cell:.4g}" if isinstance(cell, float) else cell

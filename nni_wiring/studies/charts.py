@@ -1,0 +1,87 @@
+"""The two kinds of chart that the studies draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nni_wiring.figures.palette import INK, look
+from nni_wiring.figures.style import Margins, heading, legend_below, new_figure, tidy
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+
+
+def line_chart(
+    lines: Mapping[str, Sequence[float | None]], title: str, unit: str, xlabel: str = "epoch"
+) -> Figure:
+    """One line a label over 0, 1, ...; None is a gap."""
+    figure = new_figure(6.4, 3.6, Margins(0.75, 0.15, 0.85, 0.45))
+    axes = figure.subplots()
+    shown: dict[str, Any] = {}
+    for place, (label, values) in enumerate(lines.items()):
+        y = np.array([np.nan if v is None else v for v in values], dtype=float)
+        [shown[label]] = axes.plot(
+            range(len(y)),
+            y,
+            color=_COLOURS[place % len(_COLOURS)],
+            ls=("-", "--", ":")[place // len(_COLOURS) % 3],
+            marker="o",
+            ms=3,
+            lw=1.6,
+        )
+    axes.axhline(0, color=INK, lw=0.6)
+    axes.set_xlabel(xlabel, fontsize=9)
+    axes.set_ylabel(unit, fontsize=9)
+    tidy(axes)
+    heading(figure, title)
+    legend_below(figure, shown)
+    return figure
+
+
+def operation_bars(
+    panels: Mapping[str, Mapping[str, Sequence[float | None]]], title: str, unit: str
+) -> Figure:
+    """One panel a name: mean and interval ``(mean, low, high)`` of every operation."""
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = new_figure(3.1 * columns, 0.8 + 2.1 * rows, Margins(0.75, 0.1, 0.75, 0.7))
+    figure.subplots_adjust(wspace=0.1, hspace=0.35)
+    grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True)).ravel()
+    shown: dict[str, Any] = {}
+    for axes, (name, bars) in zip(grid, panels.items(), strict=False):
+        for place, (operation, values) in enumerate(bars.items()):
+            mean, low, high = (np.nan if v is None else v for v in values)
+            style = look(operation)
+            bar = axes.bar(place, mean, color=style.colour, width=0.75)
+            axes.plot([place, place], [low, high], color=INK, lw=1.1)
+            shown[style.label] = bar
+        axes.axhline(0, color=INK, lw=0.8)
+        axes.set_title(name, fontsize=9.5, color=INK)
+        axes.set_xticks([])
+        tidy(axes)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for place in range(0, len(panels), columns):
+        grid[place].set_ylabel(unit, fontsize=9)
+    heading(figure, title)
+    legend_below(figure, shown)
+    return figure
+
+
+def label_bars(bars: Mapping[str, float | None], title: str, unit: str) -> Figure:
+    """One horizontal bar a label."""
+    figure = new_figure(6.4, 0.95 + 0.32 * len(bars), Margins(2.3, 0.3, 0.5, 0.45))
+    axes = figure.subplots()
+    names = list(bars)
+    values = [np.nan if bars[name] is None else float(bars[name] or 0) for name in names]
+    axes.barh(range(len(names)), values, color=_COLOURS[0], height=0.65)
+    axes.set_yticks(range(len(names)), names, fontsize=8.5)
+    axes.invert_yaxis()
+    axes.axvline(0, color=INK, lw=0.8)
+    axes.set_xlabel(unit, fontsize=9)
+    tidy(axes)
+    heading(figure, title)
+    return figure

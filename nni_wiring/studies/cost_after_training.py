@@ -1,0 +1,36 @@
+"""Local costs after the weights were trained on uniformly sampled operations (S1)."""
+
+from __future__ import annotations
+
+from nni_wiring.runs.reopen import OpenSearch, reopen
+from nni_wiring.studies.frame import Findings, Study, StudyRun
+from nni_wiring.studies.operation_costs import draw_costs, measure_costs, uniform_options
+
+
+def measure(run: StudyRun) -> Findings:
+    """Train theta with alpha frozen, then measure with both frozen."""
+
+    def trained(seed: int) -> OpenSearch:
+        return reopen(run.search(f"uniform-s{seed}", **uniform_options(), seed=seed))
+
+    return measure_costs(run, trained, "negative")
+
+
+STUDY = Study(
+    name="cost-after-training",
+    title="local costs after training on uniformly sampled operations",
+    source="Xie et al., AISTATS 2021, arXiv 2009.01272",
+    own={"seeds": 2, "batches": 60},
+    reduced={
+        "space": "nasbench201",
+        "head": "bias_free",
+        "channels": 4,
+        "cells": 1,
+        "batch_size": 32,
+        "epochs": 10,
+        "max_steps": 60,
+    },
+    paper={"space": "minimal", "seeds": 5, "batches": 500, "batch_size": 96, "epochs": 150},
+    measure=measure,
+    draw=draw_costs("after training"),
+)

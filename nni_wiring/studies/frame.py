@@ -1,0 +1,201 @@
+"""What a study is: options, searches and measured parts in a folder of its own, tables, verdicts.
+
+A study never trains by itself: it starts searches (the one loop) and probes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from nni_wiring.errors import ConfigError, RunError
+from nni_wiring.runs.files import read_object, replace_file, to_json
+from nni_wiring.runs.store import RunFolder, runs_root
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+    from matplotlib.figure import Figure
+
+    from nni_wiring.runs.config import RunConfig
+
+Holds = Literal["holds", "holds in part", "does not hold", "cannot be said"]
+Options = dict[str, Any]
+
+
+#: Studies measure the plain supernet cell: the reference that others are tested against.
+_REFERENCE = {"supernet": "plain"}
+
+
+class Table(NamedTuple):
+    """A table of results; None in a row is a missing value."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+class Verdict(NamedTuple):
+    """A claim of the paper, whether it shows here, and the numbers that say so."""
+
+    claim: str
+    verdict: Holds
+    evidence: str
+
+
+def graded(share: float, full: float = 0.9) -> Holds:
+    """The verdict on a claim that shows in this share of the cases."""
+    if share >= full:
+        return "holds"
+    return "holds in part" if share > 0.5 else "does not hold"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study measured. numbers: what its pictures are drawn from; JSON-ready."""
+
+    tables: list[Table]
+    verdicts: list[Verdict]
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """An experiment of a paper.
+
+    name, title, source: what and whose. own: the study's own options with their reduced values.
+    reduced, paper: options of its searches (and changes to its own) at the size of CPU minutes and
+    of the paper. measure: runs it. draw: its pictures by file stem.
+    """
+
+    name: str
+    title: str
+    source: str
+    own: Mapping[str, Any]
+    reduced: Mapping[str, Any]
+    paper: Mapping[str, Any]
+    measure: Callable[[StudyRun], Findings]
+    draw: Callable[[dict[str, Any]], dict[str, Figure]]
+
+    def options(self, given: Mapping[str, Any], *, paper: bool) -> Options:
+        """All options of one run of the study; ConfigError for an unknown or a bad one."""
+        from nni_wiring.runs.config import make_config
+
+        options = {**_REFERENCE, **self.own, **(self.paper if paper else self.reduced), **given}
+        for key, default in self.own.items():
+            if type(options[key]) is not type(default):
+                raise ConfigError(
+                    f"study {self.name}: {key}={options[key]!r:.60} must be of the form {default!r}"
+                )
+        make_config({k: v for k, v in options.items() if k not in self.own})
+        return options
+
+
+class StudyRun:
+    """One run of a study in its folder: finished searches and parts are not done again."""
+
+    def __init__(
+        self, study: Study, path: Path, options: Options, say: Callable[[str], None]
+    ) -> None:
+        self.study, self.path, self.options, self.say = study, path, options, say
+
+    def __getitem__(self, key: str) -> Any:
+        return self.options[key]
+
+    @property
+    def seeds(self) -> list[int]:
+        """1, 2, ...: as many as the option ``seeds`` says."""
+        return list(range(1, self.options["seeds"] + 1))
+
+    def config(self, **changes: Any) -> RunConfig:
+        """The configuration of one of the study's searches."""
+        from nni_wiring.runs.config import make_config
+
+        search = {k: v for k, v in self.options.items() if k not in self.study.own}
+        return make_config({**search, **changes})
+
+    def search(self, label: str, probes: Sequence[pl.Callback] = (), **changes: Any) -> RunFolder:
+        """Run the search ``label``, go on with it, or take it as it is if it is finished."""
+        from nni_wiring.runs.search import run_search
+
+        config = self.config(**changes)
+        path = self.path / "runs" / label
+        resume = (path / "run.json").exists()
+        folder = RunFolder.open(path) if resume else RunFolder.create(path, label, config.flat())
+        if folder.config != json.loads(to_json(config.flat())):
+            raise RunError(f"{label} in {self.path.name} was started with other options")
+        if folder.status != "finished":
+            self.say(f"search {label}")
+            run_search(config, folder, resume=resume, probes=probes)
+        return folder
+
+    def part(self, label: str, measure: Callable[[], Any]) -> Any:
+        """The JSON value that ``measure`` gives, kept in ``parts/`` of the study's folder."""
+        path = self.path / "parts" / f"{label}.json"
+        kept = read_object(path)
+        if kept is None:
+            self.say(f"measure {label}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept = {"value": measure()}
+            _write(path, kept)
+            kept = read_object(path)
+            assert kept is not None
+        return kept["value"]
+
+
+def study_folder(study: Study, options: Options) -> Path:
+    """Where a study with these options keeps its runs, unless told otherwise."""
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
+    return runs_root() / f"study-{study.name}-{digest}"
+
+
+def run_study(
+    study: Study,
+    options: Options,
+    path: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Measure, write ``study.json`` and the pictures, and return what ``study.json`` holds.
+
+    A study that was interrupted goes on where it stopped. Raises RunError where ``path`` holds a
+    study of other options.
+    """
+    path = path or study_folder(study, options)
+    path.mkdir(parents=True, exist_ok=True)
+    asked = json.loads(to_json({"study": study.name, "options": options}))
+    known = read_object(path / "options.json")
+    if known is not None and known != asked:
+        raise RunError(f"{path.name} holds a study of other options; choose another --out")
+    _write(path / "options.json", asked)
+    started = time.perf_counter()
+    findings = study.measure(StudyRun(study, path, options, say))
+    pictures = []
+    for stem, figure in study.draw(json.loads(to_json(findings.numbers))).items():
+        name = f"{stem}.png"
+        replace_file(
+            path / name,
+            lambda stream, f=figure: f.savefig(stream, format="png", dpi=80),  # type: ignore[misc]
+        )
+        pictures.append(name)
+    result = {
+        **asked,
+        "title": study.title,
+        "source": study.source,
+        "tables": [table._asdict() for table in findings.tables],
+        "verdicts": [verdict._asdict() for verdict in findings.verdicts],
+        "numbers": findings.numbers,
+        "pictures": pictures,
+        "folder": str(path),
+        "seconds": time.perf_counter() - started,
+    }
+    _write(path / "study.json", result)
+    return json.loads(to_json(result))
+
+
+def _write(path: Path, value: Any) -> None:
+    text = to_json(value, indent=1) + "\n"
+    replace_file(path, lambda stream: stream.write(text.encode()))

@@ -1,0 +1,32 @@
+"""What each operation on each edge is truly worth: exact marginals of the truth table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nni_wiring.benchmark import TruthTable
+from search_spaces.cell_graph import NB201, OPERATIONS
+
+_SHAPE = (len(OPERATIONS),) * len(NB201.edges)
+
+
+def accuracy_cube(table: TruthTable, dataset: str, split: str) -> np.ndarray:
+    """True accuracies (percent), one axis of 5 operations an edge."""
+    values = np.empty(len(table))
+    values[table.codes] = table.values(dataset, split)
+    return values.reshape(_SHAPE)
+
+
+def mean_marginals(cube: np.ndarray) -> np.ndarray:
+    """(edges, operations): the mean over all cells that have the operation on the edge."""
+    axes = range(cube.ndim)
+    return np.stack([cube.mean(axis=tuple(a for a in axes if a != edge)) for edge in axes])
+
+
+def cell_marginals(cube: np.ndarray, cell: tuple[int, ...]) -> np.ndarray:
+    """(edges, operations): the cell with one edge changed to the operation."""
+    rows = []
+    for edge in range(cube.ndim):
+        place = tuple(slice(None) if a == edge else op for a, op in enumerate(cell))
+        rows.append(cube[place])
+    return np.stack(rows)
