@@ -74,6 +74,7 @@ def watch(experiment_id: str, stop: bool) -> None:
         raise
     finally:
         if stop:
+            click.echo("stopping NNI's manager")
             stop_manager(read_experiment(folder))
     click.echo(_verdict(experiment, status))
 
