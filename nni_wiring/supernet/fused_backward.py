@@ -224,7 +224,7 @@ def backward(
 
     gradient: of the cell's output (n, C x outputs, h, w). states, saved: from ``forward``.
     """
-    channels = states[0].shape[1]
+    channels = gradient.shape[1] // len(plan.outputs)  # a state that nothing needs is not kept
     like = gradient[:, :channels]
     run = Backward(plan, z, states, parameters, counts, needs, like)
     run.run(gradient, saved)
