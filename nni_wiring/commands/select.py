@@ -45,15 +45,15 @@ def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool
 
 
 def _print(run: RunFolder, result: dict[str, Any]) -> None:
-    before = run.result() or {}
+    before, dataset = run.result() or {}, result["truth_dataset"]
     rows = []
     for name, found in (
         (f"{before.get('selection', 'search')} (the run's own)", before),
         (result["selection"], result),
     ):
-        accuracy = ((found.get("truth") or {}).get("accuracy") or {}).get(result["dataset"], {})
+        accuracy = ((found.get("truth") or {}).get("accuracy") or {}).get(dataset, {})
         rows.append([name, found.get("arch"), accuracy.get("valid"), accuracy.get("test")])
-    title = f"cells of run {run.run_id}; true {result['dataset']} accuracy, %"
+    title = f"cells of run {run.run_id}; true {dataset} accuracy, %"
     print_table(title, ["selection", "cell", "valid", "test"], rows)
     if "genotype" in result["details"]:
         click.echo(result["details"]["genotype"])

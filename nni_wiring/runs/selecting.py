@@ -56,7 +56,7 @@ def select_again(
         "run_id": folder.run_id,
         "selection": method,
         "settings": selection.settings.model_dump(),
-        "dataset": found.dataset,
+        "truth_dataset": found.dataset,
         "details": selected.details,
     }
     _write(place / "result.json", result)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nni_wiring.studies.charts import line_chart
-from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict
+from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict, graded
 from nni_wiring.studies.growing import STUDY as GROWING
 from nni_wiring.studies.pattern_runs import Wired, read_wired
 
@@ -116,10 +116,9 @@ def _gap(found: dict[tuple[str, str], list[Wired]]) -> Verdict:
     positive = sum(search > 0 for _, search in known)
     verdict: Holds = "cannot be said"
     if known:
-        both = larger == len(known) and positive == len(known)
-        verdict = (
-            "holds" if both else "holds in part" if larger > len(known) / 2 else "does not hold"
-        )
+        verdict = graded(larger / len(known), full=1.0)
+        if verdict == "holds" and positive < len(known):
+            verdict = "holds in part"
     return Verdict(
         "what alpha descends on explains it: L - H on the search half stays positive, above that "
         "on the training half",

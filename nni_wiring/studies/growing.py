@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nni_wiring.studies.charts import line_chart
-from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict
+from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict, graded
 from nni_wiring.studies.pattern_runs import Wired, read_wired, recovery_text
 from nni_wiring.studies.statistics import WalkNull, random_walk_null
 from search_spaces.cell_graph import NB201
@@ -99,10 +99,7 @@ def _width(runs: list[Wired]) -> Verdict:
     """P2, also where an edge never came back: then the others came before it."""
     firsts = [_input_edges_first(w) for w in runs]
     known = [first for first in firsts if first is not None]
-    verdict: Holds = "cannot be said"
-    if known:
-        share = sum(known) / len(known)
-        verdict = "holds" if share >= 0.9 else "holds in part" if share > 0.5 else "does not hold"
+    verdict = graded(sum(known) / len(known)) if known else "cannot be said"
     return Verdict(
         "width preference (P2): input edges recover before, or without, the intermediate edge",
         verdict,
@@ -142,9 +139,9 @@ STUDY = Study(
         "head": "bias_free",
         "channels": 4,
         "cells": 1,
-        "batch_size": 32,
-        "epochs": 15,
-        "max_steps": 15,
+        "batch_size": 16,
+        "epochs": 14,
+        "max_steps": 12,
         "alpha_lr": 0.01,
         "alpha_init_mean": 1.0,
         "alpha_init": 0.01,

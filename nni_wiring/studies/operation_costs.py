@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from nni_wiring.runs.reopen import OpenSearch
 from nni_wiring.studies.charts import operation_bars
-from nni_wiring.studies.frame import Findings, StudyRun, Table, Verdict
+from nni_wiring.studies.frame import Findings, StudyRun, Table, Verdict, graded
 from nni_wiring.studies.probes import cost_samples
 from nni_wiring.studies.statistics import Interval, interval
 
@@ -93,17 +93,13 @@ def _verdict(cells: dict[tuple[str, str], Interval], claim: str) -> Verdict:
     sure = sum(sign * (c.low if sign > 0 else c.high) > 0 for c in found)
     against = sum(sign * (c.high if sign > 0 else c.low) < 0 for c in found)
     share = agree / len(found)
-    verdict = (
-        "holds"
-        if share >= 0.9 and not against
-        else "holds in part"
-        if share > 0.5
-        else "does not hold"
-    )
+    verdict = graded(share)
+    if verdict == "holds" and against:
+        verdict = "holds in part"
     when = "at initialisation" if sign > 0 else "after training"
     return Verdict(
         f"{when} the cost of all operations but none tends to be {claim}",
-        verdict,  # type: ignore[arg-type]
+        verdict,
         f"{agree} of {len(found)} means {claim}; {sure} intervals wholly {claim}, "
         f"{against} wholly of the other sign",
     )

@@ -36,7 +36,7 @@ def read_wired(folder: RunFolder) -> Wired:
 
 def _accuracy(result: dict[str, Any]) -> float | None:
     truth = result.get("truth")
-    return None if truth is None else truth["accuracy"][result["dataset"]]["valid"]
+    return None if truth is None else truth["accuracy"][result["truth_dataset"]]["valid"]
 
 
 def recovery_text(found: Patterns) -> str:

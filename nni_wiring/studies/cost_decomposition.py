@@ -1,0 +1,161 @@
+"""L, H and L - H, which is the cost of the output edges, by correct and wrong samples (S1)."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.studies.charts import line_chart
+from nni_wiring.studies.frame import Findings, Study, StudyRun, Table, Verdict, graded
+from nni_wiring.studies.probes import EpochProbe, SampleCosts, sample_costs
+
+_HALVES = ("train", "search")
+_GROUPS = ("correct", "wrong", "all")
+
+
+def measure(run: StudyRun) -> Findings:
+    """A bi-level search a seed; at epoch ends single images of both halves are measured."""
+    batches = run["batches"]
+
+    def probe(module: SearchModule, loaders: Any) -> dict[str, Any]:
+        return {
+            half: _by_group(
+                [sample_costs(module, batch) for batch in islice(iter(loader), batches)]
+            )
+            for half, loader in zip(_HALVES, loaders, strict=True)
+        }
+
+    found = []
+    for seed in run.seeds:
+        label = f"search-s{seed}"
+        measured = EpochProbe(run.path / "runs" / label / "sample_costs.jsonl", probe)
+        run.search(label, [measured], seed=seed, optimisation="bi_level", head="bias_free")
+        found.append(measured.read())
+    return Findings(
+        [_table(found)],
+        [_identity(found), _signs(found)],
+        {
+            "lines": {
+                f"{half}, {group}": _series(found, half, group)
+                for half in _HALVES
+                for group in _GROUPS
+            }
+        },
+    )
+
+
+def _by_group(parts: list[SampleCosts]) -> dict[str, dict[str, float | None]]:
+    """Means over correct, wrong and all images; None for a group without an image."""
+    whole = SampleCosts(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    masks = {"correct": whole.correct, "wrong": ~whole.correct, "all": whole.correct | True}
+    return {
+        group: {
+            "images": float(mask.sum()),
+            **{
+                name: float(values[mask].mean()) if mask.any() else None
+                for name, values in (
+                    ("loss", whole.loss),
+                    ("entropy", whole.entropy),
+                    ("output_cost", whole.output_cost),
+                )
+            },
+        }
+        for group, mask in masks.items()
+    }
+
+
+def _series(found: list[list[dict[str, Any]]], half: str, group: str) -> list[float | None]:
+    """Mean output cost over seeds, per epoch."""
+    rows = []
+    for records in zip(*found, strict=True):
+        values = [record[half][group]["output_cost"] for record in records]
+        known = [value for value in values if value is not None]
+        rows.append(float(np.mean(known)) if known else None)
+    return rows
+
+
+def _table(found: list[list[dict[str, Any]]]) -> Table:
+    rows: list[list[Any]] = []
+    for name, place in (("first", 0), ("last", -1)):
+        for half in _HALVES:
+            for group in _GROUPS:
+                cells = [records[place][half][group] for records in found]
+                rows.append(
+                    [name, half, group, *(_mean(cells, key) for key in ("images", "loss"))]
+                    + [_mean(cells, "entropy"), _gap(cells), _mean(cells, "output_cost")]
+                )
+    return Table(
+        f"single images, mean over {len(found)} seed(s); nats",
+        ["epoch", "half", "samples", "images", "L", "H", "L - H", "cost of output edges"],
+        rows,
+    )
+
+
+def _mean(cells: list[dict[str, float | None]], key: str) -> float | None:
+    known = [cell[key] for cell in cells if cell[key] is not None]
+    return float(np.mean(known)) if known else None  # type: ignore[arg-type]
+
+
+def _gap(cells: list[dict[str, float | None]]) -> float | None:
+    loss, entropy = _mean(cells, "loss"), _mean(cells, "entropy")
+    return None if loss is None or entropy is None else loss - entropy
+
+
+def _identity(found: list[list[dict[str, Any]]]) -> Verdict:
+    worst = 0.0
+    for record in (record for records in found for record in records):
+        for half in _HALVES:
+            cell = record[half]["all"]
+            worst = max(worst, abs(cell["loss"] - cell["entropy"] - cell["output_cost"]))
+    return Verdict(
+        "the costs of the last cell's output edges sum to L - H",
+        "holds" if worst < 1e-3 else "does not hold",
+        f"largest difference over all epochs {worst:.1e} nats (float32)",
+    )
+
+
+def _signs(found: list[list[dict[str, Any]]]) -> Verdict:
+    values = [
+        (1 if group == "wrong" else -1) * record[half][group]["output_cost"]
+        for records in found
+        for record in records
+        for half in _HALVES
+        for group in ("correct", "wrong")
+        if record[half][group]["output_cost"] is not None
+    ]
+    agree = sum(value > 0 for value in values)
+    return Verdict(
+        "correctly classified samples have a negative cost, wrongly classified ones a positive one",
+        graded(agree / len(values)),
+        f"{agree} of {len(values)} means (epochs x halves x samples x seeds) have that sign",
+    )
+
+
+def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+    """The output edges' cost over epochs."""
+    title = "Cost of the output edges (= L - H) of single images"
+    return {"cost_decomposition": line_chart(numbers["lines"], title, "nats")}
+
+
+STUDY = Study(
+    name="cost-decomposition",
+    title="L - H by correct and wrong samples, on both halves",
+    source="Xie et al., AISTATS 2021, arXiv 2009.01272",
+    own={"seeds": 1, "batches": 4},
+    reduced={
+        "strategy": "dsnas",
+        "space": "nasbench201",
+        "channels": 4,
+        "cells": 1,
+        "batch_size": 32,
+        "epochs": 10,
+        "max_steps": 25,
+    },
+    paper={"strategy": "darts", "space": "nasbench201", "seeds": 3, "batches": 50},
+    measure=measure,
+    draw=draw,
+)

@@ -1,0 +1,170 @@
+"""Magnitude against perturbation in the spaces where DARTS fails (S2)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nni_wiring.runs.reopen import reopen
+from nni_wiring.runs.selecting import describe, select_again
+from nni_wiring.runs.store import RunFolder
+from nni_wiring.selection.magnitude import magnitude
+from nni_wiring.studies.charts import label_bars
+from nni_wiring.studies.frame import Findings, Study, StudyRun, Table, Verdict, graded
+from search_spaces.genotypes import DARTS_GRAPH, parse_genotype, strongest_edges
+
+#: Operations without a weight, or without any information: what a failed search piles up.
+_EMPTY = {"none", "skip_connect", "noise", "max_pool_3x3", "avg_pool_3x3"}
+_METHODS = ("magnitude", "perturbation")
+
+
+class Cell(NamedTuple):
+    """A selected cell: its operations (of kept edges), and its true accuracy where there is one."""
+
+    operations: list[str]
+    accuracy: float | None
+
+    @property
+    def empty(self) -> float:
+        """Percent of its edges without a convolution."""
+        return 100 * sum(op in _EMPTY for op in self.operations) / len(self.operations)
+
+
+def measure(run: StudyRun) -> Findings:
+    """One DARTS search a space and seed, two cells off it."""
+    found: dict[tuple[str, str], list[Cell]] = {}
+    for space in run["spaces"]:
+        changes = {"cells": run["darts_cells"]} if space.startswith("darts") else {}
+        for seed in run.seeds:
+            folder = run.search(f"{space}-s{seed}", space=space, seed=seed, **changes)
+            for method in _METHODS:
+                cell = run.part(
+                    f"{method}-{space}-s{seed}",
+                    _selecting(folder, method, run["selection_settings"]),
+                )
+                found.setdefault((space, method), []).append(Cell(**cell))
+    bars = {
+        f"{space}: {method}": float(np.mean([cell.empty for cell in cells]))
+        for (space, method), cells in found.items()
+    }
+    return Findings([_table(found)], [_verdict(found, run)], {"bars": bars})
+
+
+def _selecting(folder: RunFolder, method: str, settings: dict[str, Any]) -> Any:
+    if method == "perturbation":
+        return lambda: _perturbed(folder, settings)
+    return lambda: _by_magnitude(folder)
+
+
+def _perturbed(folder: RunFolder, settings: dict[str, Any]) -> dict[str, Any]:
+    result = select_again(folder, "perturbation", settings)
+    operations = [op for cell in result["operations"].values() for op in cell.values()]
+    if "genotype" in result["details"]:
+        genotype = parse_genotype(result["details"]["genotype"])
+        operations = [op for op, _ in (*genotype.normal, *genotype.reduce)]
+    return Cell(operations, _accuracy(result))._asdict()
+
+
+def _by_magnitude(folder: RunFolder) -> dict[str, Any]:
+    """argmax of p(alpha); in DARTS cells without none, on the two strongest edges of a node."""
+    found = reopen(folder)
+    operations = []
+    cells = {}
+    for group in found.strategy.groups:
+        p = found.strategy.relaxation.probabilities(group).detach()
+        darts = group.graph == DARTS_GRAPH
+        chosen = cells[group.name] = magnitude(group, p, allow_none=not darts)
+        names = {e: group.operations[k] for e, k in zip(group.edges, chosen, strict=True)}
+        if darts:
+            strength = {
+                e: float(p[row, k]) for row, (e, k) in enumerate(zip(names, chosen, strict=True))
+            }
+            kept = strongest_edges(strength)
+            operations += [names[edge] for edges in kept.values() for edge in edges]
+        else:
+            operations += list(names.values())
+    return Cell(
+        operations, _accuracy(describe(found, cells) | {"dataset": found.dataset})
+    )._asdict()
+
+
+def _accuracy(result: dict[str, Any]) -> float | None:
+    truth = result.get("truth")
+    return None if truth is None else truth["accuracy"][result["truth_dataset"]]["valid"]
+
+
+def _table(found: dict[tuple[str, str], list[Cell]]) -> Table:
+    rows: list[list[Any]] = []
+    for (space, method), cells in found.items():
+        for seed, cell in enumerate(cells, start=1):
+            kinds = sorted(set(cell.operations))
+            counts = ", ".join(f"{cell.operations.count(kind)} {kind}" for kind in kinds)
+            rows.append([space, seed, method, counts, cell.empty, cell.accuracy])
+    return Table(
+        "cells off the same supernets; empty: none, skip, noise or pooling",
+        ["space", "seed", "selection", "operations", "empty %", "true CIFAR-10 validation %"],
+        rows,
+    )
+
+
+def _verdict(found: dict[tuple[str, str], list[Cell]], run: StudyRun) -> Verdict:
+    """Better: higher true accuracy or, where there is no truth, fewer empty edges."""
+    score, total = 0.0, 0
+    for space in run["spaces"]:
+        for old, new in zip(found[space, "magnitude"], found[space, "perturbation"], strict=True):
+            if old.accuracy is not None and new.accuracy is not None:
+                better = new.accuracy - old.accuracy
+            else:
+                better = old.empty - new.empty
+            score += 1.0 if better > 0 else 0.5 if better == 0 else 0.0
+            total += 1
+    return Verdict(
+        "in the failure spaces perturbation finds better cells than magnitude on the same supernet",
+        graded(score / total),
+        f"better in {score:g} of {total} pairs (an equal pair counts half)",
+    )
+
+
+def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+    """Share of edges without a convolution."""
+    title = "Edges without a convolution, mean over seeds"
+    return {"failure_spaces": label_bars(numbers["bars"], title, "percent of edges")}
+
+
+STUDY = Study(
+    name="failure-spaces",
+    title="magnitude against perturbation in the failure spaces",
+    source="Wang et al., ICLR 2021, arXiv 2108.04392",
+    own={
+        "seeds": 2,
+        "spaces": ["nasbench201_s2", "nasbench201_s4", "nasbench201_s10"],
+        "darts_cells": 3,
+        "selection_settings": {"tune_epochs": 6, "max_steps": 10, "batches": 16},
+    },
+    reduced={
+        "strategy": "darts",
+        "channels": 4,
+        "cells": 1,
+        "batch_size": 16,
+        "epochs": 8,
+        "max_steps": 20,
+        "alpha_lr": 0.01,
+    },
+    paper={
+        "strategy": "darts",
+        "epochs": 100,
+        "weight_decay": 3e-4,
+        "track_stats": True,
+        "seeds": 4,
+        "spaces": [
+            *("nasbench201_s2", "nasbench201_s4", "nasbench201_s10"),
+            *("darts_s1", "darts_s2", "darts_s3", "darts_s4"),
+        ],
+        "darts_cells": 8,
+        "selection_settings": {},
+    },
+    measure=measure,
+    draw=draw,
+)
