@@ -177,3 +177,18 @@ def test_the_committed_configurations_are_those_of_the_tuners() -> None:
         assert [len(edge) for edge in choices] == [5] * 6 and fixed == {"dataset": "cifar10"}
         if file != "builtin_tpe":
             by_name[config["tuner"]["name"]](**config["tuner"]["classArgs"])
+
+
+def test_configurations_pass_the_schema_of_nni(tmp_path: Path) -> None:
+    from nni.experiment.config import ExperimentConfig
+
+    for name in ("evolution", "reinforce", "bayes", "builtin_tpe"):
+        ExperimentConfig.load(CONFIGS / f"{name}.yml").validate()
+    remote = yaml.safe_load((CONFIGS / "remote.yml").read_text())
+    (tmp_path / "key").write_text("a key")
+    remote["trainingService"]["machineList"][0]["sshKeyFile"] = str(tmp_path / "key")
+    guide = (CONFIGS.parent / "docs" / "tuners.md").read_text()
+    kubernetes = yaml.safe_load(guide.split("```yaml\n")[1].split("```")[0])
+    for name, config in (("remote", remote), ("kubernetes", kubernetes)):
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(config))
+        ExperimentConfig.load(tmp_path / f"{name}.yml").validate()
