@@ -99,7 +99,9 @@ class SupernetCell(BaseSuperNetModule):
         """
         for edge, (source, target) in enumerate(self.graph.edges):
             if target == node and draw.active[edge]:
-                return self.operation(edge, draw.active[edge][0])(states[source])
+                none = self.operation(edge, draw.active[edge][0])
+                x = states[source]
+                return torch.zeros_like(x) if isinstance(none, Zero) else none(x)
         return torch.zeros_like(states[0])
 
     def edge_output(
