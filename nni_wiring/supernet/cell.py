@@ -101,7 +101,7 @@ class SupernetCell(BaseSuperNetModule):
             if target == node and draw.active[edge]:
                 none = self.operation(edge, draw.active[edge][0])
                 x = states[source]
-                return torch.zeros_like(x) if isinstance(none, Zero) else none(x)
+                return torch.zeros_like(x) if type(none) is Zero else none(x)
         return torch.zeros_like(states[0])
 
     def edge_output(
