@@ -54,7 +54,14 @@ setup(
         "requests>=2.31,<3",
     ],
     extras_require={
-        "test": ["pytest>=8,<10", "pytest-timeout>=2.2,<3", "pytest-xdist>=3.5,<4"],
+        "test": [
+            "pytest>=8,<10",
+            "pytest-timeout>=2.2,<3",
+            "pytest-xdist>=3.5,<4",
+            # the official APIs of the truth tables, against which their readers are tested
+            "nas-bench-201>=2.1,<3",
+            "nats_bench>=1.8,<2",
+        ],
         "dev": ["ruff>=0.8", "mypy>=1.11", "types-PyYAML>=6"],
     },
     entry_points={"console_scripts": ["nni-wiring = nni_wiring.commands:main"]},
