@@ -145,7 +145,9 @@ class ENAS(WiringStrategy):
         optimizer = module.alpha_optimizer()
         optimizer.zero_grad()
         module.manual_backward(loss)
-        module.clip_and_step("alpha", optimizer, self.settings.alpha_clip)
+        if self.settings.alpha_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.controller.parameters(), self.settings.alpha_clip)
+        optimizer.step()
 
     def _note_marginals(self) -> None:
         """alpha <- log of the marginal probabilities: what monitors read."""
