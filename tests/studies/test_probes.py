@@ -1,0 +1,181 @@
+"""The studies' statistics and probes against brute force, and that a probe only looks."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+
+# isort: split
+from nni_wiring.benchmark import load_table
+from nni_wiring.runs.config import make_config
+from nni_wiring.runs.reopen import OpenSearch, open_search, reopen
+from nni_wiring.runs.search import run_search
+from nni_wiring.runs.store import RunFolder
+from nni_wiring.studies.marginals import accuracy_cube, cell_marginals, mean_marginals
+from nni_wiring.studies.operation_costs import uniform_options
+from nni_wiring.studies.probes import cost_samples, sample_costs
+from nni_wiring.studies.shuffling import shuffled_edges, shuffled_layers
+from nni_wiring.studies.statistics import interval, random_walk_null, spearman
+from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.supernet.edge_group import Draw
+from search_spaces.cell_graph import format_arch
+
+TINY = {
+    "data": "digits",
+    "channels": 4,
+    "cells": 1,
+    "batch_size": 8,
+    "epochs": 1,
+    "max_steps": 2,
+    "supernet": "plain",
+}
+
+
+def tiny(**changes: object) -> OpenSearch:
+    return open_search(make_config({**TINY, **changes}))
+
+
+def test_costs_at_initialisation_by_brute_force() -> None:
+    """Ten batches: dL/dZ of the last cell by central differences of the loss, in float64."""
+    found = tiny(strategy="darts", max_steps=10, batch_size=4, head="bias_free")
+    module = found.module.double()
+    batches = [(x.double(), y) for x, y in found.loaders.train]
+    measured = cost_samples(module, batches, 10)[:, -1]
+    [group] = found.strategy.groups
+    z = torch.softmax(group.logits().detach(), dim=-1)
+    [*_, cell] = [m for m in module.model.modules() if isinstance(m, SupernetCell)]
+    group.draw = Draw(z, group.allowed)
+    step = 1e-5
+
+    def loss(batch: tuple[torch.Tensor, torch.Tensor], changed: torch.Tensor) -> float:
+        cell.tap = lambda old, draw: changed
+        with torch.no_grad():
+            return float(nn.functional.cross_entropy(module.model(batch[0]), batch[1]))
+
+    for number, batch in enumerate(batches):
+        for edge, k in ((0, 1), (0, 3), (2, 2), (3, 4), (5, 1), (5, 3), (1, 0)):
+            up, down = z.clone(), z.clone()
+            up[edge, k] += step
+            down[edge, k] -= step
+            slope = (loss(batch, up) - loss(batch, down)) / (2 * step)
+            assert measured[number, edge, k] == pytest.approx(slope, abs=1e-7)
+    assert not measured[:, :, 0].any()  # the cost of none
+    assert len(measured) == 10
+
+
+@pytest.mark.parametrize("strategy", ["darts", "dsnas"])
+def test_a_probe_leaves_no_trace(strategy: str) -> None:
+    found = tiny(strategy=strategy)
+    before = {name: value.clone() for name, value in found.module.state_dict().items()}
+    cost_samples(found.module, found.loaders.train, 2)
+    sample_costs(found.module, next(iter(found.loaders.train)))
+    for name, value in found.module.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert all(parameter.grad is None for parameter in found.module.parameters())
+    cells = [m for m in found.module.modules() if isinstance(m, SupernetCell)]
+    assert all(cell.tap is None for cell in cells)
+    assert all(group.draw is None for group in found.strategy.groups)
+
+
+def test_uniform_options_sample_uniformly_and_keep_alpha() -> None:
+    found = tiny(**uniform_options())
+    [group] = found.strategy.groups
+    assert not group.alpha.any()
+    costs = cost_samples(found.module, list(found.loaders.train) * 10, 20)
+    assert (~np.isnan(costs)).sum(axis=-1).max() == 1  # one operation an edge and batch
+
+
+def test_frozen_means_frozen(tmp_path: pytest.TempPathFactory) -> None:
+    options = {**TINY, **uniform_options(), "train_weights": False, "epochs": 2}
+    config = make_config(options)
+    folder = RunFolder.create(tmp_path / "frozen", "frozen", config.flat())
+    start = open_search(config)
+    run_search(config, folder)
+    end = reopen(folder)
+    names = {name for name, _ in start.module.named_parameters()}
+    for name, value in end.module.state_dict().items():
+        if name in names:
+            assert torch.equal(value, start.module.state_dict()[name]), name
+
+
+def test_single_images_add_up_to_the_batch() -> None:
+    """Fact 1 image by image, and the batch's own cost of the output edges."""
+    found = tiny(strategy="darts", head="bias_free")
+    module = found.module.double()
+    images, labels = next(iter(found.loaders.train))
+    one = sample_costs(module, (images.double(), labels))
+    assert one.output_cost == pytest.approx(one.loss - one.entropy, abs=1e-10)
+    [group] = found.strategy.groups
+    costs = cost_samples(module, [(images.double(), labels)], 1)[0, -1]
+    z = torch.softmax(group.logits().detach(), dim=-1).numpy()
+    outputs = [3, 4, 5]
+    assert (z * costs)[outputs].sum() == pytest.approx(one.output_cost.mean(), abs=1e-10)
+    with torch.no_grad():
+        group.draw = Draw(torch.softmax(group.logits(), dim=-1), group.allowed)
+        predicted = module.model(images.double()).argmax(dim=-1)
+    assert one.correct.tolist() == (predicted == labels).tolist()
+
+
+def test_intervals_and_rank_correlation() -> None:
+    values = [1.0, 2.5, float("nan"), 0.5, 4.0]
+    known = [v for v in values if v == v]
+    low, high = stats.t.interval(0.95, len(known) - 1, np.mean(known), stats.sem(known))
+    found = interval(values)
+    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(known), low, high))
+    assert found.values == 4
+    assert spearman([1, 2, float("nan"), 9], [10, 30, 0, 20]) == pytest.approx(0.5)
+    assert np.isnan(spearman([1, 1, 1], [1, 2, 3]))
+
+
+def test_the_null_of_a_random_walk() -> None:
+    null = random_walk_null(epochs=8, walks=400)
+    assert null.selected_edges == pytest.approx(6 * 4 / 5, abs=0.2)  # none is one of five
+    assert 0 < null.growing_index < 6
+    assert random_walk_null(epochs=1, walks=50).growing_index == 0.0
+
+
+def test_marginals_are_means_over_cells() -> None:
+    table = load_table()
+    cube = accuracy_cube(table, "cifar10", "valid")
+    cell = (3, 1, 0, 4, 2, 3)
+    values = table.values("cifar10", "valid")
+    assert cube[cell] == pytest.approx(float(values[table.index_of(format_arch(cell))]))
+    given = cell_marginals(cube, cell)
+    other = (3, 1, 2, 4, 2, 3)
+    assert given[2, 2] == pytest.approx(float(values[table.index_of(format_arch(other))]))
+    archs = [index for index in range(len(table)) if "nor_conv_3x3~2|" in table.arch(index)]
+    assert len(archs) == 3125
+    assert mean_marginals(cube)[5, 3] == pytest.approx(float(values[archs].mean()), abs=1e-3)
+
+
+def test_shuffles_permute_and_put_back() -> None:
+    found = tiny(strategy="darts_fixed_alpha", cells=3)
+    model = found.module.model
+    order = np.random.default_rng(0)
+    layers = list(model.layers)
+    with shuffled_layers(model, order):
+        assert list(model.layers) != layers
+        assert {id(layer) for layer in model.layers} == {id(layer) for layer in layers}
+        stages = [list(model.layers)[a:b] for a, b in ((0, 3), (4, 7), (8, 11))]
+        assert [set(stage) for stage in stages] == [
+            set(layers[a:b]) for a, b in ((0, 3), (4, 7), (8, 11))
+        ]
+    assert list(model.layers) == layers
+    [cell, *_] = [m for m in model.modules() if isinstance(m, SupernetCell)]
+    edges = list(cell.edges.values())
+    with shuffled_edges(model, order):
+        assert list(cell.edges.values()) != edges
+        assert set(cell.edges.values()) == set(edges)
+    assert list(cell.edges.values()) == edges
+
+
+def test_batches_are_not_used_up_by_a_probe() -> None:
+    found = tiny(strategy="darts")
+    assert len(cost_samples(found.module, islice(found.loaders.train, 5), 5)) == 2
