@@ -7,6 +7,7 @@ Needs Debian's openssh-server; skipped without it. By hand:
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import socket
 import subprocess
@@ -67,7 +68,8 @@ Subsystem sftp internal-sftp
 SetEnv HOME={home} NNI_WIRING_CACHE={home}/cache OMP_NUM_THREADS=1 PIP_NO_INDEX=1
 """
     )
-    Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd separates privileges
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd separates privileges
     log = tmp_path / "sshd.log"
     with open(log, "w") as output:
         server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=output)
