@@ -11,10 +11,13 @@ QUIET := ignore:pkg_resources is deprecated:UserWarning
 # nnictl starts trials with the python of PATH, which must be the one that has nni
 ENV := PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 PYTHONWARNINGS="$(QUIET)"
 
+# tried twice: nnictl gives its manager three seconds to come up, too few for a busy machine
+CREATE := nnictl create --config $(CONFIG) --port $(PORT)
+
 .PHONY: demo install install-dev test test-fast lint format clean
 
 demo: install
-	$(ENV) nnictl create --config $(CONFIG) --port $(PORT)
+	$(ENV) $(CREATE) || { sleep 5; $(ENV) $(CREATE); }
 	$(ENV) python cli.py watch latest --stop
 	$(ENV) python cli.py analyze latest
 

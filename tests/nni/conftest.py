@@ -47,16 +47,26 @@ class NniRunner:
         return self.call(sys.executable, str(REPO / "cli.py"), *arguments)
 
     def create(self, config: Path) -> str:
-        """`nnictl create --config`; returns the id of the experiment."""
-        known = set(read_manifest())
-        answer = self.call("nnictl", "create", "--config", str(config), "--port", str(free_port()))
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        (experiment_id,) = set(read_manifest()) - known
-        return experiment_id
+        """`nnictl create --config`; returns the id of the experiment.
+
+        nnictl gives its manager three seconds to come up, too few for a busy machine.
+        """
+        for _ in range(4):
+            known, port = set(read_manifest()), str(free_port())
+            answer = self.call("nnictl", "create", "--config", str(config), "--port", port)
+            if answer.returncode == 0:
+                (experiment_id,) = set(read_manifest()) - known
+                return experiment_id
+        raise AssertionError(answer.stdout + answer.stderr)
 
     def resume(self, experiment_id: str) -> subprocess.CompletedProcess[str]:
-        """`nnictl resume`, on another port."""
-        return self.call("nnictl", "resume", experiment_id, "--port", str(free_port()))
+        """`nnictl resume`, on another port; tried again like :meth:`create`."""
+        for _ in range(4):
+            port = str(free_port())
+            answer = self.call("nnictl", "resume", experiment_id, "--port", port)
+            if answer.returncode == 0:
+                break
+        return answer
 
 
 def free_port() -> int:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 # The first trial asks for its parameters last, so the manager hands it the second trial's.
 TRIAL = """
-import time, nni
-if nni.get_sequence_id() == 0:
-    time.sleep(4)
+import pathlib, time, nni
+asked = pathlib.Path("asked")
+while nni.get_sequence_id() == 0 and not asked.exists():
+    time.sleep(0.1)
 parameters = nni.get_next_parameter()
+asked.touch()
 nni.report_intermediate_result({"default": parameters["x"] / 2, "epoch": 0})
 nni.report_final_result({"default": parameters["x"], "parameters": parameters})
 """
