@@ -55,8 +55,6 @@ def _print(run: RunFolder, result: dict[str, Any]) -> None:
         rows.append([name, found.get("arch"), accuracy.get("valid"), accuracy.get("test")])
     title = f"cells of run {run.run_id}; true {dataset} accuracy, %"
     print_table(title, ["selection", "cell", "valid", "test"], rows)
-    if "genotype" in result["details"]:
-        click.echo(result["details"]["genotype"])
     for entry in result["details"].get("trace", []):
         masked = "  ".join(f"{name} {value:.2f}" for name, value in entry["masked"].items())
         what = (

@@ -26,8 +26,10 @@ from nni_wiring.monitor.record import cell_record
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
 from nni_wiring.runs.checkpoint import RunCheckpoint, finished_epochs, restore_trained
 from nni_wiring.runs.config import RunConfig
+from nni_wiring.runs.precision import set_precision
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.runs.task import ClassificationTask
+from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.strategies.base import WiringStrategy
 from search_spaces.errors import SpaceError
 from search_spaces.registry import build_space, space_entry
@@ -192,6 +194,7 @@ def _evaluator(
         max_epochs=config.epochs,
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
+        precision=set_precision(config.precision, device),
         logger=logger,
         callbacks=[*callbacks, RunCheckpoint(folder.checkpoint)],
         enable_progress_bar=progress,
@@ -236,11 +239,15 @@ def _result(
 
 
 def selected_cell(strategy: WiringStrategy, table: TruthTable | None) -> dict[str, Any]:
-    """The strategy's selected cell with its topology and truth, as a record has them; empty for a
-    space of several kinds of cell.
+    """The strategy's selected cell with its topology and truth, as a record has them; of DARTS'
+    normal and reduction cells the genotype; empty for other spaces of several kinds of cell.
     """
     if len(strategy.groups) != 1:
-        return {}
+        details = {} if strategy.selected is None else strategy.selected.details
+        genotype = details.get("genotype") or magnitude_genotype(
+            strategy.groups, strategy.relaxation
+        )
+        return {} if genotype is None else {"arch": genotype}
     group = strategy.groups[0]
     p = strategy.relaxation.probabilities(group).detach().cpu().double().numpy()
     return cell_record(group, strategy.chosen(group), p, table)

@@ -12,6 +12,7 @@ from nni_wiring.runs.files import replace_file, to_json
 from nni_wiring.runs.reopen import OpenSearch, reopen
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.selection.base import Cells, Progress, Selected, SelectionContext
+from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.registry import selection_class
 
 Result = dict[str, Any]
@@ -59,6 +60,9 @@ def select_again(
         "truth_dataset": found.dataset,
         "details": selected.details,
     }
+    if result["arch"] is None:
+        genotype = magnitude_genotype(found.strategy.groups, found.strategy.relaxation)
+        result["arch"] = selected.details.get("genotype") or genotype
     _write(place / "result.json", result)
     return result
 

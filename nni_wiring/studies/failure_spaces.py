@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from nni_wiring.runs.reopen import reopen
 from nni_wiring.runs.selecting import describe, select_again
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.magnitude import magnitude
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Study, StudyRun, Table, Verdict, graded
-from search_spaces.genotypes import DARTS_GRAPH, parse_genotype, strongest_edges
+from search_spaces.genotypes import parse_genotype
 
 #: Operations without a weight, or without any information: what a failed search piles up.
 _EMPTY = {"none", "skip_connect", "noise", "max_pool_3x3", "avg_pool_3x3"}
@@ -68,26 +69,17 @@ def _perturbed(folder: RunFolder, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_magnitude(folder: RunFolder) -> dict[str, Any]:
-    """argmax of p(alpha); in DARTS cells without none, on the two strongest edges of a node."""
+    """argmax of p(alpha); in DARTS spaces the genotype that DARTS derives."""
     found = reopen(folder)
-    operations = []
-    cells = {}
-    for group in found.strategy.groups:
-        p = found.strategy.relaxation.probabilities(group).detach()
-        darts = group.graph == DARTS_GRAPH
-        chosen = cells[group.name] = magnitude(group, p, allow_none=not darts)
-        names = {e: group.operations[k] for e, k in zip(group.edges, chosen, strict=True)}
-        if darts:
-            strength = {
-                e: float(p[row, k]) for row, (e, k) in enumerate(zip(names, chosen, strict=True))
-            }
-            kept = strongest_edges(strength)
-            operations += [names[edge] for edges in kept.values() for edge in edges]
-        else:
-            operations += list(names.values())
-    return Cell(
-        operations, _accuracy(describe(found, cells) | {"dataset": found.dataset})
-    )._asdict()
+    groups, relaxation = found.strategy.groups, found.strategy.relaxation
+    text = magnitude_genotype(groups, relaxation)
+    if text is not None:
+        genotype = parse_genotype(text)
+        return Cell([op for op, _ in (*genotype.normal, *genotype.reduce)], None)._asdict()
+    cells = {g.name: magnitude(g, relaxation.probabilities(g).detach()) for g in groups}
+    described = describe(found, cells) | {"truth_dataset": found.dataset}
+    operations = [op for cell in described["operations"].values() for op in cell.values()]
+    return Cell(operations, _accuracy(described))._asdict()
 
 
 def _accuracy(result: dict[str, Any]) -> float | None:

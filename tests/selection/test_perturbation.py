@@ -17,6 +17,7 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 
 from nni_wiring.selection.base import Selected, SelectionContext
 from nni_wiring.selection.decision_plan import decision_epochs
+from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
 from nni_wiring.strategies.search_module import SearchModule
@@ -270,3 +271,20 @@ def test_the_topology_step_leaves_two_edges_a_node() -> None:
         last = [edge for edge, value in entry["masked"].items() if value == best][-1]
         assert entry["dropped"] == last
     assert {op for op, _ in genotype.normal} <= {"skip_connect", "sep_conv_3x3"}
+
+
+def test_darts_derives_two_edges_a_node_and_never_none() -> None:
+    module, _ = nasbench201(space="darts_s3", cells=3)
+    for group in module.strategy.groups:
+        with torch.no_grad():
+            group.alpha.zero_()
+            group.alpha[:, group.operations.index("none")] = 5.0
+            # 1-5 and 3-5 are the strongest into node 5, by the operations beside none
+            group.alpha[group.edges.index("1-5"), group.operations.index("sep_conv_3x3")] = 2.0
+            group.alpha[group.edges.index("3-5"), group.operations.index("skip_connect")] = 3.0
+    text = magnitude_genotype(module.strategy.groups, module.strategy.relaxation)
+    assert text is not None
+    assert parse_genotype(text).normal[-2:] == (("sep_conv_3x3", 1), ("skip_connect", 3))
+    assert "none" not in text
+    other, _ = nasbench201()
+    assert magnitude_genotype(other.strategy.groups, other.strategy.relaxation) is None
