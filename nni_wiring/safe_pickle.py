@@ -67,6 +67,10 @@ def _fixed_length_run(stop_at: bytes) -> re.Pattern[bytes]:
     parts = [b"[%b].{%d}" % (codes, size) for size, codes in by_size.items()]
     # A memo index below 2**16 costs at most a megabyte: no look is needed.
     parts.append(rb"r..\x00\x00")
+    # Short texts are nearly all that is left: spell their lengths out, so that they pass, too.
+    for code, width in ((b"X", 4), (b"\x8c", 1)):
+        lengths = (re.escape(n.to_bytes(width, "little")) + b".{%d}" % n for n in range(33))
+        parts.append(code + b"(?:" + b"|".join(lengths) + b")")
     # Bounded, since the engine keeps a little state for every repetition.
     return re.compile(b"(?:" + b"|".join(parts) + b"){0,20000}", re.DOTALL)
 
