@@ -89,7 +89,7 @@ def test_a_mistyped_key_fails_its_trial_with_one_line(nni: NniRunner, tmp_path: 
         assert "'epohcs'" in place and "epochs" in place
     (run,) = analysis_of(nni, experiment_id)["runs"]
     assert run["status"] == "failed"
-    assert trial.error in json.dumps(run, ensure_ascii=False)
+    assert run["error"].startswith(trial.error[:200])  # the report keeps its lines short
 
 
 @pytest.mark.slow
