@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "register": "nni_wiring.commands.register:register:Make the tuners known to NNI.",
     "strategies": "nni_wiring.commands.strategies:strategies:List the search strategies.",
     "spaces": "nni_wiring.commands.spaces:spaces:List the search spaces.",
+    "trials": "nni_wiring.commands.trials:trials:List an NNI experiment's trials, rightly paired.",
     "tensorboard": "nni_wiring.commands.tensorboard:tensorboard:Show runs in TensorBoard.",
     "watch": "nni_wiring.commands.watch:watch:Follow an NNI experiment to its end.",
 }

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from nni_wiring.commands.trials import trials as trials_command
 from nni_wiring.errors import RunError
 from nni_wiring.runs.nni_experiment import NniExperiment, last_error_of_manager, read_experiment
 from nni_wiring.runs.nni_manager import manager_status, stop_manager
@@ -337,3 +339,25 @@ def test_a_half_written_list_of_experiments(make: Make, tmp_path: Path) -> None:
     (tmp_path / "nni-experiments" / ".experiment").write_text('{"exp1": {"id"')
     with pytest.raises(RunError, match="truncated or not JSON"):
         resolve("exp1")
+
+
+def test_the_trials_command_prints_the_right_pairs(make: Make) -> None:
+    folder = make()
+
+    done = CliRunner().invoke(trials_command, [folder.name, "--json"])
+
+    assert done.exit_code == 0, done.output
+    rows = {row["trial_id"]: row for row in json.loads(done.output)}
+    assert rows["BBBBB"]["parameters"] == {"strategy": "darts", "seed": 0}
+    assert rows["BBBBB"]["result"] == 12.0
+    assert rows["AAAAA"]["parameters"] == {"strategy": "darts", "seed": 1}
+    assert rows["AAAAA"]["result"] == 22.0
+    table = CliRunner().invoke(trials_command, ["latest"])
+    assert table.exit_code == 0 and "BBBBB\tSUCCEEDED\t12.0" in table.output
+
+
+def test_the_trials_command_names_an_unknown_experiment(make: Make) -> None:
+    make()
+
+    with pytest.raises(RunError, match="unknown NNI experiment 'nope'"):
+        CliRunner().invoke(trials_command, ["nope"], catch_exceptions=False)
