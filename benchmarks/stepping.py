@@ -25,6 +25,7 @@ from nni.nas.strategy import DARTS as NniDarts
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
 from nni_wiring.runs.config import RunConfig, make_config
+from nni_wiring.runs.precision import set_precision
 from nni_wiring.runs.search import choose_device
 from nni_wiring.runs.task import ClassificationTask
 from search_spaces.registry import build_space
@@ -101,6 +102,7 @@ def _set_up(config: RunConfig, strategy: Any, space: Any, batch: dict[str, Batch
     trainer = Trainer(
         max_steps=1,
         max_epochs=1,
+        precision=set_precision(config.precision, device),
         strategy=_KeptDevice(device),
         accelerator="gpu" if device.type == "cuda" else "cpu",
         logger=False,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nni_wiring.errors import ConfigError
+from nni_wiring.runs.precision import Precision
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.registry import strategy_class
 from nni_wiring.strategies.settings import ThetaDefaults
@@ -28,7 +29,8 @@ class RunConfig(BaseModel):
     random crop and flip. cutout: side in pixels, 0 for none. max_steps: cap on the steps of an
     epoch. channels (C), cells (N, a stage; in DARTS-type spaces, in all), head, affine,
     track_stats, operations (``{edge or "*": [..]}``): of the space; unset: its defaults. device:
-    where to train. method: the strategy's own settings, checked by it.
+    where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast). method: the
+    strategy's own settings, checked by it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +60,7 @@ class RunConfig(BaseModel):
     track_stats: bool = False
     operations: dict[str, list[str]] | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Precision = "float32"
     method: dict[str, Any] = Field(default_factory=dict)
 
     def flat(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
 from nni_wiring.supernet.build import EdgeGroups, SupernetBuilder
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
-from nni_wiring.supernet.fused import all_fused, fused_or_plain
+from nni_wiring.supernet.fused import all_fused, compile_cells, fused_or_plain
 from nni_wiring.supernet.relaxations import Relaxation, Softmax
 from nni_wiring.validation import one_line_validation
 
@@ -207,16 +207,23 @@ class WiringStrategy(OneShotStrategy):
             raise ConfigError(
                 f"strategy {self.name}: the model space has no WiringCell and no LayerChoice"
             )
-        if self.settings.supernet == "fused" and not all_fused(model):
-            raise ConfigError(
-                f"strategy {self.name}: supernet: fused is not possible for these cells; "
-                "allowed: auto, plain"
-            )
+        self._check_cells(model)
         for group in self.groups:
             group.initialise(self.settings.alpha_init, mean=self.settings.alpha_init_mean)
         cast(ModelSpace, model).edge_groups = EdgeGroups(self.groups)
         self.prepare()
         return model
+
+    def _check_cells(self, model: nn.Module) -> None:
+        settings = self.settings
+        if (settings.supernet == "fused" or settings.compile) and not all_fused(model):
+            option = "supernet: fused" if settings.supernet == "fused" else "compile: true"
+            raise ConfigError(
+                f"strategy {self.name}: {option} is for fused cells, which this space, method or "
+                "setting does not give; allowed: supernet: auto or plain, compile: false"
+            )
+        if settings.compile:
+            compile_cells(model)
 
     def configure_oneshot_module(
         self, training_module: LightningModule

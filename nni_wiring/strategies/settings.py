@@ -43,7 +43,8 @@ class StrategySettings(BaseModel):
     False freezes theta (S1's cost measurements). selection: how
     the cell is read off (a name of ``selection.registry``); selection_settings: that selection's
     own settings. supernet: how the cells are run; auto takes ``fused`` where the space and the
-    method allow it, else ``plain``; both compute the same function.
+    method allow it, else ``plain``; both compute the same function. compile: run the fused cells
+    through torch.compile; where there is no working compiler they run uncompiled, with one warning.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +64,7 @@ class StrategySettings(BaseModel):
     selection: str = "magnitude"
     selection_settings: dict[str, Any] = Field(default_factory=dict)
     supernet: Literal["auto", "plain", "fused"] = "auto"
+    compile: bool = False
 
     #: Selections that make no sense for this method, with the reason.
     refused_selections: ClassVar[Mapping[str, str]] = {}

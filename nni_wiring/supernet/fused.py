@@ -4,7 +4,7 @@ as the plain one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -18,8 +18,8 @@ from nni.nas.nn.pytorch import LayerChoice
 
 from nni_wiring.supernet import fused_kernels
 from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.supernet.compiled import EAGER, Kernels, kernels_for
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
-from nni_wiring.supernet.fused_backward import backward
 from nni_wiring.supernet.fused_kernels import Moments, Needs, Saved
 from nni_wiring.supernet.fused_plan import (
     Active,
@@ -29,16 +29,6 @@ from nni_wiring.supernet.fused_plan import (
     uses_batch_statistics,
 )
 from search_spaces.cell_graph import CellGraph
-
-
-class Kernels(NamedTuple):
-    """The two functions that a fused cell runs; others (compiled) must compute the same."""
-
-    forward: Callable[..., tuple[list[Tensor], list[Saved], list[Moments]]]
-    backward: Callable[..., tuple[Tensor | None, list[Tensor | None], list[Tensor | None]]]
-
-
-EAGER = Kernels(fused_kernels.forward, backward)
 
 
 class _Call(NamedTuple):
@@ -52,7 +42,7 @@ class _Call(NamedTuple):
 class _FusedFunction(torch.autograd.Function):
     """(call, z, inputs.., parameters..) -> the cell's output; backward gives dL/dZ exactly.
 
-    Once differentiable. Under autocast the cell runs in the type of its inputs.
+    Once differentiable. Runs in the type of its inputs, also under autocast.
     """
 
     @staticmethod
@@ -98,11 +88,14 @@ class _Stage(NamedTuple):
     parameters: list[Tensor]
     norms: list[nn.BatchNorm2d]
     candidates: list[nn.Module]
+    connected: bool
 
     def runs_fused(self) -> bool:
-        """Batch norm uses the batch's statistics, and nobody listens to a candidate module."""
+        """Batch norm uses the batch's statistics, nobody listens to a candidate module, and no
+        input is cut off (what comes before it must get no gradient, which is not one of zeros).
+        """
         heard = any(m._forward_hooks or m._forward_pre_hooks for m in self.candidates)
-        return not heard and uses_batch_statistics(self.norms)
+        return not heard and self.connected and uses_batch_statistics(self.norms)
 
 
 class FusedCell(SupernetCell):
@@ -111,14 +104,14 @@ class FusedCell(SupernetCell):
 
     Its parameters are those of the candidate modules, stacked when they are used. It runs as the
     plain cell does where batch norm uses running statistics (evaluation of a tracked supernet),
-    where a candidate module has forward hooks, and inside ``plain_cells``.
+    where a candidate module has forward hooks, where an input is cut off, and inside
+    ``plain_cells``. Under autocast it runs in autocast's type, sums and batch statistics in
+    float32. compiled: use torch.compile wherever all operations run.
     """
-
-    kernels: Kernels = EAGER
 
     def __init__(self, graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> None:
         super().__init__(graph, edges, group)
-        self.plain = False
+        self.plain, self.compiled = False, False
         self._stages: dict[Active, _Stage] = {}
 
     def unified(self, inputs: Sequence[Tensor], draw: Draw) -> Tensor:
@@ -126,7 +119,13 @@ class FusedCell(SupernetCell):
         stage = self._stage(draw.active)
         if self.plain or not stage.runs_fused():
             return super().unified(inputs, draw)
-        call = _Call(stage.plan, self.kernels, [])
+        device = inputs[0].device.type
+        if torch.is_autocast_enabled(device):
+            inputs = tuple(x.to(torch.get_autocast_dtype(device)) for x in inputs)
+        # a compiled kernel is made for one set of operations, and samples have thousands
+        whole = draw.active == self.group.allowed
+        kernels = kernels_for(device) if self.compiled and whole else EAGER
+        call = _Call(stage.plan, kernels, [])
         output = _FusedFunction.apply(call, draw.z, *inputs, *stage.parameters)
         _track(stage.norms, call.moments, pixels=inputs[0].numel() // inputs[0].shape[1])
         return output
@@ -136,9 +135,8 @@ class FusedCell(SupernetCell):
             if len(self._stages) >= MAX_STAGES:
                 self._stages.clear()
             candidates = [self.operation(e, k) for e, ks in enumerate(active) for k in ks]
-            self._stages[active] = _Stage(
-                *make_plan(self.graph, active, self.operation), candidates
-            )
+            plan, parameters, norms = make_plan(self.graph, active, self.operation)
+            self._stages[active] = _Stage(plan, parameters, norms, candidates, plan.uses_all_inputs)
         return self._stages[active]
 
 
@@ -211,3 +209,10 @@ def all_fused(model: nn.Module) -> bool:
     """Whether every supernet cell of a model is a fused one."""
     cells = [module for module in model.modules() if isinstance(module, SupernetCell)]
     return all(isinstance(cell, FusedCell) for cell in cells)
+
+
+def compile_cells(model: nn.Module) -> None:
+    """Let all fused cells of a model run compiled kernels."""
+    for module in model.modules():
+        if isinstance(module, FusedCell):
+            module.compiled = True

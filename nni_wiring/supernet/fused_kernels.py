@@ -125,14 +125,15 @@ def box_sum(matrix: Tensor, like: Tensor) -> Tensor:
 def per_pixel(matrix: Tensor, inverse_counts: Tensor) -> Tensor:
     """matrix (n h w, C) times a factor (h w, 1) of every place."""
     places = inverse_counts.shape[0]
-    return (matrix.view(-1, places, matrix.shape[1]) * inverse_counts).view_as(matrix)
+    scaled = matrix.view(-1, places, matrix.shape[1]) * inverse_counts
+    return scaled.to(matrix.dtype).view_as(matrix)
 
 
 def inverse_counts(like: Tensor) -> Tensor:
     """1 / (pixels of the image in the 3x3 window) of every place, (h w, 1)."""
     ones = exact(like.new_ones(1, 1, *like.shape[-2:]))
     counts = functional.avg_pool2d(ones, 3, 1, 1, divisor_override=1)
-    return counts.reciprocal().to(like.dtype).view(-1, 1)
+    return counts.reciprocal().view(-1, 1)
 
 
 def z_of(z: Tensor, branches: Sequence[Branch], channels: int) -> Tensor:

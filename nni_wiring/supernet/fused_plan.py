@@ -58,9 +58,14 @@ class Plan(NamedTuple):
         return [group for source in self.sources for group in source.convolutions]
 
     @property
-    def pooled(self) -> frozenset[int]:
-        """The nodes with an active pooling among their in-edges."""
-        return frozenset(b.target for source in self.sources for b in source.pools)
+    def uses_all_inputs(self) -> bool:
+        """Whether something of every input reaches an output."""
+        useful = set(self.outputs)
+        for source in reversed(self.sources):
+            branches = [b for group in source.convolutions for b in group.branches]
+            if any(b.target in useful for b in (*branches, *source.skips, *source.pools)):
+                useful.add(source.source)
+        return useful >= set(range(self.inputs))
 
 
 def conv_parts(module: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d] | None:

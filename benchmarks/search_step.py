@@ -1,0 +1,123 @@
+"""One DARTS step (first order) of our supernets against NNI's hub NasBench201 with NNI's DARTS.
+
+    python benchmarks/search_step.py --cells 5 --channels 16 --batch 64 --rounds 5 --json
+
+The variants take turns in one process on one batch (CPU seconds, one thread unless --threads says
+otherwise); peak memory is that of a process of its own for each, less what the imports take.
+On a GPU: ``--device cuda --precision bf16 --compile``; the times then are wall seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from typing import Any
+
+import torch
+from stepping import Stepper, alternate, nni_stepper, our_stepper, random_batches
+
+VARIANTS = ("nni", "plain", "fused", "fused_compiled")
+
+
+def make(name: str, options: dict[str, Any], given: argparse.Namespace) -> Stepper:
+    """The stepper of one variant."""
+    batch = random_batches(given.batch, 32)
+    if name == "nni":
+        return nni_stepper(batch, **options)
+    extra = {"plain": {"supernet": "plain"}, "fused": {"supernet": "fused"}}
+    compiled = {"supernet": "fused", "compile": True}
+    return our_stepper(batch, **options, **extra.get(name, compiled))
+
+
+def peak_mb() -> float:
+    """The largest resident size of this process so far, in MB (of the GPU's memory where one is
+    used).
+    """
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure_memory(name: str, options: dict[str, Any], given: argparse.Namespace) -> float:
+    """Peak MB of two steps in this process, above what it held before the supernet was made."""
+    before = peak_mb()
+    stepper = make(name, options, given)
+    stepper.step()
+    return peak_mb() - before
+
+
+def memory_of(name: str) -> float:
+    """``measure_memory`` in a process of its own, with this process's options."""
+    command = [sys.executable, "-W", "ignore", *sys.argv, "--memory-of", name]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(found.stdout.strip().splitlines()[-1])
+
+
+def measure(options: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
+    """The figures that ``--json`` prints."""
+    steppers = {name: make(name, options, given) for name in given.variants}
+    clock = "wall" if torch.cuda.is_available() and given.device != "cpu" else "cpu"
+    times = alternate({name: s.step for name, s in steppers.items()}, given.rounds)
+    seconds = times.medians(clock)
+    peaks = {} if given.no_memory else {name: memory_of(name) for name in given.variants}
+    reference = seconds.get("nni")
+    return {
+        "threads": torch.get_num_threads(),
+        "cells": given.cells,
+        "channels": given.channels,
+        "batch": given.batch,
+        "seconds": seconds,
+        "ratio_to_nni": {name: reference / s for name, s in seconds.items()} if reference else {},
+        "peak_mb": peaks,
+    }
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", type=int, default=5, help="cells a stage (N)")
+    parser.add_argument("--channels", type=int, default=16, help="channels of the first stage (C)")
+    parser.add_argument("--batch", type=int, default=64, help="images a batch")
+    parser.add_argument("--rounds", type=int, default=5, help="timed rounds of all variants")
+    parser.add_argument("--threads", type=int, default=1, help="threads")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run")
+    parser.add_argument(
+        "--precision", choices=["float32", "tf32", "bf16"], default="float32", help="ours only"
+    )
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--memory-of", choices=VARIANTS, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print the figures."""
+    given = arguments()
+    torch.set_num_threads(given.threads)
+    options = {
+        "cells": given.cells,
+        "channels": given.channels,
+        "batch_size": given.batch,
+        "device": given.device,
+        "precision": given.precision,
+    }
+    if given.memory_of:
+        print(measure_memory(given.memory_of, options, given))
+        return
+    result = measure(options, given)
+    if given.json:
+        print(json.dumps(result))
+        return
+    print(f"{'variant':16s} {'seconds':>8s} {'times NNI':>10s} {'peak MB':>8s}")
+    for name, seconds in result["seconds"].items():
+        ratio = result["ratio_to_nni"].get(name, float("nan"))
+        peak = result["peak_mb"].get(name, float("nan"))
+        print(f"{name:16s} {seconds:8.3f} {ratio:10.2f} {peak:8.0f}")
+
+
+if __name__ == "__main__":
+    main()
