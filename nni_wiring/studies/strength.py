@@ -132,9 +132,11 @@ def _operations(part: dict[str, Any]) -> Table:
 def _verdict(intervals: dict[tuple[str, str], Any]) -> Verdict:
     alpha = intervals["alpha", "discretisation"].mean
     perturbation = intervals["perturbation", "discretisation"]
-    verdict: Holds = "does not hold"
-    if perturbation.mean > alpha:
-        verdict = "holds" if perturbation.low > max(alpha, 0) else "holds in part"
+    verdict: Holds = "cannot be said"  # where the interval holds alpha's own correlation
+    if perturbation.low > alpha:
+        verdict = "holds" if perturbation.low > 0 else "holds in part"
+    elif perturbation.high < alpha:
+        verdict = "does not hold"
     return Verdict(
         "alpha does not tell an operation's strength (discretisation accuracy), perturbation does",
         verdict,
