@@ -64,14 +64,14 @@ def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: in
     """Leave d/dalpha L_val(theta'(alpha), alpha) in alpha.grad, theta' one SGD step from theta on
     the training batch.
 
-    The product of the mixed second derivative with dL_val/dtheta' is a central difference with eps
-    = 0.01 / |dL_val/dtheta'|. The learning rate is theta's present one. Theta and batch norm
-    statistics are left as they were.
+    The mixed second derivative is taken along lr dL_val/dtheta' (lr: theta's present learning rate,
+    parameter group by group) by a central difference whose shift of theta has length 0.01. Theta
+    and batch norm statistics are left as they were.
     """
     optimizer = module.theta_optimizer()
     alphas = module.strategy.arch_parameters()
-    weights = [w for g in optimizer.param_groups for w in g["params"] if w.requires_grad]
-    lr = float(optimizer.param_groups[0]["lr"])
+    moving = [(w, g["lr"]) for g in optimizer.param_groups for w in g["params"] if w.requires_grad]
+    weights = [weight for weight, _ in moving]
 
     def train_loss() -> torch.Tensor:
         return module.loss("alpha", batch["train"], batch_idx, record=False)
@@ -81,7 +81,8 @@ def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: in
             gradients = _gradients(train_loss(), weights)
             _virtual_step(optimizer, {id(w): g for w, g in zip(weights, gradients, strict=True)})
             found = _gradients(module.loss("alpha", batch["val"], batch_idx), [*alphas, *weights])
-        direct, direction = found[: len(alphas)], found[len(alphas) :]
+        direct = found[: len(alphas)]
+        direction = [lr * g for g, (_, lr) in zip(found[len(alphas) :], moving, strict=True)]
         norm = torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(d) for d in direction])
         )
@@ -91,4 +92,4 @@ def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: in
         _shift(weights, direction, -2 * epsilon)
         below = _gradients(train_loss(), alphas)
     for alpha, first, up, down in zip(alphas, direct, above, below, strict=True):
-        alpha.grad = first - lr * (up - down) / (2 * epsilon)
+        alpha.grad = first - (up - down) / (2 * epsilon)
