@@ -13,7 +13,7 @@ from nni_wiring.runs.store import RunFolder
 from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.magnitude import magnitude
 from nni_wiring.studies.charts import label_bars
-from nni_wiring.studies.frame import Findings, Study, StudyRun, Table, Verdict, graded
+from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict, graded
 from search_spaces.genotypes import parse_genotype
 
 #: Operations without a weight, or without any information: what a failed search piles up.
@@ -108,9 +108,12 @@ def _failed(found: dict[tuple[str, str], list[Cell]], space: str) -> bool:
 
 def _failure(found: dict[tuple[str, str], list[Cell]], run: StudyRun) -> Verdict:
     failed = [space for space in run["spaces"] if _failed(found, space)]
+    verdict: Holds = "holds" if len(failed) == len(run["spaces"]) else "does not hold"
+    if 0 < len(failed) < len(run["spaces"]):
+        verdict = "holds in part"
     return Verdict(
         "with selection by magnitude DARTS piles up skip, noise or none in these spaces",
-        graded(len(failed) / len(run["spaces"])) if failed else "does not hold",
+        verdict,
         f"more than half of the edges are empty in {len(failed)} of {len(run['spaces'])} spaces"
         + (f": {', '.join(failed)}" if failed else ""),
     )
