@@ -90,7 +90,8 @@ def epoch_end_seconds(stepper: Stepper, truth: TruthTable) -> dict[str, float]:
     """CPU seconds of one epoch's end: the record alone, and with all pictures."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        sink = TensorBoardSink(TensorBoardLogger(folder), truth, "cifar10", epochs=1)
+        logger = TensorBoardLogger(folder)
+        sink = TensorBoardSink(logger, truth, "cifar10", epochs=1)
         for name, sinks in {"record": [], "with_pictures": [sink]}.items():
             monitor = WiringMonitor(truth, sinks=sinks)
             times = []
@@ -101,6 +102,7 @@ def epoch_end_seconds(stepper: Stepper, truth: TruthTable) -> dict[str, float]:
                     monitor.on_train_epoch_end(stepper.trainer, stepper.module)
                     times.append(time.process_time() - cpu)
             found[name] = statistics.median(times[1:])
+        logger.experiment.close()  # its writer's thread still writes into the folder
     return found
 
 

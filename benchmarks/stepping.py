@@ -83,7 +83,13 @@ def our_stepper(batch: dict[str, Batch], **options: Any) -> Stepper:
     """Our search, first-order DARTS unless ``options`` (those of a run) say otherwise."""
     config = make_config(options)
     torch.manual_seed(config.seed)
-    space = build_space(config.space, num_classes=10, channels=config.channels, cells=config.cells)
+    space = build_space(
+        config.space,
+        operations=config.operations,
+        num_classes=10,
+        channels=config.channels,
+        cells=config.cells,
+    )
     return _set_up(config, config.build_strategy(), space, batch)
 
 

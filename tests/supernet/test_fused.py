@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from one_shot import random_batches, set_alphas, tiny_space
+from one_shot import evaluator, random_batches, search, set_alphas, tiny_space
 from tiny_runs import run
 from torch import nn
 from torch.nn import functional
@@ -211,13 +211,34 @@ def test_cells_that_cannot_be_fused() -> None:
         PCDarts(compile=True).mutate_model(tiny_space())
 
 
-def test_twenty_steps_and_the_monitor_agree(tmp_path: Path) -> None:
-    options = {"channels": 8, "epochs": 2, "max_steps": 10, "batch_size": 64}
+@pytest.mark.parametrize("dtype, steps, gap", [("float64", 20, 1e-12), ("float32", 4, 1e-4)])
+def test_searches_stay_together(dtype: str, steps: int, gap: float) -> None:
+    """In float32 rounding grows from step to step, between any two orders of summation: after 20
+    steps of a network this small it reaches 1e-3.
+    """
+    torch.set_default_dtype(getattr(torch, dtype))
+    try:
+        found = []
+        for strategy, model in pair_of_spaces():
+            batches = random_batches(steps, seed=1)
+            search(strategy, model, evaluator(batches, random_batches(steps, seed=2)))
+            found.append([group.alpha.detach() for group in strategy.groups])
+        torch.testing.assert_close(found[1], found[0], rtol=0, atol=gap)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def pair_of_spaces() -> Iterator[tuple[Any, Any]]:
+    for supernet in ("plain", "fused"):
+        torch.manual_seed(1)
+        yield DARTS(supernet=supernet), tiny_space()
+
+
+def test_the_monitor_sees_the_same_costs(tmp_path: Path) -> None:
+    options = {"channels": 8, "epochs": 1, "max_steps": 2, "batch_size": 32}
     plain, fused = (
         run(tmp_path / kind, supernet=kind, **options).epochs()[-1] for kind in ("plain", "fused")
     )
-    for edge, row in plain["alpha"].items():
-        assert fused["alpha"][edge] == pytest.approx(row, abs=1e-4)
     assert set(fused["cost"]) == {"weights", "alpha"}
     for phase, moments in plain["cost"].items():
         for edge, row in moments["mean"].items():
