@@ -135,7 +135,13 @@ class SearchModule(BaseOneShotLightningModule):
                 self._alpha_step(batch, batch_idx)
 
     def manual_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
-        """Lightning's, or plain autograd after the search, when no trainer is attached."""
+        """Lightning's, or plain autograd after the search, when no trainer is attached.
+
+        A loss that nothing trainable enters (weights held constant, and a drawn cell whose output
+        is dead) has no gradient: then nothing is done.
+        """
+        if not loss.requires_grad:
+            return
         if self._trainer is None:
             loss.backward(*args, **kwargs)
         else:
