@@ -12,15 +12,14 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 import pytorch_lightning as pl
 
 from nni_wiring.benchmark import TruthTable
-from nni_wiring.data import Loaders, build_loaders, load_data, split
+from nni_wiring.data import Loaders, load_data
 from nni_wiring.runs.checkpoint import finished_epochs, restore_trained
 from nni_wiring.runs.config import RunConfig, make_config
-from nni_wiring.runs.search import choose_device, truth_for
+from nni_wiring.runs.search import choose_device, loaders_for, space_for, truth_for
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.runs.task import ClassificationTask
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.search_module import SearchModule
-from search_spaces.registry import build_space
 
 
 class OpenSearch(NamedTuple):
@@ -40,26 +39,8 @@ def open_search(config: RunConfig) -> OpenSearch:
     pl.seed_everything(config.seed, verbose=False)
     device = choose_device(config.device)
     data = load_data(config.data, config.data_dir)
-    loaders = build_loaders(
-        data,
-        split(data, config.split, config.seed),
-        config.batch_size,
-        config.seed,
-        device=device,
-        augment=config.augment,
-        cutout=config.cutout,
-        max_steps=config.max_steps,
-    )
-    space = build_space(
-        config.space,
-        operations=config.operations,
-        num_classes=loaders.num_classes,
-        channels=config.channels,
-        cells=config.cells,
-        head=config.head,
-        affine=config.affine,
-        track_stats=config.track_stats,
-    )
+    loaders = loaders_for(config, data, device)
+    space = space_for(config, loaders.num_classes)
     strategy = config.build_strategy()
     model = strategy.mutate_model(space)
     steps = max(len(loaders.train), len(loaders.search))

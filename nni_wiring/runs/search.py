@@ -16,6 +16,7 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas and pyto
 # isort: split
 import pytorch_lightning as pl
 from nni.nas.evaluator.pytorch import Lightning, Trainer
+from nni.nas.nn.pytorch import ModelSpace
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from nni_wiring.benchmark import TruthTable, load_table
@@ -86,19 +87,10 @@ def _search(
     pl.seed_everything(config.seed, verbose=False)
     device = choose_device(config.device)
     data = load_data(config.data, config.data_dir)
-    loaders = _loaders(config, data, device)
+    loaders = loaders_for(config, data, device)
     dataset = config.dataset or data.truth_dataset
     table = truth_for(config)
-    space = build_space(
-        config.space,
-        operations=config.operations,
-        num_classes=loaders.num_classes,
-        channels=config.channels,
-        cells=config.cells,
-        head=config.head,
-        affine=config.affine,
-        track_stats=config.track_stats,
-    )
+    space = space_for(config, loaders.num_classes)
     strategy = config.build_strategy()
     logger = _logger(folder, config, done)
     monitor = WiringMonitor(table, dataset=dataset, sinks=[folder.append_epoch])
@@ -143,7 +135,8 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _loaders(config: RunConfig, data: ImageData, device: torch.device) -> Loaders:
+def loaders_for(config: RunConfig, data: ImageData, device: torch.device) -> Loaders:
+    """The loaders of the search, its data on the device."""
     return build_loaders(
         data,
         split(data, config.split, config.seed),
@@ -153,6 +146,20 @@ def _loaders(config: RunConfig, data: ImageData, device: torch.device) -> Loader
         augment=config.augment,
         cutout=config.cutout,
         max_steps=config.max_steps,
+    )
+
+
+def space_for(config: RunConfig, num_classes: int) -> ModelSpace:
+    """The model space of the search, not yet a supernet."""
+    return build_space(
+        config.space,
+        operations=config.operations,
+        num_classes=num_classes,
+        channels=config.channels,
+        cells=config.cells,
+        head=config.head,
+        affine=config.affine,
+        track_stats=config.track_stats,
     )
 
 

@@ -11,7 +11,7 @@ from nni_wiring.monitor.record import cell_record
 from nni_wiring.runs.files import replace_file, to_json
 from nni_wiring.runs.reopen import OpenSearch, reopen
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.selection.base import Cells, Progress, Selected, SelectionContext
+from nni_wiring.selection.base import Cells, Progress, Selected, Selection, SelectionContext
 from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.registry import selection_class
 
@@ -36,23 +36,7 @@ def select_again(
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot create {place.name} in the run's folder: {error}") from None
-    if selection.at_end:
-        context = SelectionContext(
-            found.module,
-            evaluation=found.loaders.evaluation,
-            train=found.loaders.train,
-            search=found.loaders.search,
-            progress=progress,
-            folder=place,
-        )
-        selected = selection.select(context)
-    else:
-        selected = Selected(
-            {
-                group.name: selection.read(group, found.strategy.relaxation.probabilities(group))
-                for group in found.strategy.groups
-            }
-        )
+    selected = _select(found, selection, place, progress)
     result = describe(found, selected.cells) | {
         "run_id": folder.run_id,
         "selection": method,
@@ -65,6 +49,24 @@ def select_again(
         result["arch"] = selected.details.get("genotype") or genotype
     _write(place / "result.json", result)
     return result
+
+
+def _select(found: OpenSearch, selection: Selection, place: Path, progress: Progress) -> Selected:
+    if not selection.at_end:
+        probabilities = found.strategy.relaxation.probabilities
+        groups = found.strategy.groups
+        return Selected(
+            {group.name: selection.read(group, probabilities(group)) for group in groups}
+        )
+    context = SelectionContext(
+        found.module,
+        evaluation=found.loaders.evaluation,
+        train=found.loaders.train,
+        search=found.loaders.search,
+        progress=progress,
+        folder=place,
+    )
+    return selection.select(context)
 
 
 def describe(found: OpenSearch, cells: Cells) -> Result:

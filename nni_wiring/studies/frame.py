@@ -173,14 +173,7 @@ def run_study(
     _write(path / "options.json", asked)
     started = time.perf_counter()
     findings = study.measure(StudyRun(study, path, options, say))
-    pictures = []
-    for stem, figure in study.draw(json.loads(to_json(findings.numbers))).items():
-        name = f"{stem}.png"
-        replace_file(
-            path / name,
-            lambda stream, f=figure: f.savefig(stream, format="png", dpi=80),  # type: ignore[misc]
-        )
-        pictures.append(name)
+    pictures = _draw(study, findings, path)
     result = {
         **asked,
         "title": study.title,
@@ -194,6 +187,18 @@ def run_study(
     }
     _write(path / "study.json", result)
     return json.loads(to_json(result))
+
+
+def _draw(study: Study, findings: Findings, path: Path) -> list[str]:
+    pictures = []
+    for stem, figure in study.draw(json.loads(to_json(findings.numbers))).items():
+        name = f"{stem}.png"
+        replace_file(
+            path / name,
+            lambda stream, f=figure: f.savefig(stream, format="png", dpi=80),  # type: ignore[misc]
+        )
+        pictures.append(name)
+    return pictures
 
 
 def _write(path: Path, value: Any) -> None:

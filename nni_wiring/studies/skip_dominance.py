@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -56,31 +58,9 @@ def _variances(module: SearchModule, loaders: Any) -> dict[str, Any]:
     skip, conv = group.operations.index(_SKIP), group.operations.index(_CONV)
     images, _ = next(iter(loaders[-1]))
     p = module.strategy.relaxation.probabilities(group).detach()
-    seen: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-    rows: list[list[tuple[float, float]]] = []
-
-    def note(edge: int) -> Any:
-        def hook(op: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            seen.setdefault(edge, []).append((inputs[0], output))
-
-        return hook
-
-    def finish(cell: nn.Module, inputs: Any, output: torch.Tensor) -> None:
-        pairs = [seen[edge][-1] for edge in range(len(group.edges))]
-        rows.append([(float((x - output).var()), float((o - output).var())) for x, o in pairs])
-
-    handles = []
-    with untouched(module), evaluation_mode(module.model):
-        for cell in (m for m in module.model.modules() if isinstance(m, SupernetCell)):
-            for edge in range(len(group.edges)):
-                handles.append(cell.operation(edge, conv).register_forward_hook(note(edge)))
-            handles.append(cell.register_forward_hook(finish))
+    with untouched(module), evaluation_mode(module.model), _distances(module, conv) as rows:
         group.draw = fixed_draw(p, images.device)
-        try:
-            module.model(images)
-        finally:
-            for handle in handles:
-                handle.remove()
+        module.model(images)
     variances = np.mean(np.array(rows), axis=0)
     alpha = group.current_alpha()
     return {
@@ -89,6 +69,38 @@ def _variances(module: SearchModule, loaders: Any) -> dict[str, Any]:
         "var_skip": variances[:, 0].tolist(),
         "var_conv": variances[:, 1].tolist(),
     }
+
+
+@contextmanager
+def _distances(module: SearchModule, conv: int) -> Iterator[list[list[tuple[float, float]]]]:
+    """While open, every cell that runs adds a row: for each edge (var(x - m*), var(conv(x) - m*)).
+
+    The convolution's module tells both: its input is x.
+    """
+    seen: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    rows: list[list[tuple[float, float]]] = []
+
+    def note(edge: int) -> Any:
+        def hook(op: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            seen[edge] = inputs[0], output
+
+        return hook
+
+    def finish(cell: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        pairs = [seen[edge] for edge in sorted(seen)]
+        rows.append([(float((x - output).var()), float((o - output).var())) for x, o in pairs])
+        seen.clear()
+
+    cells = [m for m in module.model.modules() if isinstance(m, SupernetCell)]
+    handles = [cell.register_forward_hook(finish) for cell in cells]
+    for cell in cells:
+        for edge in range(len(cell.graph.edges)):
+            handles.append(cell.operation(edge, conv).register_forward_hook(note(edge)))
+    try:
+        yield rows
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _table(means: dict[str, list[float]], seeds: int) -> Table:
