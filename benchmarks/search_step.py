@@ -4,7 +4,7 @@
 
 The variants take turns in one process on one batch (CPU seconds, one thread unless --threads says
 otherwise); peak memory is that of a process of its own for each, less what the imports take.
-On a GPU: ``--device cuda --precision bf16 --compile``; the times then are wall seconds.
+On a GPU: ``--device cuda --precision bf16``; the times then are wall seconds.
 """
 
 from __future__ import annotations
