@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import click
 
 from nni_wiring.commands.output import print_json
-from nni_wiring.errors import RunError
+from nni_wiring.errors import RunError, WiringError
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
+from search_spaces.errors import SpaceError
 
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("--strategy", str, "Strategy (see `strategies`); default darts."),
@@ -62,7 +64,12 @@ def search(
         folder = _the_run(resume)
         config = make_config(folder.info["config"])
     click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
-    result = _run(folder, resume is not None, as_json)
+    try:
+        result = _run(folder, resume is not None, as_json)
+    except (WiringError, SpaceError):
+        if resume is None and not folder.epochs():
+            shutil.rmtree(folder.path)  # bad input: nothing was searched, nothing is left behind
+        raise
     if as_json:
         print_json(result)
         return
