@@ -38,7 +38,7 @@ def measure(run: StudyRun) -> Findings:
             },
             "counts": {
                 f"{strategy}, {level.replace('_', '-')}": np.mean(
-                    [w.patterns.counts for w in runs], axis=0
+                    [w.counts for w in runs], axis=0
                 ).tolist()
                 for (strategy, level), runs in found.items()
             },
@@ -58,14 +58,13 @@ def _table(found: dict[tuple[str, str], list[Wired]]) -> Table:
     rows: list[list[Any]] = []
     for (strategy, level), runs in found.items():
         for seed, w in enumerate(runs, start=1):
-            p = w.patterns
             rows.append(
                 [
                     strategy,
                     level,
                     seed,
-                    min(p.counts),
-                    p.selected_edges,
+                    min(w.counts),
+                    w.counts[-1],
                     w.gap_train[-1],
                     w.gap_search[-1],
                     w.accuracy,
@@ -81,12 +80,7 @@ def _table(found: dict[tuple[str, str], list[Wired]]) -> Table:
 
 def _failure(found: dict[tuple[str, str], list[Wired]]) -> Verdict:
     final = {
-        level: [
-            w.patterns.selected_edges
-            for (_, at), runs in found.items()
-            if at == level
-            for w in runs
-        ]
+        level: [w.counts[-1] for (_, at), runs in found.items() if at == level for w in runs]
         for level in _LEVELS
     }
     single, bi = (float(np.mean(final[level])) for level in _LEVELS)

@@ -36,7 +36,7 @@ def measure(run: StudyRun) -> Findings:
             folder = run.search(f"variant{number}-s{seed}", **changes, seed=seed)
             found.setdefault(variant, []).append((read_wired(folder), _costs(folder)))
     counts = {
-        variant: np.mean([wired.patterns.counts for wired, _ in runs], axis=0).tolist()
+        variant: np.mean([wired.counts for wired, _ in runs], axis=0).tolist()
         for variant, runs in found.items()
     }
     return Findings([_table(found)], [_frozen(found)], {"counts": counts})
@@ -58,7 +58,7 @@ def _table(found: dict[str, list[tuple[Wired, list[float]]]]) -> Table:
         for seed, (wired, costs) in enumerate(runs, start=1):
             p = wired.patterns
             rows.append(
-                [variant, seed, min(p.counts), p.selected_edges, p.growing_index]
+                [variant, seed, min(wired.counts), wired.counts[-1], p.growing_index]
                 + [costs[0], costs[-1], wired.accuracy]
             )
     columns = ["variant", "seed", "min G", "G(T)", "P1 index"]

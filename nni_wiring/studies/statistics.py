@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from nni_wiring.monitor.patterns import patterns
-from search_spaces.cell_graph import NB201, OPERATIONS
+from nni_wiring.monitor.patterns import NONE
+from search_spaces.cell_graph import NB201, OPERATIONS, CellGraph
 
 
 class Interval(NamedTuple):
@@ -52,20 +53,28 @@ class WalkNull(NamedTuple):
     share_growing: float
 
 
-def random_walk_null(epochs: int, walks: int = 500, seed: int = 0) -> WalkNull:
-    """The null of P1: independent Gaussian steps of every alpha of NAS-Bench-201, ``epochs`` long.
+def random_walk_null(
+    epochs: int,
+    walks: int = 500,
+    seed: int = 0,
+    graph: CellGraph = NB201,
+    allowed: Mapping[str, Sequence[str]] | None = None,
+) -> WalkNull:
+    """The null of P1: independent Gaussian steps of every alpha, ``epochs`` long.
 
-    States of consecutive epochs are as alike as a walk's, unlike those of cells drawn anew.
+    States of consecutive epochs are as alike as a walk's, unlike those of cells drawn anew. graph,
+    allowed: the cell and the operations of every edge; all of NAS-Bench-201 unless given. Edges with
+    one operation do not count as selected.
     """
+    names = {edge: tuple((allowed or {}).get(edge, OPERATIONS)) for edge in graph.edge_names}
+    open_edges = [edge for edge, row in names.items() if len(row) > 1]
     generator = np.random.default_rng(seed)
-    shape = (walks, epochs, len(NB201.edges), len(OPERATIONS))
-    states = generator.standard_normal(shape).cumsum(axis=1).argmax(axis=-1)
-    found = [
-        patterns(
-            [dict(zip(NB201.edge_names, (OPERATIONS[k] for k in row), strict=True)) for row in walk]
-        )
-        for walk in states
-    ]
-    growing = np.array([p.growing_index for p in found])
-    selected = np.array([p.selected_edges for p in found])
-    return WalkNull(float(selected.mean()), float(growing.mean()), float((growing > 0).mean()))
+    selected = np.zeros((walks, epochs), dtype=int)
+    for edge in open_edges:
+        steps = generator.standard_normal((walks, epochs, len(names[edge])))
+        best = steps.cumsum(axis=1).argmax(axis=-1)
+        none = names[edge].index(NONE) if NONE in names[edge] else -1
+        selected += best != none
+    growing = selected[:, -1] - selected.min(axis=1)
+    last = float(selected[:, -1].mean())
+    return WalkNull(last, float(growing.mean()), float((growing > 0).mean()))

@@ -26,6 +26,7 @@ from nni_wiring.studies.statistics import interval, random_walk_null, spearman
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw
 from search_spaces.cell_graph import format_arch
+from search_spaces.registry import space_entry
 
 TINY = {
     "data": "digits",
@@ -179,3 +180,9 @@ def test_shuffles_permute_and_put_back() -> None:
 def test_batches_are_not_used_up_by_a_probe() -> None:
     found = tiny(strategy="darts")
     assert len(cost_samples(found.module, islice(found.loaders.train, 5), 5)) == 2
+
+
+def test_the_null_leaves_fixed_edges_out() -> None:
+    entry = space_entry("nasbench201_minimal")
+    null = random_walk_null(1, walks=2000, graph=entry.graph, allowed=entry.operations())
+    assert null.selected_edges == pytest.approx(3 * 4 / 5, abs=0.06)
