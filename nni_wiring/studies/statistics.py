@@ -46,7 +46,9 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
 
 
 class WalkNull(NamedTuple):
-    """Patterns of alphas that move at random: means over walks, and the share with P1 above 0."""
+    """Alphas that move at random: means of G(T) and of the P1 index, and the share of walks that
+    fall to none (see :func:`fallen`) and grow back.
+    """
 
     selected_edges: float
     growing_index: float
@@ -63,8 +65,8 @@ def random_walk_null(
     """The null of P1: independent Gaussian steps of every alpha, ``epochs`` long.
 
     States of consecutive epochs are as alike as a walk's, unlike those of cells drawn anew. graph,
-    allowed: the cell and the operations of every edge; all of NAS-Bench-201 unless given. Edges with
-    one operation do not count as selected.
+    allowed: the cell and the operations of every edge; all of NAS-Bench-201 unless given. Edges
+    with one operation do not count as selected.
     """
     names = {edge: tuple((allowed or {}).get(edge, OPERATIONS)) for edge in graph.edge_names}
     open_edges = [edge for edge, row in names.items() if len(row) > 1]
@@ -75,6 +77,11 @@ def random_walk_null(
         best = steps.cumsum(axis=1).argmax(axis=-1)
         none = names[edge].index(NONE) if NONE in names[edge] else -1
         selected += best != none
-    growing = selected[:, -1] - selected.min(axis=1)
-    last = float(selected[:, -1].mean())
-    return WalkNull(last, float(growing.mean()), float((growing > 0).mean()))
+    lowest, last = selected.min(axis=1), selected[:, -1]
+    shows = (lowest <= fallen(len(open_edges))) & (last > lowest)
+    return WalkNull(float(last.mean()), float((last - lowest).mean()), float(shows.mean()))
+
+
+def fallen(searched: int) -> int:
+    """The number of selected edges at which all count as dropped: none, of six edges one at most."""
+    return searched // 6
