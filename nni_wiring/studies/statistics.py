@@ -83,5 +83,5 @@ def random_walk_null(
 
 
 def fallen(searched: int) -> int:
-    """The number of selected edges at which all count as dropped: none, of six edges one at most."""
+    """The number of selected edges at which all count as dropped: 0, of six searched edges 1."""
     return searched // 6
