@@ -29,6 +29,10 @@ from nni_wiring.supernet.fused_plan import Branch, ConvGroup, Plan
 GEMM_DOT_CHANNELS = 32
 
 
+# torch.compiler has it from 2.3 on; before that every kernel is traced as it runs eagerly
+_is_compiling = getattr(torch.compiler, "is_compiling", lambda: False)
+
+
 class Needs(NamedTuple):
     """Which gradients a backward pass is asked for. inputs: any input of the cell."""
 
@@ -78,7 +82,7 @@ def exact(tensor: Tensor) -> Tensor:
 
 
 def _moments(y: Tensor, like: Tensor) -> Moments:
-    if y.is_cpu and y.dtype == torch.float32 and not torch.compiler.is_compiling():
+    if y.is_cpu and y.dtype == torch.float32 and not _is_compiling():
         # the reduction of native batch norm is sixteen times faster than var_mean here
         mean, variance = torch.batch_norm_update_stats(images(y, like), None, None, 0.0)
     else:
@@ -88,7 +92,7 @@ def _moments(y: Tensor, like: Tensor) -> Moments:
 
 def channel_dot(a: Tensor, b: Tensor) -> Tensor:
     """sum over pixels of a b, per channel."""
-    direct = torch.compiler.is_compiling() or a.shape[1] > GEMM_DOT_CHANNELS
+    direct = _is_compiling() or a.shape[1] > GEMM_DOT_CHANNELS
     if direct or a.dtype in (torch.bfloat16, torch.float16):
         return (exact(a) * exact(b)).sum(dim=0)
     return (a.t() @ b).diagonal()
@@ -96,7 +100,7 @@ def channel_dot(a: Tensor, b: Tensor) -> Tensor:
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """sum of a b, a scalar."""
-    if torch.compiler.is_compiling():
+    if _is_compiling():
         return (exact(a) * exact(b)).sum()
     return torch.dot(exact(a).reshape(-1), exact(b).reshape(-1))
 
