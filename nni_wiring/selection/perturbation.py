@@ -102,7 +102,7 @@ class _Projection:
                 rounds += 1
                 self._save(rounds, epoch)
                 self.context.progress(rounds, len(self.rounds), "deciding edges")
-            if epoch == self.epochs:
+            if rounds == len(self.rounds):  # tuning any further would change no decision
                 return
             self._tune(epoch)
             epoch += 1

@@ -96,9 +96,11 @@ class SmoothDartsADV(SmoothDartsRS):
                     point.requires_grad_()
                 loss = module.loss("weights", data, batch_idx, record=False)
                 leaves = [draw.z for _, draw in self.draws()]
-                gradients = torch.autograd.grad(loss, leaves)
+                # a cell with a dead output does not depend on its Z: the point stays
+                gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
                 for group, leaf, gradient in zip(self.groups, leaves, gradients, strict=True):
-                    moved = leaf.detach() + step * gradient.sign()
+                    direction = 0.0 if gradient is None else gradient.sign()
+                    moved = leaf.detach() + step * direction
                     found[group.name] = self.relaxation.projected(moved, group)
         finally:
             module.model.train(training)

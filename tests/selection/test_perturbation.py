@@ -21,6 +21,7 @@ from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
 from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.evaluation import supernet_accuracy
 from nni_wiring.supernet.variants import supernet_accuracies
 from search_spaces.genotypes import parse_genotype
@@ -176,7 +177,7 @@ def test_the_authors_schedule() -> None:
 
 
 def nasbench201(**options: Any) -> tuple[SearchModule, list[tuple[torch.Tensor, torch.Tensor]]]:
-    strategy = DARTS(alpha_init=0.5)
+    strategy = DARTS(alpha_init=0.5, supernet=options.pop("supernet", "plain"))
     options = {"num_classes": 4, "channels": 4, "cells": 1, **options}
     name = options.pop("space", "nasbench201")
     module = search_of(build_space(name, **options), strategy)
@@ -191,8 +192,9 @@ def nasbench201(**options: Any) -> tuple[SearchModule, list[tuple[torch.Tensor, 
     return module, data
 
 
-def test_one_pass_over_variants_counts_what_one_by_one_counts() -> None:
-    module, data = nasbench201()
+@pytest.mark.parametrize("supernet", ["plain", "fused"])
+def test_one_pass_over_variants_counts_what_one_by_one_counts(supernet: str) -> None:
+    module, data = nasbench201(supernet=supernet)
     [group] = module.strategy.groups
     p = torch.softmax(group.logits().detach(), dim=-1)
     variants = [{group.name: p}]
@@ -206,7 +208,7 @@ def test_one_pass_over_variants_counts_what_one_by_one_counts() -> None:
     assert [100 * count / images for count in counts] == pytest.approx(alone)
     assert len(set(counts)) > 1
     assert group.draw is None
-    [cell, *_] = [m for m in module.model.modules() if type(m).__name__ == "SupernetCell"]
+    [cell, *_] = [m for m in module.model.modules() if isinstance(m, SupernetCell)]
     assert "operation" not in vars(cell)
     assert not cell._forward_pre_hooks
 
