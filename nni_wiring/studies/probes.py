@@ -118,10 +118,11 @@ def sample_costs(module: SearchModule, batch: tuple[torch.Tensor, torch.Tensor])
         try:
             logits = module.model(images)
             loss = nn.functional.cross_entropy(logits, labels, reduction="none")
-            [gradient] = torch.autograd.grad(loss.sum(), owns)
+            [gradient] = torch.autograd.grad(loss.sum(), owns, allow_unused=True)
         finally:
             last.tap = None
     z = owns[0].detach()
+    gradient = torch.zeros_like(z) if gradient is None else gradient  # a dead output
     outputs = [e for e, (_, target) in enumerate(last.graph.edges) if target in last.graph.outputs]
     cost = (z * gradient).flatten(2).sum(dim=1)[outputs].sum(dim=0)
     log_p = torch.log_softmax(logits.detach(), dim=-1)

@@ -186,3 +186,10 @@ def test_the_null_leaves_fixed_edges_out() -> None:
     entry = space_entry("nasbench201_minimal")
     null = random_walk_null(1, walks=2000, graph=entry.graph, allowed=entry.operations())
     assert null.selected_edges == pytest.approx(3 * 4 / 5, abs=0.06)
+
+
+def test_single_images_of_a_dead_cell_cost_nothing() -> None:
+    found = tiny(strategy="darts", head="bias_free", operations={"*": ["none"]})
+    one = sample_costs(found.module, next(iter(found.loaders.train)))
+    assert not one.output_cost.any()
+    assert one.loss - one.entropy == pytest.approx(0.0, abs=1e-5)
