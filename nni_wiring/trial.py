@@ -168,10 +168,14 @@ def epoch_metric(record: Mapping[str, Any], dataset: str) -> dict[str, Any]:
 
 
 def final_metric(run: RunFolder, dataset: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The last epoch's numbers, the arch string and the parameters that the trial really got."""
+    """The last epoch's numbers with those of the selected cell in the place of the cell derived in
+    that epoch (a selection at the end of the search may choose another one), its arch string and
+    the parameters that the trial really got.
+    """
     result = run.result() or {}
-    last = run.epochs()[-1]
-    return epoch_metric(last, dataset) | {"arch": result.get("arch"), "parameters": parameters}
+    chosen = {key: result[key] for key in ("truth", "topology") if result.get(key)}
+    metric = epoch_metric(run.epochs()[-1] | chosen, dataset)
+    return metric | {"arch": result.get("arch"), "parameters": parameters}
 
 
 def link_for_web_ui(job: Job) -> None:

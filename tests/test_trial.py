@@ -85,6 +85,23 @@ def test_the_final_metric_names_the_cell_and_the_parameters(job: Job) -> None:
     assert metric["parameters"] == {"strategy": "darts"}
 
 
+def test_the_final_metric_is_that_of_the_selected_cell_not_of_the_last_epochs(job: Job) -> None:
+    run, _ = open_run(job)
+    run.append_epoch(RECORD)
+    truth = {
+        "accuracy": {"cifar10": {"valid": 91.5}},
+        "regret": {"cifar10": {"valid": 0.11}},
+        "percentile": {"cifar10": {"valid": 99.0}},
+    }
+    run.write_result({"arch": "|x|", "truth": truth, "topology": {"width": 2.0, "depth": 2}})
+
+    metric = final_metric(run, "cifar10", job.parameters)
+
+    assert metric["default"] == metric["true_accuracy"] == 91.5
+    assert (metric["regret"], metric["percentile"]) == (0.11, 99.0)
+    assert (metric["width"], metric["depth"], metric["epoch"]) == (2.0, 2.0, 3.0)
+
+
 def test_the_web_ui_finds_the_logs_through_a_link(job: Job, tmp_path: Path) -> None:
     link_for_web_ui(job)
     link_for_web_ui(job)  # a resumed trial does it again
