@@ -38,7 +38,6 @@ class CurveKey(NamedTuple):
 
 RUNS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 IMAGES = ("train", "x-valid", "x-test", "ori-test")
-QUANTITIES = ("accuracy", "loss")
 
 # Data set and split of this package -> the training and the images that they stand for.
 SOURCES: dict[tuple[str, str], tuple[str, str]] = {
