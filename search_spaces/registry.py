@@ -16,6 +16,7 @@ from search_spaces.genotypes import (
     MINIMAL_GRAPH,
     SIMPLIFIED_GRAPH,
 )
+from search_spaces.names import Registry
 
 if TYPE_CHECKING:
     from nni.nas.nn.pytorch import ModelSpace
@@ -182,14 +183,8 @@ _ENTRIES = (
     ),
 )
 
-SPACES: dict[str, SpaceEntry] = {entry.name: entry for entry in _ENTRIES}
-
-
-def space_entry(name: str) -> SpaceEntry:
-    """Look a space up by name; raises SpaceError naming the known ones."""
-    if name not in SPACES:
-        raise SpaceError(f"space: {name!r} is not known; allowed: {', '.join(SPACES)}")
-    return SPACES[name]
+SPACES = Registry("space", SpaceError, _ENTRIES)
+space_entry = SPACES.lookup
 
 
 def build_space(

@@ -1,7 +1,8 @@
 """Which data sets there are: name, policy and loader of each (no torch import).
 
 To add one: write ``load(source, name, root, download) -> ImageData`` in a file of its own (build
-the result with ``images.image_data``) and ``register`` a `DataSource` that names it.
+the result with ``images.image_data``) and ``register`` a `DataSource` that names it; a name that is
+taken already is a DataError.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nni_wiring.errors import DataError
+from search_spaces.names import Registry
 
 if TYPE_CHECKING:
     from nni_wiring.data.images import ImageData
@@ -50,15 +52,59 @@ class DataSource:
         return self.name.endswith(":")
 
 
-_SOURCES: dict[str, DataSource] = {}
-
-
-def register(source: DataSource) -> DataSource:
-    """Add a data set; a name that is taken already is a ValueError."""
-    if source.name in _SOURCES:
-        raise ValueError(f"data set {source.name!r} is registered already")
-    _SOURCES[source.name] = source
-    return source
+_SOURCES = Registry(
+    "data",
+    DataError,
+    (
+        DataSource(
+            name="digits",
+            summary="scikit-learn's 8x8 digits enlarged to 3x16x16, embedded: shows the machinery",
+            truth_dataset="cifar10",
+            default_split="half",
+            flip=False,  # a mirrored 2 is no 2
+            files="none: comes with scikit-learn",
+            loader="nni_wiring.data.digits:load",
+            note="searched on scikit-learn's digits; the truth beside it is CIFAR-10's",
+        ),
+        DataSource(
+            name="cifar10",
+            summary="CIFAR-10, 50,000 + 10,000 images of 3x32x32",
+            truth_dataset="cifar10",
+            default_split="half",
+            flip=True,
+            files="ROOT/cifar-10-batches-py",
+            loader="nni_wiring.data.cifar:load",
+        ),
+        DataSource(
+            name="cifar100",
+            summary="CIFAR-100, 50,000 + 10,000 images of 3x32x32",
+            truth_dataset="cifar100",
+            default_split="full+xvalid",
+            flip=True,
+            files="ROOT/cifar-100-python",
+            loader="nni_wiring.data.cifar:load",
+        ),
+        DataSource(
+            name="imagenet16-120",
+            summary="ImageNet16-120, 151,700 + 6,000 images of 3x16x16",
+            truth_dataset="imagenet16",
+            default_split="full+xvalid",
+            flip=True,
+            files="ROOT/ImageNet16/train_data_batch_1 .. train_data_batch_10 and val_data",
+            loader="nni_wiring.data.imagenet16:load",
+        ),
+        DataSource(
+            name="npz:",
+            summary="a .npz file with uint8 NHWC arrays, or with JPEG bytes and offsets",
+            truth_dataset="cifar10",
+            default_split="half",
+            flip=True,
+            files="PATH",
+            loader="nni_wiring.data.npz:load",
+        ),
+    ),
+)
+register = _SOURCES.register
 
 
 def data_sources() -> tuple[DataSource, ...]:
@@ -97,61 +143,3 @@ def load_data(name: str, root: Path | str = "data", download: bool = True) -> Im
         source, name, Path(root).expanduser(), download
     )
     return data
-
-
-register(
-    DataSource(
-        name="digits",
-        summary="scikit-learn's 8x8 digits enlarged to 3x16x16, embedded: shows the machinery",
-        truth_dataset="cifar10",
-        default_split="half",
-        flip=False,  # a mirrored 2 is no 2
-        files="none: comes with scikit-learn",
-        loader="nni_wiring.data.digits:load",
-        note="searched on scikit-learn's digits; the truth beside it is CIFAR-10's",
-    )
-)
-register(
-    DataSource(
-        name="cifar10",
-        summary="CIFAR-10, 50,000 + 10,000 images of 3x32x32",
-        truth_dataset="cifar10",
-        default_split="half",
-        flip=True,
-        files="ROOT/cifar-10-batches-py",
-        loader="nni_wiring.data.cifar:load",
-    )
-)
-register(
-    DataSource(
-        name="cifar100",
-        summary="CIFAR-100, 50,000 + 10,000 images of 3x32x32",
-        truth_dataset="cifar100",
-        default_split="full+xvalid",
-        flip=True,
-        files="ROOT/cifar-100-python",
-        loader="nni_wiring.data.cifar:load",
-    )
-)
-register(
-    DataSource(
-        name="imagenet16-120",
-        summary="ImageNet16-120, 151,700 + 6,000 images of 3x16x16",
-        truth_dataset="imagenet16",
-        default_split="full+xvalid",
-        flip=True,
-        files="ROOT/ImageNet16/train_data_batch_1 .. train_data_batch_10 and val_data",
-        loader="nni_wiring.data.imagenet16:load",
-    )
-)
-register(
-    DataSource(
-        name="npz:",
-        summary="a .npz file with uint8 NHWC arrays, or with JPEG bytes and offsets",
-        truth_dataset="cifar10",
-        default_split="half",
-        flip=True,
-        files="PATH",
-        loader="nni_wiring.data.npz:load",
-    )
-)

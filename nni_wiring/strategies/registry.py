@@ -1,4 +1,8 @@
-"""The strategies by name. A new strategy is one file, one line here and one test."""
+"""The strategies by name. A new strategy is one file, one line here and one test.
+
+``register`` adds one from elsewhere (a decorator), ``strategy_class`` looks one up; both raise
+ConfigError.
+"""
 
 from __future__ import annotations
 
@@ -17,41 +21,28 @@ from nni_wiring.strategies.random_sampling import RandomSampling
 from nni_wiring.strategies.sdarts import SmoothDartsADV, SmoothDartsRS
 from nni_wiring.strategies.sgas import SGAS
 from nni_wiring.strategies.snas import SNAS
+from search_spaces.names import Registry
 
-STRATEGIES: dict[str, type[WiringStrategy]] = {}
-
-
-def register(strategy: type[WiringStrategy]) -> type[WiringStrategy]:
-    """Add a strategy under its ``name``; usable as a decorator. Raises ConfigError for a name
-    already taken.
-    """
-    if STRATEGIES.setdefault(strategy.name, strategy) is not strategy:
-        raise ConfigError(f"strategy: the name {strategy.name!r} is taken already")
-    return strategy
-
-
-for _strategy in (
-    DARTS,
-    FixedAlphaDARTS,
-    SNAS,
-    DSNAS,
-    GDAS,
-    ProxylessNAS,
-    FairDARTS,
-    DARTSPlus,
-    PCDarts,
-    DrNAS,
-    SmoothDartsRS,
-    SmoothDartsADV,
-    SGAS,
-    RandomSampling,
-    ENAS,
-):
-    register(_strategy)
-
-
-def strategy_class(name: str) -> type[WiringStrategy]:
-    """Look a strategy up by name; raises ConfigError naming the known ones."""
-    if name not in STRATEGIES:
-        raise ConfigError(f"strategy: {name!r} is not known; allowed: {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]
+STRATEGIES: Registry[type[WiringStrategy]] = Registry(
+    "strategy",
+    ConfigError,
+    (
+        DARTS,
+        FixedAlphaDARTS,
+        SNAS,
+        DSNAS,
+        GDAS,
+        ProxylessNAS,
+        FairDARTS,
+        DARTSPlus,
+        PCDarts,
+        DrNAS,
+        SmoothDartsRS,
+        SmoothDartsADV,
+        SGAS,
+        RandomSampling,
+        ENAS,
+    ),
+)
+register = STRATEGIES.register
+strategy_class = STRATEGIES.lookup

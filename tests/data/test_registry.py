@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from nni_wiring.data import DataSource, data_sources, find_source, load_data, register
+from nni_wiring.data.registry import _SOURCES
 from nni_wiring.data.splits import KINDS
 from nni_wiring.errors import DataError
 
@@ -35,14 +37,16 @@ def test_unknown_name_lists_the_known_ones(name: str) -> None:
 
 
 def test_duplicate_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="registered already"):
-        register(find_source("digits"))
+    with pytest.raises(DataError, match="data: the name 'digits' is taken already"):
+        register(replace(find_source("digits"), flip=True))
 
 
-def test_a_new_source_is_one_registration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nni_wiring.data.registry._SOURCES", {s.name: s for s in data_sources()})
+def test_a_new_source_is_one_registration() -> None:
     register(DataSource("digits2", "", "cifar10", "half", True, "", "nni_wiring.data.digits:load"))
-    data = load_data("digits2")
+    try:
+        data = load_data("digits2")
+    finally:
+        del _SOURCES["digits2"]
     assert (data.name, data.flip) == ("digits2", True)
 
 
