@@ -4,8 +4,6 @@ epoch.
 
 from __future__ import annotations
 
-import os
-import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import pytorch_lightning as pl
 
 from nni_wiring.errors import RunError
 from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.tensor_files import replace_tensors, tensors_of
 
 
 def random_states() -> dict[str, Any]:
@@ -67,15 +66,7 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write and replace. Raises RunError where the disk is full or the folder is gone."""
-        temporary = self.path.with_name(f".{self.path.name}.partial")
-        try:
-            trainer.save_checkpoint(temporary, weights_only=False)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        except (OSError, RuntimeError) as error:
-            temporary.unlink(missing_ok=True)
-            raise RunError(f"cannot write the checkpoint {self.path.name}: {error}") from None
+        replace_tensors(self.path, lambda file: trainer.save_checkpoint(file, weights_only=False))
 
     def state_dict(self) -> dict[str, Any]:
         """The random states at the end of the epoch."""
@@ -98,40 +89,27 @@ def restore_trained(module: SearchModule, model: Any, path: Path, epochs: int) -
     module: ``strategy.mutate_evaluator(..).module``. model: the supernet. epochs: of the search.
     Raises RunError for a checkpoint of another search.
     """
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     module.set_model(model)
     # alpha takes part in gradients as it did in training
     module.configure_architecture_optimizers()
-    try:
-        module.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        line = str(error).splitlines()[0][:120]
-        raise RunError(f"checkpoint {path.name} belongs to another search: {line}") from None
-    module.on_load_checkpoint(checkpoint)
+    with tensors_of(path) as checkpoint:
+        try:
+            module.load_state_dict(checkpoint["state_dict"])
+        except RuntimeError as error:
+            line = str(error).splitlines()[0][:120]
+            raise RunError(f"checkpoint {path.name} belongs to another search: {line}") from None
+        module.on_load_checkpoint(checkpoint)
     module.strategy.on_epoch_start(epochs - 1, epochs)
 
 
 def finished_epochs(path: Path) -> int:
-    """How many epochs the checkpoint at ``path`` holds; raises RunError if it is corrupt or
+    """How many epochs the checkpoint at ``path`` holds; raises RunError if it is damaged or
     foreign.
-
-    The file is read with torch's restricted loader: tensors and plain values only.
     """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        epochs = checkpoint["epoch"] + 1
-        known = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "alphas"}
+    if not path.exists():
+        raise RunError(f"checkpoint {path.name}: there is none; the run cannot be resumed")
+    known = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "alphas"}
+    with tensors_of(path) as checkpoint:
         if not known <= set(checkpoint):
             raise KeyError(sorted(known - set(checkpoint))[0])
-        return int(epochs)
-    except FileNotFoundError:
-        raise RunError(
-            f"checkpoint {path.name}: there is none; the run cannot be resumed"
-        ) from None
-    except Exception as error:  # noqa: BLE001  torch names a corrupt file by many exception types
-        kind = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        if isinstance(
-            error, pickle.UnpicklingError
-        ):  # torch's own line advises to load it unsafely
-            kind = "it holds more than tensors and plain values, or is cut off"
-        raise RunError(f"checkpoint {path.name} is corrupt or foreign: {kind}") from None
+        return int(checkpoint["epoch"] + 1)

@@ -140,7 +140,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """File that a resume needs; write it with :func:`nni_wiring.runs.files.replace_file`."""
+        """File that a resume needs; see :mod:`nni_wiring.runs.checkpoint`."""
         return self._inside("checkpoint.pt")
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,11 +9,11 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 
-from nni_wiring.errors import RunError
 from nni_wiring.selection.base import Selected, Selection, SelectionContext, SelectionSettings
 from nni_wiring.selection.decision_plan import Step, decision_epochs, plan
 from nni_wiring.supernet.decisions import Decisions, decided_weights
 from nni_wiring.supernet.variants import supernet_accuracies
+from nni_wiring.tensor_files import replace_tensors, tensors_of
 from search_spaces.genotypes import DARTS_GRAPH, Genotype, cell_pairs, format_genotype
 
 #: Epoch numbers of the loaders' order while tuning: apart from those of any search.
@@ -277,20 +276,13 @@ class _Projection:
             "draws": self.module.generator.get_state(),
             "torch": torch.get_rng_state(),
         }
-        temporary = self._file.with_name(f".{self._file.name}.partial")
-        try:
-            torch.save(state, temporary)
-            os.replace(temporary, self._file)
-        except (OSError, RuntimeError) as error:
-            temporary.unlink(missing_ok=True)
-            raise RunError(f"cannot write {self._file.name}: {error}") from None
+        replace_tensors(self._file, lambda file: torch.save(state, file))
 
     def _load(self) -> None:
         """Go on after the last saved step, if one of the same settings is there."""
         if self._file is None or not self._file.exists():
             return
-        try:
-            state = torch.load(self._file, map_location="cpu", weights_only=True)
+        with tensors_of(self._file) as state:
             if state["settings"] != self.settings.model_dump():
                 return
             self.module.load_state_dict(state["weights"])
@@ -300,9 +292,6 @@ class _Projection:
             torch.set_rng_state(state["torch"])
             self.trace, self.decided = state["trace"], state["decided"]
             self.done = state["rounds"], state["epoch"]
-        except Exception as error:  # noqa: BLE001  torch names a corrupt file by many types
-            line = (str(error).splitlines() or [type(error).__name__])[0][:120]
-            raise RunError(f"{self._file.name} is corrupt or foreign: {line}") from None
         self.module.decided = dict[str, Decisions](self.decided)
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_runs import checkpoint, config_of, new_run, resume, run, run_killed
+from tiny_runs import checkpoint, config_of, differences, new_run, resume, run, run_killed
 
 from nni_wiring.errors import RunError
 from nni_wiring.runs.checkpoint import finished_epochs, random_states, restore_random_states
+from nni_wiring.runs.reopen import reopen
 from nni_wiring.runs.search import run_search
 from nni_wiring.runs.store import RunFolder
 
@@ -54,9 +55,10 @@ def test_cut_off_checkpoints_are_refused(share: float, whole: RunFolder, tmp_pat
     assert "corrupt" in refusal(path)
 
 
-def test_damaged_checkpoints_are_refused_or_read_but_never_anything_else(
+def test_damaged_checkpoints_are_refused_or_hold_what_they_held(
     whole: RunFolder, tmp_path: Path
 ) -> None:
+    """A bit outside all records (in an archive's padding, say) may be any."""
     draw, content = random.Random(3), whole.checkpoint.read_bytes()
     path = tmp_path / "checkpoint.pt"
     for _ in range(40):
@@ -67,6 +69,26 @@ def test_damaged_checkpoints_are_refused_or_read_but_never_anything_else(
             assert finished_epochs(path) == 2
         except RunError as error:
             assert "\n" not in str(error)
+        else:
+            assert differences(torch.load(path, weights_only=True), checkpoint(whole)) == []
+
+
+def test_a_bit_that_flips_in_a_weight_is_noticed(whole: RunFolder, tmp_path: Path) -> None:
+    """torch.load itself does not: it hands the other weight out."""
+    content, held = whole.checkpoint.read_bytes(), checkpoint(whole)["state_dict"]
+    name, weight = max(held.items(), key=lambda item: item[1].numel())
+    place = content.index(weight.numpy().tobytes())
+    path = tmp_path / "checkpoint.pt"
+    damaged = bytearray(content)
+    damaged[place + 5] ^= 1
+    path.write_bytes(damaged)
+    assert not torch.equal(torch.load(path, weights_only=True)["state_dict"][name], weight)
+    assert "check sum" in refusal(path)
+    folder = new_run(tmp_path / "run")
+    folder.checkpoint.write_bytes(damaged)
+    for use in (lambda: resume(str(folder.path)), lambda: reopen(folder)):
+        with pytest.raises(RunError, match="checkpoint.pt is corrupt or foreign: .*check sum"):
+            use()
 
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 from nni.nas.evaluator.pytorch import LightningModule
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 
+from nni_wiring.errors import RunError
 from nni_wiring.selection.base import Selected, SelectionContext
 from nni_wiring.selection.decision_plan import decision_epochs
 from nni_wiring.selection.genotype import magnitude_genotype
@@ -251,6 +252,13 @@ def test_an_interrupted_selection_goes_on_to_the_same_cell(tmp_path: Path) -> No
             SelectionContext(module, data, data, data, progress=stop_late, folder=tmp_path)
         )
     assert not module.decided and not module.tuning
+    damaged, kept = tmp_path / "damaged", tmp_path / "perturbation.pt"
+    damaged.mkdir()
+    (damaged / kept.name).write_bytes(kept.read_bytes()[:-100])
+    with pytest.raises(RunError, match="^perturbation.pt is corrupt or foreign: [^\n]*$"):
+        Perturbation(tune_epochs=3).select(
+            SelectionContext(nasbench201()[0], data, data, data, folder=damaged)
+        )
     again, _ = nasbench201()
     resumed = Perturbation(tune_epochs=3).select(
         SelectionContext(again, data, data, data, folder=tmp_path)

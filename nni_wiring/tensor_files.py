@@ -1,0 +1,58 @@
+"""Files of tensors (checkpoints, selections under way): replaced whole, and read without trust."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nni_wiring.errors import RunError, WiringError
+
+
+def replace_tensors(path: Path, save: Callable[[Path], object]) -> None:
+    """Let ``save`` write a file beside ``path``, then put it in the place of ``path`` in one step.
+
+    Raises RunError where that fails (a full disk, say); ``path`` then is what it was.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        save(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path.name}: {error}") from None
+
+
+@contextmanager
+def tensors_of(path: Path) -> Iterator[Any]:
+    """What torch.save wrote to ``path``, on the CPU, for a block that makes use of it.
+
+    Tensors and plain values only; every record is compared with its check sum. Raises RunError,
+    one line, for a damaged file, and for one whose content the block stumbles over.
+    """
+    try:
+        _check_sums(path)
+        yield torch.load(path, map_location="cpu", weights_only=True)
+    except WiringError:
+        raise
+    except Exception as error:  # noqa: BLE001  torch names a corrupt file by many exception types
+        kind = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        if isinstance(error, pickle.UnpicklingError):  # torch's line advises to load it unsafely
+            kind = "it holds more than tensors and plain values, or is cut off"
+        raise RunError(f"{path.name} is corrupt or foreign: {kind}") from None
+
+
+def _check_sums(path: Path) -> None:
+    """torch.load reads past the check sums of the archive that torch.save wrote."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the check sum of its record {damaged} is wrong")
