@@ -56,37 +56,47 @@ class RunCheckpoint(pl.callbacks.Checkpoint):
     """Writes ``path`` at the end of every epoch, after all other callbacks, through a file beside
     it.
 
-    It holds weights, alphas (also by label), both optimisers, schedulers, all random states and the
-    epoch, which is the loaders' position: their order depends on seed and epoch only.
+    It holds weights, alphas (also by label), both optimisers, schedulers, all random states, the
+    epoch, which is the loaders' position (their order depends on seed and epoch only), and whether
+    the strategy's stop rule ended the search there: then a resumed search trains no further.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._restored: dict[str, Any] | None = None
+        self._stopped_after: int | None = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write and replace. Raises RunError where the disk is full or the folder is gone."""
+        self._stopped_after = trainer.current_epoch if trainer.should_stop else None
         replace_tensors(self.path, lambda file: trainer.save_checkpoint(file, weights_only=False))
 
     def state_dict(self) -> dict[str, Any]:
-        """The random states at the end of the epoch."""
-        return {"random": random_states()}
+        """The random states at the end of the epoch; the epoch, if the search was stopped there."""
+        return {"random": random_states(), "stopped_after": self._stopped_after}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the random states until training starts."""
         self._restored = state_dict["random"]
+        self._stopped_after = state_dict.get("stopped_after")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the random states back, once everything else is set up."""
+        """Put the random states back, once everything else is set up; end a search that was over
+        before the first step, as it then would have ended.
+        """
         if self._restored is not None:
             restore_random_states(self._restored)
             self._restored = None
+        if self._stopped_after is not None and isinstance(pl_module, SearchModule):
+            pl_module.strategy.on_epoch_start(self._stopped_after, trainer.max_epochs or 0)
+            trainer.should_stop = True
 
 
 def restore_trained(module: SearchModule, model: Any, path: Path, epochs: int) -> None:
     """Put the supernet of a finished search back as it was after its last epoch, without training.
 
-    module: ``strategy.mutate_evaluator(..).module``. model: the supernet. epochs: of the search.
+    module: ``strategy.mutate_evaluator(..).module``. model: the supernet. epochs: that the search
+    was to take, which its schedules depend on.
     Raises RunError for a checkpoint of another search.
     """
     module.set_model(model)
@@ -99,7 +109,8 @@ def restore_trained(module: SearchModule, model: Any, path: Path, epochs: int) -
             line = str(error).splitlines()[0][:120]
             raise RunError(f"checkpoint {path.name} belongs to another search: {line}") from None
         module.on_load_checkpoint(checkpoint)
-    module.strategy.on_epoch_start(epochs - 1, epochs)
+        last = int(checkpoint["epoch"])
+    module.strategy.on_epoch_start(last, epochs)
 
 
 def finished_epochs(path: Path) -> int:

@@ -54,8 +54,8 @@ def open_search(config: RunConfig) -> OpenSearch:
 
 def reopen(folder: RunFolder) -> OpenSearch:
     """The trained supernet of a run; RunError where it has no whole checkpoint."""
-    epochs = finished_epochs(folder.checkpoint)
+    finished_epochs(folder.checkpoint)  # refuses a bad one before anything is built
     found = open_search(make_config(folder.config))
-    restore_trained(found.module, found.module.model, folder.checkpoint, epochs)
+    restore_trained(found.module, found.module.model, folder.checkpoint, found.config.epochs)
     found.module.to(found.device)
     return found

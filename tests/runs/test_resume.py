@@ -23,6 +23,7 @@ from tiny_runs import (
 from nni_wiring.errors import RunError
 from nni_wiring.monitor.tensorboard import TensorBoardSink
 from nni_wiring.runs.config import make_config
+from nni_wiring.runs.reopen import reopen
 from nni_wiring.runs.search import run_search
 from nni_wiring.runs.store import RunFolder
 
@@ -112,6 +113,29 @@ def test_killed_between_the_last_epoch_and_the_result(tmp_path: Path) -> None:
     (cut.path / "result.json").unlink()
     cut.set_status("running")
     same(whole, resume_elsewhere(cut.path))
+
+
+@pytest.mark.parametrize("selection", ["magnitude", "supernet_ranking"])
+def test_killed_between_a_stop_rule_and_the_result(selection: str, tmp_path: Path) -> None:
+    """The rule ended the search after two of its five epochs: nothing is left to train."""
+    options = {"strategy": "darts_plus", "epochs": 5, "selection": selection}
+    options |= {"max_skips": None, "stable_epochs": 1, "alpha_lr": 0.0, "alpha_weight_decay": 0.0}
+    if selection == "supernet_ranking":
+        options["selection_settings"] = {"samples": 3}
+    whole = run(tmp_path / "whole", **options)
+    assert len(whole.epochs()) == 2
+    cut = run(tmp_path / "cut", **options)
+    (cut.path / "result.json").unlink()
+    cut.set_status("running")
+    same(whole, resume_elsewhere(cut.path))
+
+
+def test_a_search_that_is_opened_again_stands_where_its_schedule_stood(tmp_path: Path) -> None:
+    """GDAS' temperature falls linearly from tau_start to tau_end over the epochs of the config."""
+    options = {"strategy": "gdas", "epochs": 3, "tau_start": 9.0, "tau_end": 1.0}
+    killed = run_killed(tmp_path / "killed", 2 * 3 * 2 + 1, **options)
+    assert len(killed.epochs()) == 2
+    assert reopen(killed).strategy.relaxation.temperature == pytest.approx(5.0)
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(tmp_path: Path) -> None:
