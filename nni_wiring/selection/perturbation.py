@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
 
 from nni_wiring.selection.base import Selected, Selection, SelectionContext, SelectionSettings
+from nni_wiring.selection.decided_cells import DecidedCells
 from nni_wiring.selection.decision_plan import Step, decision_epochs, plan
-from nni_wiring.supernet.decisions import Decisions, decided_weights
 from nni_wiring.supernet.variants import supernet_accuracies
 from nni_wiring.tensor_files import replace_tensors, tensors_of
-from search_spaces.genotypes import DARTS_GRAPH, Genotype, cell_pairs, format_genotype
+from search_spaces.genotypes import DARTS_GRAPH
 
 #: Epoch numbers of the loaders' order while tuning: apart from those of any search.
 _FIRST_EPOCH = 100_000
@@ -62,22 +62,28 @@ class Perturbation(Selection):
         return _Projection(context, self.settings).run()
 
 
+class _Accuracies(NamedTuple):
+    """In percent of the images: of the supernet as it is, and with each of several masks."""
+
+    whole: float
+    masked: list[float]
+
+
 class _Projection:
     """One run of the procedure; its state is kept in ``perturbation.pt`` of the run's folder."""
 
     def __init__(self, context: SelectionContext, settings: PerturbationSettings) -> None:
         self.context, self.settings = context, settings
         self.module = context.module
-        self.groups = {group.name: group for group in context.module.strategy.groups}
-        order = torch.Generator().manual_seed(settings.seed)
-        self.rounds = plan(list(self.groups.values()), order)
+        groups = context.module.strategy.groups
+        self.cells = DecidedCells(groups)
+        self.rounds = plan(groups, torch.Generator().manual_seed(settings.seed))
         epochs = settings.tune_epochs
         if epochs is None:
-            darts = any(group.graph == DARTS_GRAPH for group in self.groups.values())
+            darts = any(group.graph == DARTS_GRAPH for group in groups)
             epochs = _PAPER_INTERVAL * (len(self.rounds) - 1) + 1 if darts else 25
         self.epochs = epochs
         self.trace: list[dict[str, Any]] = []
-        self.decided: dict[str, dict[int, int | None]] = {name: {} for name in self.groups}
         self.done = (0, 0)  # rounds, epochs
         self.moves_alpha = False
 
@@ -88,8 +94,7 @@ class _Projection:
             self._decide_and_tune()
         finally:
             self.module.decided, self.module.tuning = {}, {}
-        cells = {name: self._cell(name) for name in self.groups}
-        return Selected(cells, self._details())
+        return Selected(self.cells.cells(), self._details())
 
     def _decide_and_tune(self) -> None:
         at = decision_epochs(len(self.rounds), self.epochs)
@@ -97,7 +102,8 @@ class _Projection:
         while True:
             while rounds < len(self.rounds) and (at[rounds] <= epoch or epoch == self.epochs):
                 for step in self.rounds[rounds]:
-                    self._decide(step, epoch)
+                    decide = self._decide_node if step.kind == "topology" else self._decide_edge
+                    decide(step, epoch)
                 rounds += 1
                 self._save(rounds, epoch)
                 self.context.progress(rounds, len(self.rounds), "deciding edges")
@@ -109,73 +115,54 @@ class _Projection:
 
     # --- deciding ---
 
-    def _weights(self) -> dict[str, torch.Tensor]:
+    def _accuracies(self, group: str, masks: list[tuple[int, int | None]]) -> _Accuracies:
+        """Of the supernet as it is, and with each (edge, operation or None for all of the edge) of
+        a group masked.
+        """
         relaxation = self.module.strategy.relaxation
-        return {
-            name: decided_weights(relaxation.probabilities(group).detach(), self.decided[name])
-            for name, group in self.groups.items()
-        }
-
-    def _accuracies(self, rows: list[tuple[str, int, int | None]]) -> tuple[list[int], int]:
-        """Correct images with each (group, edge, operation or None for the whole edge) masked."""
-        variants = [self._weights()]
-        for name, edge, operation in rows:
-            weights = self._weights()
-            weights[name] = weights[name].clone()
-            weights[name][edge, slice(None) if operation is None else operation] = 0
-            variants.append(weights)
+        masked = [self.cells.masked(relaxation, group, *mask) for mask in masks]
+        variants = [self.cells.weights(relaxation), *masked]
         batches = islice(iter(self.context.evaluation), self.settings.batches)
-        return supernet_accuracies(self.module.model, batches, variants)
+        counts, images = supernet_accuracies(self.module.model, batches, variants)
+        return _Accuracies(100 * counts[0] / images, [100 * n / images for n in counts[1:]])
 
-    def _decide(self, step: Step, epoch: int) -> None:
-        if step.kind == "topology":
-            self._decide_node(step, epoch)
-            return
-        group = self.groups[step.group]
+    def _decide_edge(self, step: Step, epoch: int) -> None:
+        group = self.cells.groups[step.group]
         allowed = group.allowed[step.place]
-        counts, images = self._accuracies([(step.group, step.place, k) for k in allowed])
-        remaining = counts[1:]
-        chosen = allowed[remaining.index(min(remaining))]
-        self.decided[step.group][step.place] = chosen
-        self.module.decided = dict[str, Decisions](self.decided)
+        whole, masked = self._accuracies(step.group, [(step.place, k) for k in allowed])
+        names = [group.operations[k] for k in allowed]
+        first_lowest = masked.index(min(masked))
+        self.cells.chosen[step.group][step.place] = allowed[first_lowest]
         self.trace.append(
             {
                 "epoch": epoch,
                 "group": step.group,
                 "edge": group.edges[step.place],
-                "accuracy": 100 * counts[0] / images,
-                "masked": {
-                    group.operations[k]: 100 * count / images
-                    for k, count in zip(allowed, remaining, strict=True)
-                },
-                "chosen": group.operations[chosen],
+                "accuracy": whole,
+                "masked": dict(zip(names, masked, strict=True)),
+                "chosen": names[first_lowest],
             }
         )
+        self.module.decided = self.cells.decisions()
 
     def _decide_node(self, step: Step, epoch: int) -> None:
-        group = self.groups[step.group]
-        edges = list(DARTS_GRAPH.edges_into(step.place))
-        while len(edges) > 2:
-            counts, images = self._accuracies([(step.group, edge, None) for edge in edges])
-            masked = counts[1:]
-            last_best = len(masked) - 1 - masked[::-1].index(max(masked))
-            dropped = edges[last_best]
+        group = self.cells.groups[step.group]
+        while len(edges := self.cells.live(step.group, step.place)) > 2:
+            whole, masked = self._accuracies(step.group, [(edge, None) for edge in edges])
+            names = [group.edges[edge] for edge in edges]
+            last_highest = len(masked) - 1 - masked[::-1].index(max(masked))
+            self.cells.dropped[step.group].append(edges[last_highest])
             self.trace.append(
                 {
                     "epoch": epoch,
                     "group": step.group,
                     "node": step.place,
-                    "accuracy": 100 * counts[0] / images,
-                    "masked": {
-                        group.edges[edge]: 100 * count / images
-                        for edge, count in zip(edges, masked, strict=True)
-                    },
-                    "dropped": group.edges[dropped],
+                    "accuracy": whole,
+                    "masked": dict(zip(names, masked, strict=True)),
+                    "dropped": names[last_highest],
                 }
             )
-            edges.remove(dropped)
-            self.decided[step.group][dropped] = None
-            self.module.decided = dict[str, Decisions](self.decided)
+            self.module.decided = self.cells.decisions()
 
     # --- tuning ---
 
@@ -202,31 +189,10 @@ class _Projection:
         with torch.enable_grad():
             pairs = zip(islice(iter(context.train), self.settings.max_steps), search, strict=False)
             for step, (train, val) in enumerate(pairs):
-                moves = self.moves_alpha and val is not None if not single else self.moves_alpha
+                moves = self.moves_alpha and (single or val is not None)
                 module.search_step({"train": train, "val": val}, step, moves)
 
     # --- results and resuming ---
-
-    def _cell(self, name: str) -> list[int]:
-        """A column of alpha an edge: as decided; for a dropped edge ``none`` where it exists."""
-        group = self.groups[name]
-        none = group.operations.index("none") if "none" in group.operations else None
-        cell = []
-        for edge, allowed in enumerate(group.allowed):
-            chosen = self.decided[name].get(edge, allowed[0])
-            if chosen is None:
-                chosen = none if none in allowed else self._operation(name, edge)
-            assert chosen is not None
-            cell.append(chosen)
-        return cell
-
-    def _operation(self, name: str, edge: int) -> int:
-        """The operation that was decided on an edge, whether the edge was dropped later or not."""
-        group = self.groups[name]
-        for entry in self.trace:
-            if entry["group"] == name and entry.get("edge") == group.edges[edge]:
-                return group.operations.index(entry["chosen"])
-        return group.allowed[edge][0]
 
     def _details(self) -> dict[str, Any]:
         details: dict[str, Any] = {
@@ -234,29 +200,8 @@ class _Projection:
             "order": [step._asdict() for steps in self.rounds for step in steps],
             "trace": self.trace,
         }
-        darts = {name for name, group in self.groups.items() if group.graph == DARTS_GRAPH}
-        if darts == {"normal", "reduce"}:
-            details["genotype"] = format_genotype(
-                Genotype(
-                    self._pairs("normal"),
-                    DARTS_GRAPH.outputs,
-                    self._pairs("reduce"),
-                    DARTS_GRAPH.outputs,
-                )
-            )
-        return details
-
-    def _pairs(self, name: str) -> tuple[tuple[str, int], ...]:
-        group = self.groups[name]
-        chosen, kept = {}, {}
-        for edge, label in enumerate(group.edges):
-            chosen[label] = group.operations[self._operation(name, edge)]
-        for node in DARTS_GRAPH.intermediate_nodes:
-            live = [
-                e for e in DARTS_GRAPH.edges_into(node) if self.decided[name].get(e, 0) is not None
-            ]
-            kept[node] = [group.edges[edge] for edge in live]
-        return cell_pairs(chosen, kept)
+        genotype = self.cells.genotype()
+        return details if genotype is None else {**details, "genotype": genotype}
 
     @property
     def _file(self) -> Path | None:
@@ -270,7 +215,8 @@ class _Projection:
             "rounds": rounds,
             "epoch": epoch,
             "trace": self.trace,
-            "decided": self.decided,
+            "chosen": self.cells.chosen,
+            "dropped": self.cells.dropped,
             "weights": self.module.state_dict(),
             "optimisers": {key: value.state_dict() for key, value in self.module.tuning.items()},
             "draws": self.module.generator.get_state(),
@@ -290,9 +236,9 @@ class _Projection:
                 optimizer.load_state_dict(state["optimisers"][key])
             self.module.generator.set_state(state["draws"])
             torch.set_rng_state(state["torch"])
-            self.trace, self.decided = state["trace"], state["decided"]
-            self.done = state["rounds"], state["epoch"]
-        self.module.decided = dict[str, Decisions](self.decided)
+            self.cells.chosen, self.cells.dropped = state["chosen"], state["dropped"]
+            self.trace, self.done = state["trace"], (state["rounds"], state["epoch"])
+        self.module.decided = self.cells.decisions()
 
 
 def _endless(loader: Any) -> Any:
