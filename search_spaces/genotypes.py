@@ -161,18 +161,3 @@ def cell_pairs(
         for name in kept[node]:
             pairs.append((chosen[name], graph.edges[graph.edge_index(name)][0]))
     return tuple(pairs)
-
-
-def edge_choices(pairs: Pairs, graph: CellGraph = DARTS_GRAPH) -> dict[str, str]:
-    """The operation of every edge of ``graph`` for a genotype's pairs, ``none`` where it has none.
-
-    Raises SpaceError for an edge that the graph has not, or that is named twice.
-    """
-    chosen = dict.fromkeys(graph.edge_names, "none")
-    inputs = len(graph.inputs)
-    for place, (operation, source) in enumerate(pairs):
-        name = f"{source}-{inputs + place // 2}"
-        if name not in chosen or chosen[name] != "none":
-            raise SpaceError(f"genotype: edge {name} is not in the cell, or is used twice")
-        chosen[name] = operation
-    return chosen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -34,9 +34,9 @@ class EdgeGroup(nn.Module):
     some other space.
 
     ``alpha`` has shape (edges, operations); its columns are the union of the edges' operations in
-    order of appearance, and ``mask`` (same shape, bool) tells which entries exist. Rows are
-    addressed by label, never by identity, so that an optimiser's moments always land on the edge
-    they came from.
+    order of appearance, and ``mask`` (same shape, bool) tells which entries exist. Rows stand in
+    the order of ``labels``, which is the graph's, so that an optimiser's moments that were saved
+    land on the edge that they came from.
     """
 
     mask: torch.Tensor
@@ -113,12 +113,3 @@ class EdgeGroup(nn.Module):
             key: {self.operations[k]: row[k] for k in allowed}
             for key, row, allowed in zip(keys, rows, self.allowed, strict=True)
         }
-
-    def load_by_label(self, values: Mapping[str, Mapping[str, float]]) -> None:
-        """Set alpha from {NNI label: {operation: value}}; raises KeyError for a missing label or
-        operation.
-        """
-        with torch.no_grad():
-            for row, (label, allowed) in enumerate(zip(self.labels, self.allowed, strict=True)):
-                for k in allowed:
-                    self.alpha[row, k] = values[label][self.operations[k]]

@@ -361,20 +361,16 @@ def test_the_weight_optimiser_holds_all_weights_and_no_alpha() -> None:
         run(strategy, hook=Hook(check))
 
 
-def test_rows_of_alpha_are_addressed_by_label() -> None:
+def test_rows_of_alpha_are_spelt_by_label() -> None:
     strategy = DARTS()
     strategy.mutate_model(tiny_space())
     (group,) = strategy.groups
     assert group.labels == ("cell/0_1", "cell/0_2", "cell/1_2", "cell/0_3", "cell/1_3", "cell/2_3")
     assert {type(label) for label in group.labels} == {str}
-    values = {
-        label: {op: 10.0 * row + column for column, op in enumerate(group.operations)}
-        for row, label in enumerate(group.labels)
-    }
-    backwards = {label: dict(reversed(values[label].items())) for label in reversed(group.labels)}
-    group.load_by_label(backwards)
-    assert group.by_label(group.alpha) == values
-    assert group.alpha[2, 3].item() == 23.0
+    table = torch.arange(30.0).reshape(6, 5)
+    spelt = group.by_label(table)
+    assert spelt["cell/1_2"][group.operations[3]] == 13.0
+    assert [value for row in spelt.values() for value in row.values()] == table.flatten().tolist()
 
 
 def test_warm_up_trains_weights_only() -> None:
