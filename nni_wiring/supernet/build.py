@@ -13,6 +13,7 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 from nni.nas.hub.pytorch.modules.nasbench201 import NasBench201Cell
 from nni.nas.nn.pytorch import LayerChoice, MutableModule
 
+from nni_wiring.errors import ConfigError
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import EdgeGroup
 from search_spaces.cell_graph import NB201, CellGraph
@@ -88,12 +89,30 @@ class SupernetBuilder:
         labels = [choice.label for choice in choices]
         lone = graph is SINGLE_EDGE
         name = labels[0] if lone else labels[0].rsplit("/", 1)[0]
-        if name not in self.groups:
-            self.groups[name] = EdgeGroup(
-                name,
-                edges=[edge_of_label(label) for label in labels] if lone else list(edges),
-                labels=labels,
-                operations=[list(choice.names) for choice in choices],
-                graph=None if lone else graph,
-            )
+        group = EdgeGroup(
+            name,
+            edges=[edge_of_label(label) for label in labels] if lone else list(edges),
+            labels=labels,
+            operations=[list(choice.names) for choice in choices],
+            graph=None if lone else graph,
+        )
+        _check_alike(self.groups.setdefault(name, group), group)
         return self.groups[name]
+
+
+def _check_alike(first: EdgeGroup, other: EdgeGroup) -> None:
+    """Raise ConfigError where one alpha cannot serve both: by its label it is one and the same."""
+    if (first.graph, first.labels) != (other.graph, other.labels):
+        one, two = (", ".join(group.edges) for group in (first, other))
+        differs = f"the edges {one} in one place and {two} in another"
+    else:
+        pairs = zip(first.edges, first.edge_operations, other.edge_operations, strict=True)
+        unlike = [(edge, a, b) for edge, a, b in pairs if set(a) != set(b)]
+        if not unlike:
+            return
+        edge, a, b = unlike[0]
+        differs = f"edge {edge} with {', '.join(a)} in one place and with {', '.join(b)} in another"
+    raise ConfigError(
+        f"label {first.name!r}: what shares a label shares its choice, but it has {differs}; "
+        "allowed: the same edges and operations, or another label"
+    )
