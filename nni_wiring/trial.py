@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nni_wiring.errors import RunError, WiringError
+from nni_wiring.errors import ConfigError, RunError, WiringError
 from nni_wiring.runs.files import shown
 from nni_wiring.runs.store import RunFolder
 from search_spaces.errors import SpaceError
@@ -121,6 +121,11 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
     from nni_wiring.runs.config import make_config
     from nni_wiring.runs.search import run_search
 
+    if run.config.get("seeds") is not None:
+        raise ConfigError(
+            "seeds: a trial is one search; let the search space choose its seed instead: "
+            "seed: {_type: choice, _value: [1, 2, 3]}"
+        )
     config = make_config(run.config)
     if resumed:
         parameters = _continue_as_before(run)

@@ -152,6 +152,7 @@ def test_a_resumed_trial_goes_on_with_its_run_and_no_other(job: Job) -> None:
         ({"data": "npz:no/such/file.npz"}, ["no/such/file.npz"]),
         ({"operations": {"0-9": ["none"]}}, ["0-9"]),
         ({"order": 3}, ["order", "3"]),
+        ({"seeds": [1, 2]}, ["seeds", "one search", "seed: {_type: choice"]),
     ],
 )
 def test_a_bad_setting_is_one_line_in_the_log_and_in_run_json(

@@ -1,11 +1,11 @@
-"""`search`: run one architecture search into a run folder."""
+"""`search`: run one architecture search, or one for each of several seeds, into run folders."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,12 +14,20 @@ from nni_wiring.errors import RunError, WiringError
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 from search_spaces.errors import SpaceError
 
+if TYPE_CHECKING:
+    from nni_wiring.runs.seeds import Outcome
+
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("--strategy", str, "Strategy (see `strategies`); default darts."),
     ("--space", str, "Search space (see `spaces`); default nasbench201."),
     ("--data", str, "digits, cifar10, cifar100, imagenet16-120 or npz:PATH; default digits."),
     ("--epochs", int, "Epochs; default: those of the strategy's paper."),
     ("--seed", int, "Seed of weights, split, order and draws; default 1."),
+    (
+        "--seeds",
+        str,
+        "Several seeds at once, such as 1,2,3,4: a run for each, as if it were alone.",
+    ),
 )
 
 
@@ -40,14 +48,23 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     "Values are YAML. `strategies --options NAME` lists them. May be repeated.",
 )
 @click.option("--resume", metavar="RUN_ID", help="Go on with an interrupted run; no other option.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help='Print the result as JSON; of several seeds {"runs": [results], "failed": [..], ..}.',
+)
 def search(
     assignments: tuple[str, ...], resume: str | None, as_json: bool, **given: str | int | None
 ) -> None:
-    """Run one architecture search.
+    """Run one architecture search, or one for each of several seeds.
 
     The run goes to ./runs/RUN_ID (or $NNI_WIRING_RUNS); `analyze RUN_ID` explains it. After every
     epoch it can be interrupted and resumed with the same result as an uninterrupted run.
+
+    Seeds at once share the machine: on the CPU each gets its part of the cores (or as many as
+    `--set threads=N` says), on CUDA a stream of its own. Each is an ordinary run with its own
+    RUN_ID, which `--resume`, `analyze` and `compare` take. Where one fails, the others go on.
     """
     chosen = {key: value for key, value in given.items() if value is not None}
     if resume is not None and (chosen or assignments):
@@ -56,8 +73,12 @@ def search(
         )
     from nni_wiring.runs.config import make_config, parse_assignments
 
+    values = {**parse_assignments(assignments), **chosen}
+    if values.get("seeds") is not None:
+        _search_seeds(values, as_json)
+        return
     if resume is None:
-        config = make_config({**parse_assignments(assignments), **chosen})
+        config = make_config(values)
         run_id = new_run_id(config.strategy, config.seed)
         folder = RunFolder.create(runs_root() / run_id, run_id, config.flat())
     else:
@@ -67,14 +88,93 @@ def search(
     try:
         result = _run(folder, resume is not None, as_json)
     except (WiringError, SpaceError):
-        if resume is None and not folder.epochs():
-            shutil.rmtree(folder.path)  # bad input: nothing was searched, nothing is left behind
+        if resume is None:
+            _drop_empty(folder)
         raise
     if as_json:
         print_json(result)
         return
     click.echo(f"cell {result['arch']}")
     click.echo(f"explain it:  python cli.py analyze {folder.run_id}")
+
+
+def _drop_empty(folder: RunFolder) -> None:
+    """Leave nothing behind where nothing was searched: the input was bad."""
+    if not folder.epochs():
+        shutil.rmtree(folder.path)
+
+
+def _search_seeds(values: dict[str, Any], as_json: bool) -> None:
+    from nni_wiring.runs.seeds import new_seeds, run_seeds
+
+    seeds = new_seeds(values)
+    for _, folder in seeds:
+        click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
+    epochs = seeds[0].config.epochs
+
+    def tell(folder: RunFolder, record: dict[str, Any]) -> None:
+        click.echo(f"seed {folder.config['seed']}  {epoch_line(record, epochs)}", err=as_json)
+
+    outcomes = run_seeds(seeds, tell)
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        if isinstance(outcome.error, (WiringError, SpaceError)):
+            _drop_empty(outcome.folder)
+    _raise_if_all_alike(failed, len(outcomes))
+    _print_seeds(outcomes, as_json)
+    for seed, folder, _, error in failed:
+        line = next(iter(str(error).splitlines()), "") or type(error).__name__
+        click.echo(f"error: seed {seed} ({folder.run_id}): {line}", err=True)
+    for outcome in failed:  # not a user's doing: with its traceback, as from one search
+        if outcome.error and not isinstance(outcome.error, (WiringError, SpaceError, OSError)):
+            raise outcome.error
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _raise_if_all_alike(failed: list[Outcome], count: int) -> None:
+    """One error instead of one a seed, where an option that they share is to blame."""
+    if len(failed) < count or any(outcome.folder.epochs() for outcome in failed):
+        return
+    if len({str(outcome.error) for outcome in failed}) == 1 and failed[0].error is not None:
+        raise failed[0].error
+
+
+def _print_seeds(outcomes: list[Outcome], as_json: bool) -> None:
+    """A line a seed, and the mean of their true accuracies; or all of it as JSON."""
+    from nni_wiring.report.summary import spread
+
+    found = [outcome for outcome in outcomes if outcome.result is not None]
+    results = [outcome.result or {} for outcome in found]
+    accuracies = [_true_accuracy(result) for result in results]
+    mean = spread(accuracies)
+    if as_json:
+        failed = [
+            {"seed": seed, "run_id": folder.run_id, "error": str(error)}
+            for seed, folder, _, error in outcomes
+            if error is not None
+        ]
+        of_all = None if mean is None else mean._asdict()
+        print_json({"runs": results, "failed": failed, "true_valid_accuracy": of_all})
+        return
+    for outcome, result, accuracy in zip(found, results, accuracies, strict=True):
+        known = "" if accuracy is None else f"true {result['truth_dataset']} {accuracy:.2f} %  "
+        click.echo(f"seed {outcome.seed}  {known}cell {result['arch']}")
+    if mean is not None:
+        deviation = "" if mean.std is None else f" +- {mean.std:.2f}"
+        click.echo(
+            f"true validation accuracy on {results[0]['truth_dataset']}: "
+            f"{mean.mean:.2f}{deviation} % (mean, standard deviation; {mean.n} seeds)"
+        )
+    if found:
+        names = " ".join(outcome.folder.run_id for outcome in found)
+        click.echo(f"compare them:  python cli.py compare {names}")
+
+
+def _true_accuracy(result: dict[str, Any]) -> float | None:
+    """The true validation accuracy of a result's cell, percent; None where it is not known."""
+    truth = result.get("truth")
+    return truth["accuracy"][result["truth_dataset"]]["valid"] if truth else None
 
 
 def _the_run(run_id: str) -> RunFolder:

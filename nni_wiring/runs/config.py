@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -17,6 +18,10 @@ from search_spaces.constraints import EdgeOperations
 from search_spaces.errors import SpaceError
 from search_spaces.registry import SpaceEntry, space_entry
 
+_NUMBER = re.compile(r"[0-9]{1,12}")
+#: Most CPU threads that a search may ask for.
+MAX_THREADS = 1024
+
 
 class RunConfig(BaseModel):
     """One search. Field names are the option names of ``search``, of ``--set`` and of NNI's YAML.
@@ -29,8 +34,9 @@ class RunConfig(BaseModel):
     random crop and flip. cutout: side in pixels, 0 for none. max_steps: cap on the steps of an
     epoch. channels (C), cells (N, a stage; in DARTS-type spaces, in all), head, affine,
     track_stats, operations (``{edge or "*": [..]}``): of the space; unset: its defaults. device:
-    where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast). method: the
-    strategy's own settings, checked by it.
+    where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast). threads: of
+    one search on the CPU; unset: torch's own choice (several seeds at once: their share of the
+    cores). method: the strategy's own settings, checked by it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,12 +67,18 @@ class RunConfig(BaseModel):
     operations: dict[str, list[str]] | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
+    threads: int | None = Field(default=None, ge=1, le=MAX_THREADS)
     method: dict[str, Any] = Field(default_factory=dict)
 
     def flat(self) -> dict[str, Any]:
         """All settings under their option names, the strategy's own among them; JSON-ready."""
         values = self.model_dump(mode="json", exclude={"method"})
         return {**values, **self.method}
+
+    def draws_noise(self) -> bool:
+        """Whether the operation ``noise`` is searched, which draws from torch's own generator."""
+        operations = space_entry(self.space).operations(self.operations)
+        return any("noise" in names for names in operations.values())
 
     def build_strategy(self) -> WiringStrategy:
         """The strategy object, with its settings."""
@@ -86,7 +98,7 @@ def check_operations(entry: SpaceEntry, operations: EdgeOperations | None) -> No
 def option_names(strategy: str) -> list[str]:
     """All option names that a search with this strategy takes, sorted."""
     own = strategy_class(strategy).Settings.model_fields
-    return sorted({*RunConfig.model_fields, *own} - {"method"})
+    return sorted({*RunConfig.model_fields, *own, "seeds"} - {"method"})
 
 
 def make_config(values: Mapping[str, Any]) -> RunConfig:
@@ -96,7 +108,8 @@ def make_config(values: Mapping[str, Any]) -> RunConfig:
     """
     # None leaves an option of the run unset, but is a value of a method's own (clip: no limit)
     run_fields = RunConfig.model_fields
-    given = {k: v for k, v in values.items() if v is not None or k not in run_fields}
+    unset = {*run_fields, "seeds"}
+    given = {k: v for k, v in values.items() if v is not None or k not in unset}
     name = given.get("strategy", "darts")
     if not isinstance(name, str):
         raise ConfigError(f"strategy: must be a name, got {name!r:.60}")
@@ -104,6 +117,8 @@ def make_config(values: Mapping[str, Any]) -> RunConfig:
     for key in given:
         if key not in option_names(name):
             raise ConfigError(unknown_name(str(key), f"strategy {name}", option_names(name)))
+    if "seeds" in given:
+        raise ConfigError("seeds: this is one search, which has one seed; give seed instead")
     run = {key: value for key, value in given.items() if key in run_fields}
     method = {key: value for key, value in given.items() if key not in run_fields}
     theta: ThetaDefaults = strategy.theta
@@ -118,6 +133,35 @@ def make_config(values: Mapping[str, Any]) -> RunConfig:
     except SpaceError as error:
         raise ConfigError(str(error)) from None
     return config
+
+
+def make_configs(values: Mapping[str, Any]) -> list[RunConfig]:
+    """One config for every seed of the option ``seeds``: a list of different whole numbers, also
+    written ``1,2,3``. None of them has the option itself.
+
+    Raises ConfigError, one line, as :func:`make_config`.
+    """
+    if values.get("seed") is not None:
+        raise ConfigError("seed and seeds: only one of them can be given")
+    others = {key: value for key, value in values.items() if key != "seeds"}
+    return [make_config({**others, "seed": seed}) for seed in _seeds(values["seeds"])]
+
+
+def _seeds(value: Any) -> list[int]:
+    """The different whole numbers of the option ``seeds``; ConfigError for anything else."""
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.split(",")]
+        value = [int(part) if _NUMBER.fullmatch(part) else part for part in parts]
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ConfigError(f"seeds: must be a list such as [1, 2, 3], not empty; got {value!r:.60}")
+    found: dict[int, None] = {}
+    for seed in value:
+        if type(seed) is not int or not 0 <= seed < 2**31:
+            raise ConfigError(f"seeds: {seed!r:.60} is not a whole number from 0 to {2**31 - 1}")
+        if seed in found:
+            raise ConfigError(f"seeds: {seed} is given twice; every seed is one search")
+        found[seed] = None
+    return list(found)
 
 
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:

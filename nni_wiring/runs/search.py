@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,8 +23,9 @@ from nni_wiring.monitor.callback import Record, WiringMonitor
 from nni_wiring.monitor.record import cell_record
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
 from nni_wiring.runs.checkpoint import RunCheckpoint, finished_epochs, restore_trained
-from nni_wiring.runs.config import RunConfig
+from nni_wiring.runs.config import MAX_THREADS, RunConfig
 from nni_wiring.runs.precision import set_precision
+from nni_wiring.runs.process import BuildTurn, SearchStopped, cpu_threads, one_at_a_time, quiet
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.runs.task import ClassificationTask
 from nni_wiring.selection.genotype import magnitude_genotype
@@ -53,14 +51,15 @@ def run_search(
     run. on_epoch: called with every epoch's record. progress: show Lightning's progress bar.
     probes: further measurements, as callbacks of the trainer.
     Raises WiringError, one line; the folder's status then is "failed" (or "interrupted" on Ctrl-C,
-    which is raised again as KeyboardInterrupt).
+    which is raised again as KeyboardInterrupt, and on SearchStopped). May run in several threads at
+    once: all but the building of the supernets then goes on side by side.
     """
     if resume and folder.status == "finished":
         raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
     try:
-        with _quiet():
-            result = _search(config, folder, resume, on_epoch, progress, probes)
-    except KeyboardInterrupt:
+        with quiet(), cpu_threads(_threads(config, folder)), BuildTurn() as turn:
+            result = _search(config, folder, resume, on_epoch, progress, [*probes, turn])
+    except (KeyboardInterrupt, SearchStopped):
         folder.set_status("interrupted", "stopped by the user")
         raise
     except (WiringError, SpaceError) as error:
@@ -94,7 +93,8 @@ def _search(
     strategy = config.build_strategy()
     logger = _logger(folder, config, done)
     monitor = WiringMonitor(table, dataset=dataset, sinks=[folder.append_epoch])
-    monitor.sinks.append(TensorBoardSink(logger, table, dataset, config.epochs))
+    pictures = TensorBoardSink(logger, table, dataset, config.epochs)
+    monitor.sinks.append(one_at_a_time(pictures))
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)
     evaluator = _evaluator(config, loaders, logger, [monitor, *probes], folder, device, progress)
@@ -116,6 +116,19 @@ def _search(
     result = _result(config, folder, strategy, dataset, table) | {"data_note": data.note or None}
     _log_hyperparameters(logger, config, result)
     return result
+
+
+def _threads(config: RunConfig, folder: RunFolder) -> int:
+    """How many CPU threads the search uses: as asked, or as the run did before, or torch's own
+    choice. The run keeps the number, since sums may be rounded differently under another one.
+    """
+    kept = folder.info.get("threads")
+    kept = kept if type(kept) is int and 1 <= kept <= MAX_THREADS else torch.get_num_threads()
+    threads = config.threads or kept
+    if folder.info.get("threads") != threads:
+        folder.info = folder.info | {"threads": threads}
+        folder.set_status("running")
+    return threads
 
 
 def _prepare_resume(folder: RunFolder) -> int:
@@ -283,20 +296,3 @@ def headline(record: Record, dataset: str) -> float | None:
         return truth["accuracy"][dataset]["valid"]
     accuracy = record.get("accuracy", {})
     return accuracy.get("search", accuracy.get("train"))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep known, harmless notices of Lightning and NNI out of the user's sight."""
-    names = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning", "nni")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"pytorch_lightning|nni|torch")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

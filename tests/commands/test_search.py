@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from nni_wiring.commands import main
+from nni_wiring.errors import RunError
 from nni_wiring.monitor.callback import WiringMonitor
+from nni_wiring.runs.task import ClassificationTask
 
 TINY = ("--epochs", "2", "--set", "channels=4", "--set", "cells=1", "--set", "max_steps=2")
 
@@ -46,6 +55,15 @@ def test_a_search_prints_every_epoch_and_leaves_a_finished_run(runs: Path) -> No
         (("--set", "channels"), "expected key=value"),
         (("--epochs", "0"), "epochs"),
         (("--set", "batch_size=100000", "--set", "channels=4", "--set", "cells=1"), "100000"),
+        (("--seeds", "1,2", "--set", "batch_size=100000", "--set", "channels=4"), "100000"),
+        (("--seeds", "1,2", "--data", "npz:absent.npz"), "absent.npz"),
+        (("--seeds", "1,2", "--set", "device=tpu"), "device"),
+        (("--seeds", "1,2,1"), "1 is given twice"),
+        (("--seeds", "1,b"), "'b' is not a whole number"),
+        (("--seeds", ""), "whole number"),
+        (("--set", "seeds=[]"), "not empty"),
+        (("--set", "seeds=3"), "must be a list"),
+        (("--seeds", "1,2", "--seed", "1"), "seed and seeds"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -60,6 +78,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 def test_resume_takes_no_other_option(runs: Path) -> None:
     assert invoke("search", "--resume", "x", "--epochs", "3")[0] == 2
+    assert invoke("search", "--resume", "x", "--seeds", "1,2")[0] == 2
+    assert invoke("search", "--resume", "x", "--set", "seeds=[1,2]")[0] == 2
 
 
 def test_ctrl_c_ends_in_one_line_and_the_run_can_be_resumed(
@@ -82,6 +102,91 @@ def test_ctrl_c_ends_in_one_line_and_the_run_can_be_resumed(
     assert code == 0, output
     assert len((run / "epochs.jsonl").read_text().splitlines()) == 2
     assert json.loads((run / "run.json").read_text())["status"] == "finished"
+
+
+def results_of(runs: Path) -> dict[int, dict[str, Any]]:
+    """result.json by seed."""
+    found = [json.loads(path.read_text()) for path in runs.glob("*/result.json")]
+    return {result["config"]["seed"]: result for result in found}
+
+
+def true_accuracy(result: dict[str, Any]) -> float:
+    return result["truth"]["accuracy"]["cifar10"]["valid"]
+
+
+def test_several_seeds_are_as_many_runs_and_a_summary(runs: Path) -> None:
+    code, output = invoke("search", "--seeds", "3,1,2", *TINY)
+    assert code == 0, output
+    results = results_of(runs)
+    assert sorted(results) == [1, 2, 3]
+    for seed, result in results.items():
+        folder = runs / result["run_id"]
+        info = json.loads((folder / "run.json").read_text())
+        assert info["status"] == "finished" and info["config"]["seed"] == seed
+        assert "seeds" not in info["config"] and info["threads"] >= 1
+        assert f"run {result['run_id']} in {folder}" in output
+        for number in (1, 2):
+            assert len(re.findall(rf"^seed {seed}  epoch {number}/2 ", output, re.MULTILINE)) == 1
+        line = f"seed {seed}  true cifar10 {true_accuracy(result):.2f} %  cell {result['arch']}"
+        assert line in output.splitlines()
+    accuracies = [true_accuracy(result) for result in results.values()]
+    mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
+    assert f"cifar10: {mean:.2f} +- {deviation:.2f} %" in output and "3 seeds" in output
+    names = [results[seed]["run_id"] for seed in (3, 1, 2)]
+    assert output.splitlines()[-1] == f"compare them:  python cli.py compare {' '.join(names)}"
+    code, compared = invoke("compare", *names, "--json")
+    assert code == 0 and [row["runs"] for row in json.loads(compared)["summary"].values()] == [3]
+
+
+def test_several_seeds_as_json_with_one_that_fails(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = ClassificationTask.training_step
+
+    def training_step(self: ClassificationTask, batch: Any, batch_idx: int) -> Any:
+        if self.config.seed == 2:
+            raise RunError("the search diverged")
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(ClassificationTask, "training_step", training_step)
+    done = CliRunner().invoke(main, ("search", "--set", "seeds=[1,2,3]", *TINY, "--json"))
+    assert done.exit_code == 1
+    printed, results = json.loads(done.stdout), results_of(runs)
+    assert printed["runs"] == [results[1], results[3]] and sorted(results) == [1, 3]
+    (failed,) = printed["failed"]
+    assert (failed["seed"], failed["error"]) == (2, "the search diverged")
+    accuracies = [true_accuracy(result) for result in printed["runs"]]
+    assert printed["true_valid_accuracy"] == {
+        "mean": pytest.approx(statistics.mean(accuracies)),
+        "std": pytest.approx(statistics.stdev(accuracies)),
+        "n": 2,
+    }
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == [f"error: seed 2 ({failed['run_id']}): the search diverged"]
+    assert not (runs / failed["run_id"]).exists()  # nothing was searched
+    assert "seed 1  epoch 2/2" in done.stderr
+
+
+def test_ctrl_c_ends_all_seeds(runs: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, str(root / "cli.py"), "search", "--seeds", "1,2", *TINY[2:]]
+    process = subprocess.Popen(
+        [*command, "--epochs", "5000"],
+        env={**os.environ, "NNI_WIRING_RUNS": str(runs)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 1/" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.splitlines()[-1]) == (130, "interrupted")
+    assert "Traceback" not in errors
+    statuses = [json.loads(path.read_text())["status"] for path in runs.glob("*/run.json")]
+    assert statuses == ["interrupted"] * 2
 
 
 def test_lists_are_strict_json() -> None:

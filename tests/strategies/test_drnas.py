@@ -55,6 +55,25 @@ def test_draws_have_the_dirichlet_s_mean_and_variance(group: EdgeGroup) -> None:
     )
 
 
+def test_draws_are_those_of_torch_s_own_dirichlet(group: EdgeGroup) -> None:
+    """Seeded globally; but the draw neither reads nor moves the global generator."""
+    weights = torch.randn(2, 5, generator=torch.Generator().manual_seed(1))
+    before = torch.get_rng_state()
+    z = DirichletRelaxation().draw(group, "alpha", torch.Generator().manual_seed(5)).z
+    assert torch.equal(torch.get_rng_state(), before)
+    (found,) = torch.autograd.grad((z * weights).sum(), group.alpha)
+    seed = torch.randint(2**62, (), generator=torch.Generator().manual_seed(5))
+    expected = torch.zeros(2, 5)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(seed))
+        for edge, allowed in enumerate(group.allowed):
+            concentration = torch.nn.functional.elu(group.alpha)[edge, list(allowed)] + 1
+            sample = torch.distributions.Dirichlet(concentration).rsample()
+            expected = expected.index_put((torch.tensor(edge), torch.tensor(allowed)), sample)
+    (gradient,) = torch.autograd.grad((expected * weights).sum(), group.alpha)
+    assert torch.equal(z, expected) and torch.equal(found, gradient)
+
+
 def test_gradient_is_that_of_the_expectation(group: EdgeGroup) -> None:
     """f(Z) = sum w Z^2: E[f] = sum w c (c + 1) / (S (S + 1)), differentiated by central
     differences.

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from torch.autograd.function import once_differentiable
 from torch.distributions import Dirichlet, kl_divergence
 
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.relaxations.base import Relaxation
+
+
+class _Sample(torch.autograd.Function):
+    """``Dirichlet(concentration).rsample()`` from a generator of one's own: torch.distributions
+    takes none, and other searches in the process may use the global one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, concentration: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        x = torch._sample_dirichlet(concentration, generator)
+        ctx.save_for_backward(x, concentration)
+        return x
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        x, concentration = ctx.saved_tensors
+        total = concentration.sum(-1, keepdim=True).expand_as(concentration)
+        implicit = torch._dirichlet_grad(x, concentration, total)
+        return implicit * (gradient - (x * gradient).sum(-1, keepdim=True)), None
+
+
+def _sample(concentration: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    sample: torch.Tensor = _Sample.apply(concentration, generator)
+    return sample
 
 
 class DirichletRelaxation(Relaxation):
@@ -38,13 +64,11 @@ class DirichletRelaxation(Relaxation):
         """One sample; drawn on the CPU, so that a search draws alike on every device."""
         concentration = self.concentration(group).cpu()
         z = torch.zeros_like(concentration)
-        with torch.random.fork_rng(devices=[]):
-            # torch.distributions takes no generator: let the search's own seed the global one
-            seed = torch.randint(2**62, (), generator=generator)
-            torch.random.default_generator.manual_seed(int(seed))
-            for rows, columns in self._alike(group):
-                sample = Dirichlet(concentration[rows, columns]).rsample()
-                z = z.index_put((rows, columns), sample)
+        seed = torch.randint(2**62, (), generator=generator)
+        own = torch.Generator().manual_seed(int(seed))
+        for rows, columns in self._alike(group):
+            sample = _sample(concentration[rows, columns], own)
+            z = z.index_put((rows, columns), sample)
         return Draw(z.to(group.alpha.device), self.operations(group))
 
     def probabilities(self, group: EdgeGroup) -> torch.Tensor:
