@@ -70,7 +70,9 @@ class WiringMonitor(pl.Callback):
         self._sites: list[Site] = []
         self._handles: list[RemovableHandle] = []
         self._recorder: StepRecorder | None = None
+        self._listening: list[Any] = []
         self._batch: Any = None
+        self._data: Any = None  # of the forward pass now running
         self._started = 0.0
 
     # --- attaching ---
@@ -92,6 +94,9 @@ class WiringMonitor(pl.Callback):
             model.register_forward_pre_hook(lambda m, inputs: self._enter(pl_module, inputs)),
             model.register_forward_hook(lambda m, inputs, output: self._leave(output)),
         ]
+        if isinstance(pl_module, SearchModule):
+            pl_module.listeners.append(self._recorder)
+            self._listening = pl_module.listeners
         for site in sites:
             site.attach(self._recorder)
 
@@ -111,7 +116,9 @@ class WiringMonitor(pl.Callback):
             handle.remove()
         for site in self._sites:
             site.detach()
-        self._handles, self._sites, self._batch = [], [], None
+        if self._recorder in self._listening:
+            self._listening.remove(self._recorder)
+        self._handles, self._sites, self._batch, self._data = [], [], None, None
 
     # --- during an epoch: nothing here waits for the device ---
 
@@ -140,29 +147,27 @@ class WiringMonitor(pl.Callback):
             self._recorder.end_step(getattr(pl_module, "gradient_norms", {}))
         self._batch = None
 
-    def _parts(self) -> dict[str, Any]:
-        batch = self._batch if isinstance(self._batch, dict) else {"train": self._batch}
-        return {
-            "weights": batch.get("train"),
-            "joint": batch.get("train"),
-            "alpha": batch.get("val"),
-        }
-
     def _enter(self, pl_module: pl.LightningModule, inputs: tuple[Any, ...]) -> None:
         if self._recorder is None:
             return
         if isinstance(pl_module, SearchModule):
-            self._recorder.phase = pl_module.phase
+            self._recorder.phase, self._data = pl_module.phase, pl_module.data
         elif self._batch is not None and inputs:
-            search = labelled_batch(self._parts()["alpha"])
-            is_search = search is not None and inputs[0] is search[0]
-            self._recorder.phase = "alpha" if is_search else "weights"
+            self._recorder.phase, self._data = self._guess(inputs[0])
+
+    def _guess(self, images: Any) -> tuple[str, Any]:
+        """Phase and data of a forward pass of NNI's own strategies, told by the images it sees."""
+        batch = self._batch if isinstance(self._batch, dict) else {"train": self._batch}
+        search = labelled_batch(batch.get("val"))
+        if search is not None and images is search[0]:
+            return "alpha", search
+        return "weights", batch.get("train")
 
     def _leave(self, output: Any) -> None:
         if self._recorder is None or self._recorder.phase is None:
             return
         phase, self._recorder.phase = self._recorder.phase, None
-        data = labelled_batch(self._parts()[phase])
+        data = labelled_batch(self._data)
         fits = isinstance(output, torch.Tensor) and output.dim() == 2
         if data is not None and fits and len(output) == len(data[1]):
             self._recorder.note_outputs(phase, output, data[1])

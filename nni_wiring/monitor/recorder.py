@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,10 @@ from nni_wiring.monitor.taps import Site
 from nni_wiring.supernet.edge_group import EdgeGroup
 
 Pending = dict[tuple[int, int | None], tuple[torch.Tensor, np.ndarray]]
+Passes = dict[str, Pending]
+
+#: (phase, logits, labels) of a forward pass.
+Outputs = tuple[str, torch.Tensor, torch.Tensor]
 
 
 class GroupCosts:
@@ -26,8 +31,8 @@ class GroupCosts:
             ((site.cell, site.edge) for site in sites), key=lambda p: (p[0], p[1] or 0)
         )
         self._by_layer = any(edge is not None for _, edge in self._places)
-        self._passed: dict[str, Pending] = {}
-        self._pending: dict[str, Pending] = {}
+        self._passed: Passes = {}
+        self._pending: Passes = {}
         self._running: dict[str, RunningCost] = {}
 
     def note_pass(self, phase: str, site: Site, z: torch.Tensor, ran: np.ndarray) -> None:
@@ -53,6 +58,18 @@ class GroupCosts:
                 gradients, ran = self._assemble(found)
                 self._running.setdefault(phase, RunningCost()).add(gradients, ran)
         self._passed, self._pending = {}, {}
+
+    def take_notes(self) -> tuple[Passes, Passes]:
+        """The sites that this step ran and the gradients that came back so far; forgets them."""
+        notes = self._passed, self._pending
+        self._passed, self._pending = {}, {}
+        return notes
+
+    def put_notes(self, notes: tuple[Passes, Passes]) -> None:
+        """Add what ``take_notes`` gave."""
+        for own, theirs in zip((self._passed, self._pending), notes, strict=True):
+            for phase, found in theirs.items():
+                own.setdefault(phase, {}).update(found)
 
     def _assemble(self, found: Pending) -> tuple[torch.Tensor, np.ndarray]:
         if not self._by_layer:
@@ -87,7 +104,8 @@ class StepRecorder:
 
     Phases: "weights" (theta's step on the training half), "alpha" (alpha's step on the search
     half), "joint" (the single pass of single-level search, on the training data). ``phase`` is that
-    of the forward pass now running.
+    of the forward pass now running. During a step tensors are noted only; ``end_step`` counts them,
+    so that a step that is replayed (``GradientGraphs``) is counted like one that runs.
     """
 
     def __init__(self, sites: Sequence[Site]) -> None:
@@ -98,6 +116,7 @@ class StepRecorder:
         }
         self.phase: str | None = None
         self.steps = 0
+        self._outputs: list[Outputs] = []
         self._statistics: dict[str, RunningPhase] = {}
         self._norms: dict[str, torch.Tensor] = {}
 
@@ -105,7 +124,7 @@ class StepRecorder:
         """Start a new epoch."""
         for costs in self.costs.values():
             costs.reset()
-        self.steps, self._statistics, self._norms = 0, {}, {}
+        self.steps, self._outputs, self._statistics, self._norms = 0, [], {}, {}
 
     def note_pass(self, phase: str, site: Site, z: torch.Tensor, ran: np.ndarray) -> None:
         """Keep that a site was run forward in this step."""
@@ -116,14 +135,29 @@ class StepRecorder:
         self.costs[id(site.group)].note(phase, site, gradient, ran)
 
     def note_outputs(self, phase: str, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        """Count the logits of one recorded forward pass."""
-        self._statistics.setdefault(phase, RunningPhase()).add(logits, labels)
+        """Keep the logits of one recorded forward pass until the step is over."""
+        self._outputs.append((phase, logits.detach(), labels))
+
+    def take_notes(self) -> Any:
+        """What this step noted so far; forgets it."""
+        outputs, self._outputs = self._outputs, []
+        return outputs, {key: costs.take_notes() for key, costs in self.costs.items()}
+
+    def put_notes(self, notes: Any) -> None:
+        """Add what ``take_notes`` gave."""
+        outputs, by_group = notes
+        self._outputs.extend(outputs)
+        for key, costs in self.costs.items():
+            costs.put_notes(by_group[key])
 
     def end_step(self, gradient_norms: dict[str, torch.Tensor]) -> None:
         """Count one search step. gradient_norms: of theta ("weights") and alpha ("alpha"), before
         clipping.
         """
         self.steps += 1
+        for phase, logits, labels in self._outputs:
+            self._statistics.setdefault(phase, RunningPhase()).add(logits, labels)
+        self._outputs = []
         for costs in self.costs.values():
             costs.flush()
         for kind, norm in gradient_norms.items():

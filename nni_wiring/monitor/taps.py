@@ -19,8 +19,9 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 # isort: split
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer
 
+from nni_wiring.errors import ConfigError
 from nni_wiring.monitor.local_cost import ran_mask
-from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.supernet.cell import SupernetCell, Tap
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from search_spaces.cell_graph import NB201, CellGraph
 from search_spaces.wiring_cell import edge_of_label
@@ -69,12 +70,20 @@ class Site:
         return own
 
     def attach(self, observer: Observer) -> None:
-        """Start listening."""
+        """Start listening. Raises ConfigError where somebody does already: there is one tap only."""
         raise NotImplementedError
 
     def detach(self) -> None:
-        """Stop listening and leave the supernet as it was."""
+        """Stop listening and leave the supernet as it was; another's tap is left alone."""
         raise NotImplementedError
+
+
+def _check_free(free: bool) -> None:
+    if not free:
+        raise ConfigError(
+            "WiringMonitor: this supernet is watched already; allowed: one monitor a search "
+            "(it can have several sinks)"
+        )
 
 
 class CellSite(Site):
@@ -83,18 +92,21 @@ class CellSite(Site):
     def __init__(self, module: SupernetCell, cell: int) -> None:
         super().__init__(module.group, cell, None)
         self._module = module
+        self._tap: Tap | None = None
 
     def attach(self, observer: Observer) -> None:
         """Use the cell's tap."""
+        _check_free(self._module.tap is None)
 
         def tap(z: torch.Tensor, draw: Draw) -> torch.Tensor:
             return self.watch(z, ran_mask(draw.active, z.shape[-1]), observer)
 
-        self._module.tap = tap
+        self._tap = self._module.tap = tap
 
     def detach(self) -> None:
         """Free the cell's tap."""
-        self._module.tap = None
+        if self._module.tap is self._tap:
+            self._module.tap = None
 
 
 class _TappedSoftmax(nn.Module):
@@ -115,18 +127,20 @@ class LayerSite(Site):
     def __init__(self, module: Any, group: EdgeGroup, cell: int, edge: int) -> None:
         super().__init__(group, cell, edge)
         self._module = module
+        self._tapped: _TappedSoftmax | None = None
 
     def attach(self, observer: Observer) -> None:
         """Put a watching module in the place of the layer's softmax."""
+        _check_free(not isinstance(self._module._softmax, _TappedSoftmax))
         ran = np.ones((len(self._module.names),), dtype=bool)
-        self._module._softmax = _TappedSoftmax(
+        self._tapped = self._module._softmax = _TappedSoftmax(
             self._module._softmax, lambda z: self.watch(z, ran, observer)
         )
 
     def detach(self) -> None:
         """Put the layer's own softmax back."""
-        if isinstance(self._module._softmax, _TappedSoftmax):
-            self._module._softmax = self._module._softmax.softmax
+        if self._tapped is not None and self._module._softmax is self._tapped:
+            self._module._softmax = self._tapped.softmax
 
 
 class LayerGroup(EdgeGroup):

@@ -4,7 +4,7 @@ paper changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -54,6 +54,7 @@ class WiringStrategy(OneShotStrategy):
     - ``after_alpha_step``: corrections of alpha once its optimiser has moved it;
     - ``on_epoch_start``, ``after_steps``, ``on_epoch_end``: schedules, work between epochs and
       stop rules;
+    - ``program``: whether its gradients may run as CUDA graphs;
     - ``search_state``, ``load_search_state``: what these must remember across a resume;
     - ``select``, ``sample_cells``: how a cell is read off each epoch, and drawn.
 
@@ -154,6 +155,13 @@ class WiringStrategy(OneShotStrategy):
         """Return True to stop the search after this epoch."""
         return False
 
+    def program(self) -> Hashable | None:
+        """What the launches of a gradient depend on beside the batch, None where they change from
+        step to step: operations or numbers drawn on the host, host numbers that move. A CUDA graph
+        repeats its launches and all host numbers in them.
+        """
+        return () if self.relaxation.deterministic else None
+
     def search_state(self) -> dict[str, Any]:
         """What a resumed search must know beyond weights, alphas and optimisers; tensors and plain
         values.
@@ -224,6 +232,11 @@ class WiringStrategy(OneShotStrategy):
             )
         if settings.compile:
             compile_cells(model)
+        if settings.cuda_graphs and self.program() is None:
+            raise ConfigError(
+                f"strategy {self.name}: cuda_graphs: true needs steps that are all alike, but this "
+                "method or setting draws operations or numbers at every step; allowed: false"
+            )
 
     def configure_oneshot_module(
         self, training_module: LightningModule

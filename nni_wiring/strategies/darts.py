@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
@@ -56,6 +57,10 @@ class DARTS(WiringStrategy):
             super().alpha_gradient(module, batch, batch_idx)
         else:
             unrolled_gradient(module, batch, batch_idx)
+
+    def program(self) -> Hashable | None:
+        """Second order moves the weights by the present learning rate, a number of the host."""
+        return super().program() if self.settings.order == 1 else None
 
 
 class FixedAlphaDARTS(WiringStrategy):

@@ -50,11 +50,16 @@ class PCDarts(WiringStrategy):
         return partial(PartialCell, share=ChannelShare(self.settings.partial_channels))
 
     def prepare(self) -> None:
-        """Give every group its beta, (edges,), initialised like alpha."""
+        """Give every group its beta, (edges,), initialised like alpha, and what its softmax leaves
+        out: ``other_target``, (edges, edges), whether two edges enter different nodes.
+        """
         for group in self.groups:
             if self.settings.edge_normalisation and group.graph is not None:
                 beta = torch.randn(len(group.edges)) * self.settings.alpha_init
                 group.register_parameter("beta", nn.Parameter(beta))
+                targets = torch.tensor([target for _, target in group.graph.edges])
+                other = targets[:, None] != targets
+                group.register_buffer("other_target", other, persistent=False)
 
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
         """softmax(alpha), and the weights of the edges."""
@@ -72,9 +77,7 @@ class PCDarts(WiringStrategy):
 
 def edge_weights(group: EdgeGroup) -> torch.Tensor | None:
     """softmax of beta over the edges into each node, (edges,); None for a group without beta."""
-    if group.graph is None or not hasattr(group, "beta"):
+    if not hasattr(group, "beta"):
         return None
-    beta = cast(torch.Tensor, group.beta)
-    targets = torch.tensor([target for _, target in group.graph.edges], device=beta.device)
-    other = targets[:, None] != targets
-    return torch.softmax(beta.expand(len(beta), -1).masked_fill(other, -torch.inf), 1).diagonal()
+    beta, other = cast(torch.Tensor, group.beta), cast(torch.Tensor, group.other_target)
+    return torch.softmax(beta.expand_as(other).masked_fill(other, -torch.inf), 1).diagonal()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,15 @@ from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
 from nni_wiring.errors import RunError
+from nni_wiring.strategies.gradient_graphs import GradientGraphs, StepListener, recorder_for
 from nni_wiring.supernet.decisions import Decisions, with_decisions
 
 if TYPE_CHECKING:
     from nni_wiring.strategies.base import WiringStrategy
+
+
+#: (module, batch, batch_idx): leaves a gradient in ``.grad``.
+GradientOf = Callable[["SearchModule", dict[str, Any], int], None]
 
 
 class SearchModule(BaseOneShotLightningModule):
@@ -28,7 +33,8 @@ class SearchModule(BaseOneShotLightningModule):
     strategy.
 
     phase: "weights", "alpha" or "joint" (single level) while a recorded forward pass of that step
-    runs, else None; monitors read it. gradient_norms: the norm of the last gradient of theta
+    runs, else None; data: what that pass is run on; monitors read both. listeners: who takes notes
+    during a step. gradient_norms: the norm of the last gradient of theta
     ("weights") and alpha ("alpha"), before clipping, as tensors on the device. decided: by group
     name, the edges whose Z is fixed already. tuning: optimisers (of alpha: True, of theta: False)
     in the place of the trainer's, for steps after the search.
@@ -38,6 +44,9 @@ class SearchModule(BaseOneShotLightningModule):
         super().__init__(training_module)
         self.strategy = strategy
         self.phase: str | None = None
+        self.data: Any = None
+        self.listeners: list[StepListener] = []
+        self._graphs: GradientGraphs | None = None
         self.gradient_norms: dict[str, torch.Tensor] = {}
         self.decided: dict[str, Decisions] = {}
         self.tuning: dict[bool, torch.optim.Optimizer] = {}
@@ -108,6 +117,11 @@ class SearchModule(BaseOneShotLightningModule):
             self.trainer.should_stop = True
         super().on_train_epoch_end()
 
+    def on_train_start(self) -> None:
+        """Everything is on its device now."""
+        self._graphs = self._make_graphs()
+        super().on_train_start()
+
     def on_train_end(self) -> None:
         """Run the selection that needs the trained supernet, while it is still on its device."""
         self.strategy.select_at_end(self)
@@ -169,11 +183,13 @@ class SearchModule(BaseOneShotLightningModule):
         for group in self.strategy.groups:
             draw = self.strategy.draw(group, phase, self.generator)
             group.draw = with_decisions(draw, self.decided.get(group.name, {}))
-        self.phase = phase if record else None
+        self.phase, self.data = (phase if record else None), data
+        # autocast keeps low-precision copies of weights until the batch is over; steps move them
+        torch.clear_autocast_cache()
         try:
             output = self.training_module.training_step(data, batch_idx)
         finally:
-            self.phase = None
+            self.phase = self.data = None
         loss = output["loss"] if isinstance(output, dict) else output
         extra = self.strategy.regulariser() if phase != "weights" else None
         return loss if extra is None else loss + extra
@@ -181,13 +197,13 @@ class SearchModule(BaseOneShotLightningModule):
     def _weights_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         optimizer = self.theta_optimizer()
         optimizer.zero_grad()
-        self.strategy.weights_gradient(self, batch, batch_idx)
+        self._gradient("weights", self.strategy.weights_gradient, batch, batch_idx)
         self.clip_and_step("weights", optimizer, self.strategy.settings.clip)
 
     def _alpha_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         optimizer = self.alpha_optimizer()
         optimizer.zero_grad()
-        self.strategy.alpha_gradient(self, batch, batch_idx)
+        self._gradient("alpha", self.strategy.alpha_gradient, batch, batch_idx)
         self.clip_and_step("alpha", optimizer, self.strategy.settings.alpha_clip)
         self.strategy.after_alpha_step()
 
@@ -195,16 +211,34 @@ class SearchModule(BaseOneShotLightningModule):
         theta = self.theta_optimizer()
         theta.zero_grad()
         if not alpha_moves:
-            self.manual_backward(self.loss("joint", batch["train"], batch_idx))
+            self._gradient("joint", _joint_gradient, batch, batch_idx)
             self.clip_and_step("weights", theta, self.strategy.settings.clip)
             return
         alpha = self.alpha_optimizer()
         alpha.zero_grad()
-        self.manual_backward(self.loss("joint", batch["train"], batch_idx))
+        self._gradient("joint", _joint_gradient, batch, batch_idx)
         self.strategy.estimate_alpha_gradient()
         self.clip_and_step("weights", theta, self.strategy.settings.clip)
         self.clip_and_step("alpha", alpha, self.strategy.settings.alpha_clip)
         self.strategy.after_alpha_step()
+
+    def _gradient(
+        self, phase: str, compute: GradientOf, batch: dict[str, Any], batch_idx: int
+    ) -> None:
+        """Run ``compute``, through a CUDA graph where the settings ask for it."""
+        if self._graphs is None:
+            compute(self, batch, batch_idx)
+            return
+        decided = tuple((name, *edges.items()) for name, edges in self.decided.items())
+        program = (self.strategy.program(), decided)
+        self._graphs.run(phase, program, lambda data: compute(self, data, batch_idx), batch)
+
+    def _make_graphs(self) -> GradientGraphs | None:
+        recorder = recorder_for(self.device) if self.strategy.settings.cuda_graphs else None
+        if recorder is None:
+            return None
+        parameters, buffers = list(self.parameters()), list(self.buffers())
+        return GradientGraphs(recorder, parameters, buffers, self.strategy.groups, self.listeners)
 
     def clip_and_step(self, kind: str, optimizer: Any, limit: float | None) -> None:
         """Note the gradient's norm under ``kind``, clip it to ``limit`` (None: not), step.
@@ -273,3 +307,7 @@ class SearchModule(BaseOneShotLightningModule):
         for group in self.strategy.groups:
             result.update(group.by_label(self.strategy.relaxation.probabilities(group)))
         return result
+
+
+def _joint_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
+    module.manual_backward(module.loss("joint", batch["train"], batch_idx))

@@ -45,6 +45,8 @@ class StrategySettings(BaseModel):
     own settings. supernet: how the cells are run; auto takes ``fused`` where the space and the
     method allow it, else ``plain``; both compute the same function. compile: run the fused cells
     through torch.compile; where there is no working compiler they run uncompiled, with one warning.
+    cuda_graphs: run gradients as CUDA graphs, for methods whose steps are all alike; elsewhere than
+    on CUDA, or where a graph fails or differs from the eager step, without, with one warning.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +67,7 @@ class StrategySettings(BaseModel):
     selection_settings: dict[str, Any] = Field(default_factory=dict)
     supernet: Literal["auto", "plain", "fused"] = "auto"
     compile: bool = False
+    cuda_graphs: bool = False
 
     #: Selections that make no sense for this method, with the reason.
     refused_selections: ClassVar[Mapping[str, str]] = {}

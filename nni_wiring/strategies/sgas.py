@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -85,6 +86,10 @@ class SGAS(WiringStrategy):
                 decided[edge] = best[edge]
             history.append(distributions)
             del history[: -self.settings.history]
+
+    def program(self) -> Hashable:
+        """The decided edges: they run one operation."""
+        return tuple((name, *edges.items()) for name, edges in self.relaxation.decided.items())
 
     def search_state(self) -> dict[str, Any]:
         """The decided edges and the distributions of the last epochs."""

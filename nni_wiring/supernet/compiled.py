@@ -133,5 +133,5 @@ def difference(found: Any, expected: Any) -> str | None:
         scale = float(b.abs().max())
         gap = float((a - b).abs().max())
         if a.dtype != b.dtype or not gap <= TOLERANCE[b.dtype] * scale + 1e-6:
-            return f"compiled and eager differ by {gap:.2g} in a tensor of up to {scale:.2g}"
+            return f"it and eager differ by {gap:.2g} in a tensor of up to {scale:.2g}"
     return None

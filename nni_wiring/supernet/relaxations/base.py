@@ -17,10 +17,13 @@ class Relaxation:
     pathwise: autograd carries the gradient from Z to alpha. Otherwise Z is drawn as a leaf tensor,
     which the backward pass leaves dL/dZ in (summed over the cells that share it), and
     ``alpha_gradient`` turns that into alpha's gradient.
+
+    deterministic: nothing is drawn: Z is a function of alpha, and the same operations run.
     """
 
     name: ClassVar[str] = "abstract"
     pathwise: ClassVar[bool] = True
+    deterministic: ClassVar[bool] = False
 
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
         """Z of one step, shape (edges, operations), differentiable in alpha where the method is

@@ -16,6 +16,7 @@ class Sigmoid(Relaxation):
     """
 
     name: ClassVar[str] = "sigmoid"
+    deterministic: ClassVar[bool] = True
 
     def weights(self, group: EdgeGroup) -> torch.Tensor:
         """sigmoid(alpha), (edges, operations); zero for operations that are not allowed."""
