@@ -70,7 +70,7 @@ class Site:
         return own
 
     def attach(self, observer: Observer) -> None:
-        """Start listening. Raises ConfigError where somebody does already: there is one tap only."""
+        """Start listening. Raises ConfigError where somebody listens already."""
         raise NotImplementedError
 
     def detach(self) -> None:

@@ -114,13 +114,13 @@ def sample_costs(module: SearchModule, batch: tuple[torch.Tensor, torch.Tensor])
     with untouched(module):
         for group in module.strategy.groups:
             group.draw = module.strategy.draw(group, "weights", module.generator)
-        last.tap = tap
+        before, last.tap = last.tap, tap  # a search's monitor may be listening
         try:
             logits = module.model(images)
             loss = nn.functional.cross_entropy(logits, labels, reduction="none")
             [gradient] = torch.autograd.grad(loss.sum(), owns, allow_unused=True)
         finally:
-            last.tap = None
+            last.tap = before
     z = owns[0].detach()
     gradient = torch.zeros_like(z) if gradient is None else gradient  # a dead output
     outputs = [e for e, (_, target) in enumerate(last.graph.edges) if target in last.graph.outputs]
