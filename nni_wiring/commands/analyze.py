@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from nni_wiring.benchmark import TruthTable, load_table
-from nni_wiring.commands.output import print_json, print_table
+from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.report.analysis import RunAnalysis, analyse_run
 from nni_wiring.report.curves import metric_title
@@ -27,7 +27,7 @@ from nni_wiring.runs.store import RunFolder
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the report; default: report/ in the folder of the run, or of all the runs.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Explain finished or running searches.
 

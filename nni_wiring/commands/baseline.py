@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nni_wiring.benchmark import DATASETS, load_table
-from nni_wiring.commands.output import print_json, print_table
+from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.tuners.simulate import METHODS, Baseline, make_task, parse_budget, run_baseline
 
 
@@ -39,7 +39,7 @@ from nni_wiring.tuners.simulate import METHODS, Baseline, make_task, parse_budge
 )
 @click.option("--benchmark", "name", metavar="NAME", help="Truth table; default as for benchmark.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the PNG and TensorBoard.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def baseline(
     methods: tuple[str, ...],
     budget: str,

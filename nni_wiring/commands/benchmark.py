@@ -19,7 +19,7 @@ from nni_wiring.benchmark import (
     stats,
     table_names,
 )
-from nni_wiring.commands.output import print_json, print_table, progress_bar
+from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.errors import BenchmarkError
 
 _table_option = click.option(
@@ -28,7 +28,6 @@ _table_option = click.option(
     metavar="NAME",
     help="Truth table; default: $NNI_WIRING_BENCHMARK, else the chosen default, else bundled.",
 )
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _epochs_option = click.option(
     "--epochs",
     type=click.IntRange(1),
@@ -52,7 +51,7 @@ def benchmark() -> None:
 @_epochs_option
 @click.option("--seed", type=click.IntRange(1), help="One training instead of the mean over seeds.")
 @click.option("--epoch", type=click.IntRange(0), help="After this epoch of the curve, from 0.")
-@_json_option
+@json_option
 def query(
     arch: str, name: str | None, epochs: int, seed: int | None, epoch: int | None, as_json: bool
 ) -> None:
@@ -89,7 +88,7 @@ def _show_cell(table: TruthTable, answer: dict[str, Any], epochs: int) -> None:
 @click.option("-k", "--count", type=click.IntRange(1), default=10, show_default=True)
 @_table_option
 @_epochs_option
-@_json_option
+@json_option
 def top(dataset: str, split: str, count: int, name: str | None, epochs: int, as_json: bool) -> None:
     """List the best cells, best first."""
     table = load_table(name)
@@ -104,7 +103,7 @@ def top(dataset: str, split: str, count: int, name: str | None, epochs: int, as_
 
 @benchmark.command("stats")
 @_table_option
-@_json_option
+@json_option
 def stats_command(name: str | None, as_json: bool) -> None:
     """Count the cells by topology and class, and name the best ones."""
     table = load_table(name)
@@ -126,7 +125,7 @@ def stats_command(name: str | None, as_json: bool) -> None:
 
 
 @benchmark.command()
-@_json_option
+@json_option
 def sources(as_json: bool) -> None:
     """List the tables that can be used, with what each holds."""
     described = [_describe(name) for name in table_names()]
@@ -173,7 +172,7 @@ def _describe(name: str) -> dict[str, Any]:
 )
 @click.option("--partial", is_flag=True, help="Accept a source with fewer than 15,625 cells.")
 @click.option("--no-default", is_flag=True, help="Do not make it the default table.")
-@_json_option
+@json_option
 def import_command(
     path: Path,
     name: str | None,

@@ -12,7 +12,7 @@ from nni_wiring.commands.analyze import (
     resolve_all,
     truth_table,
 )
-from nni_wiring.commands.output import print_json
+from nni_wiring.commands.output import json_option, print_json
 from nni_wiring.errors import RunError
 from nni_wiring.report.analysis import analyse_run
 from nni_wiring.report.summary import compare as metrics_of
@@ -26,7 +26,7 @@ from nni_wiring.report.summary import comparison_rows, summarise, summary_json
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the figure; default: report/ in the folder that holds the runs.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Set runs side by side: strategies, published results, best and mean random cell.
 

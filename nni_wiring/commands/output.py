@@ -9,6 +9,9 @@ from contextlib import contextmanager
 
 import click
 
+#: ``--json`` of every command that answers with data; the parameter is ``as_json``.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 
 def print_json(data: object) -> None:
     """Print strict JSON on one line; a NaN raises ValueError instead of being written."""

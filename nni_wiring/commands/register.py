@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from nni_wiring.commands.output import print_json
+from nni_wiring.commands.output import json_option, print_json
 
 
 @click.command()
 @click.option("--remove", is_flag=True, help="Take the tuners out of NNI's list again.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def register(remove: bool, as_json: bool) -> None:
     """Register the tuners with NNI, so that a YAML can say `tuner: {name: WiringEvolution}`.
 

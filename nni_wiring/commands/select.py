@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nni_wiring.commands.output import print_json, print_table, progress_bar
+from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.errors import RunError
 from nni_wiring.runs.store import RunFolder
 
@@ -21,7 +21,7 @@ from nni_wiring.runs.store import RunFolder
     multiple=True,
     help="A setting of the selection: tune_epochs=5, batches=4, samples=20, ... May be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool) -> None:
     """Read a cell off the trained supernet of RUN_ID by another selection.
 

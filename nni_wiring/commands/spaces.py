@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from nni_wiring.commands.output import print_json, print_table
+from nni_wiring.commands.output import json_option, print_json, print_table
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def spaces(as_json: bool) -> None:
     """List the search spaces: name, number of cells, whether all are tabulated, summary."""
     from search_spaces.registry import SPACES

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from nni_wiring.commands.output import print_json, print_table
+from nni_wiring.commands.output import json_option, print_json, print_table
 
 
 @click.command()
 @click.option("--options", "name", metavar="NAME", help="List every option that NAME takes.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def strategies(name: str | None, as_json: bool) -> None:
     """List the strategies: name, level, relaxation, selection, paper."""
     from nni_wiring.strategies.registry import STRATEGIES

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nni_wiring.commands.output import print_json, print_table
+from nni_wiring.commands.output import json_option, print_json, print_table
 
 
 @click.command()
@@ -28,7 +28,7 @@ from nni_wiring.commands.output import print_json, print_table
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder; default: a folder in ./runs that the options name.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def study(
     name: str | None,
     data: str | None,

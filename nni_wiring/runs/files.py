@@ -97,6 +97,17 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise RunError(f"cannot write {shown(path)}: {reason(error)}") from None
 
 
+def write_json(path: Path, value: object) -> None:
+    """Put `value`, as indented strict JSON, in the place of `path` in one step.
+
+    Raises:
+        RunError: as :func:`replace_file`.
+        TypeError: as :func:`to_json`; `path` is not touched then.
+    """
+    content = (to_json(value, indent=1) + "\n").encode()
+    replace_file(path, lambda stream: stream.write(content))
+
+
 def read_file(path: Path, limit: int = MAX_JSON_BYTES) -> bytes | None:
     """The bytes of the regular file `path`, or None when there is no such file.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.monitor.record import cell_record
-from nni_wiring.runs.files import replace_file, to_json
+from nni_wiring.runs.files import write_json
 from nni_wiring.runs.reopen import OpenSearch, reopen
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.selection.base import Cells, Progress, Selected, Selection, SelectionContext
@@ -47,7 +47,7 @@ def select_again(
     if result["arch"] is None:
         genotype = magnitude_genotype(found.strategy.groups, found.strategy.relaxation)
         result["arch"] = selected.details.get("genotype") or genotype
-    _write(place / "result.json", result)
+    write_json(place / "result.json", result)
     return result
 
 
@@ -85,8 +85,3 @@ def describe(found: OpenSearch, cells: Cells) -> Result:
     record = cell_record(groups[0], cells[groups[0].name], p, found.truth)
     kept = {key: record.get(key) for key in ("arch", "topology", "truth")}
     return {**kept, "operations": operations}
-
-
-def _write(path: Path, value: Result) -> None:
-    text = to_json(value, indent=1) + "\n"
-    replace_file(path, lambda stream: stream.write(text.encode()))

@@ -26,6 +26,7 @@ from nni_wiring.runs.files import (
     replace_file,
     shown,
     to_json,
+    write_json,
 )
 
 FORMAT = 1
@@ -104,7 +105,7 @@ class RunFolder:
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         } | {name: ids.get(name) for name in _ID_FIELDS}
         run = cls(path, _checked(info, path / "run.json"))
-        run._write("run.json", run.info)
+        write_json(run.path / "run.json", run.info)
         return run
 
     @classmethod
@@ -190,7 +191,8 @@ class RunFolder:
             RunError: the records cannot be read or written; they are then as before.
         """
         kept = [record for record in self.epochs() if record["epoch"] < count]
-        self._write_text("epochs.jsonl", "".join(to_json(record) + "\n" for record in kept))
+        lines = "".join(to_json(record) + "\n" for record in kept)
+        replace_file(self.path / "epochs.jsonl", lambda stream: stream.write(lines.encode()))
 
     def set_status(self, status: str, error: str | None = None) -> None:
         """Record how the run stands; `error` (its first line is kept) goes with ``failed``.
@@ -202,7 +204,7 @@ class RunFolder:
             raise ValueError(f"unknown status {status!r}, allowed: {', '.join(STATUSES)}")
         line = error.strip().split("\n", 1)[0] if error else None
         self.info = self.info | {"status": status, "error": line}
-        self._write("run.json", self.info)
+        write_json(self.path / "run.json", self.info)
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Replace `result.json`.
@@ -210,7 +212,7 @@ class RunFolder:
         Raises:
             RunError: it cannot be written.
         """
-        self._write("result.json", result)
+        write_json(self.path / "result.json", result)
 
     def result(self) -> dict[str, Any] | None:
         """Content of `result.json`, None while the run has none.
@@ -226,12 +228,6 @@ class RunFolder:
         if entry.is_symlink():
             raise RunError(f"{shown(entry)} is a link, which a run's folder may not hold")
         return entry
-
-    def _write(self, name: str, value: dict[str, Any]) -> None:
-        self._write_text(name, to_json(value, indent=1) + "\n")
-
-    def _write_text(self, name: str, text: str) -> None:
-        replace_file(self.path / name, lambda stream: stream.write(text.encode()))
 
 
 def _is_count(value: object) -> bool:

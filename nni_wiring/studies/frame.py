@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nni_wiring.errors import ConfigError, RunError
-from nni_wiring.runs.files import read_object, replace_file, to_json
+from nni_wiring.runs.files import read_object, replace_file, to_json, write_json
 from nni_wiring.runs.store import RunFolder, runs_root
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class StudyRun:
             self.say(f"measure {label}")
             path.parent.mkdir(parents=True, exist_ok=True)
             kept = {"value": measure()}
-            _write(path, kept)
+            write_json(path, kept)
             kept = read_object(path)
             assert kept is not None
         return kept["value"]
@@ -170,7 +170,7 @@ def run_study(
     known = read_object(path / "options.json")
     if known is not None and known != asked:
         raise RunError(f"{path.name} holds a study of other options; choose another --out")
-    _write(path / "options.json", asked)
+    write_json(path / "options.json", asked)
     started = time.perf_counter()
     findings = study.measure(StudyRun(study, path, options, say))
     pictures = _draw(study, findings, path)
@@ -185,7 +185,7 @@ def run_study(
         "folder": str(path),
         "seconds": time.perf_counter() - started,
     }
-    _write(path / "study.json", result)
+    write_json(path / "study.json", result)
     return json.loads(to_json(result))
 
 
@@ -199,8 +199,3 @@ def _draw(study: Study, findings: Findings, path: Path) -> list[str]:
         )
         pictures.append(name)
     return pictures
-
-
-def _write(path: Path, value: Any) -> None:
-    text = to_json(value, indent=1) + "\n"
-    replace_file(path, lambda stream: stream.write(text.encode()))
