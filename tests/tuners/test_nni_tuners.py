@@ -187,7 +187,7 @@ def test_configurations_pass_the_schema_of_nni(tmp_path: Path) -> None:
     remote = yaml.safe_load((CONFIGS / "remote.yml").read_text())
     (tmp_path / "key").write_text("a key")
     remote["trainingService"]["machineList"][0]["sshKeyFile"] = str(tmp_path / "key")
-    guide = (CONFIGS.parent / "docs" / "tuners.md").read_text()
+    guide = (CONFIGS.parent / "docs" / "nni.md").read_text()
     kubernetes = yaml.safe_load(guide.split("```yaml\n")[1].split("```")[0])
     for name, config in (("remote", remote), ("kubernetes", kubernetes)):
         (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(config))
