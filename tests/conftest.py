@@ -35,6 +35,17 @@ def isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         yield folder
 
 
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """torch's default dtype, for comparisons to the last digits."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real tables and images that are not part of the repository; skips without it."""

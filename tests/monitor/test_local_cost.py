@@ -45,11 +45,8 @@ STEPS = 3
 
 
 @pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
+def seeded(float64: None) -> None:
     torch.manual_seed(21)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def batches(seed: int, steps: int = STEPS) -> list[Batch]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,11 +36,8 @@ SGD = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3}
 
 
 @pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
+def seeded(float64: None) -> None:
     torch.manual_seed(7)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def double(batches: list[Batch]) -> list[Batch]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from one_shot import evaluator, random_batches, search, set_alphas, tiny_space
@@ -15,13 +13,7 @@ from nni_wiring.strategies.pc_darts import PCDarts, edge_weights
 from nni_wiring.supernet.edge_group import Draw
 from nni_wiring.supernet.partial_cell import PartialCell, shuffle_channels
 
-
-@pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def outputs_and_gradients(

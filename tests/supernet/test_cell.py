@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,11 +32,8 @@ CONSTRAINTS: list[dict[str, list[str]] | None] = [
 
 
 @pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
+def seeded(float64: None) -> None:
     torch.manual_seed(1)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @pytest.fixture(params=["plain", "fused"])

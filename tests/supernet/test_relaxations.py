@@ -5,7 +5,6 @@ the frame.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -26,13 +25,7 @@ SAMPLED = [StraightThroughGumbel(2.0), OneHotScore(), BinaryGates()]
 ALL = [Softmax(), Sigmoid(), Concrete(2.0), *SAMPLED]
 IDS = [relaxation.name for relaxation in ALL]
 
-
-@pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 # --- gradients of one draw against the closed forms ---
