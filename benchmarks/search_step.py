@@ -4,7 +4,8 @@
 
 The variants take turns in one process on one batch (CPU seconds, one thread unless --threads says
 otherwise); peak memory is that of a process of its own for each, less what the imports take.
-On a GPU: ``--device cuda --precision bf16``; the times then are wall seconds.
+On a GPU (``--device cuda``) the times are wall seconds, and there are variants with CUDA graphs.
+NNI's step is float32 in any case, with tf32 products where ours has them (the process shares them).
 """
 
 from __future__ import annotations
@@ -19,17 +20,26 @@ from typing import Any
 import torch
 from stepping import Stepper, alternate, nni_stepper, our_stepper, random_batches
 
-VARIANTS = ("nni", "plain", "fused", "fused_compiled")
+from nni_wiring.strategies.gradient_graphs import WARM_UP_STEPS
+
+#: Options of our variants, by name.
+OURS: dict[str, dict[str, Any]] = {
+    "plain": {"supernet": "plain"},
+    "fused": {"supernet": "fused"},
+    "fused_compiled": {"supernet": "fused", "compile": True},
+    "fused_graphs": {"supernet": "fused", "cuda_graphs": True},
+    "fused_compiled_graphs": {"supernet": "fused", "compile": True, "cuda_graphs": True},
+}
+ON_CPU = ("nni", "plain", "fused", "fused_compiled")
+VARIANTS = ("nni", *OURS)
 
 
 def make(name: str, options: dict[str, Any], given: argparse.Namespace) -> Stepper:
     """The stepper of one variant."""
     batch = random_batches(given.batch, 32)
     if name == "nni":
-        return nni_stepper(batch, **options)
-    extra = {"plain": {"supernet": "plain"}, "fused": {"supernet": "fused"}}
-    compiled = {"supernet": "fused", "compile": True}
-    return our_stepper(batch, **options, **extra.get(name, compiled))
+        return nni_stepper(batch, **{**options, "precision": "float32"})
+    return our_stepper(batch, **options, **OURS[name])
 
 
 def peak_mb() -> float:
@@ -42,10 +52,11 @@ def peak_mb() -> float:
 
 
 def measure_memory(name: str, options: dict[str, Any], given: argparse.Namespace) -> float:
-    """Peak MB of two steps in this process, above what it held before the supernet was made."""
+    """Peak MB of a few steps in this process, above what it held before the supernet was made."""
     before = peak_mb()
     stepper = make(name, options, given)
-    stepper.step()
+    for _ in range(2 + WARM_UP_STEPS if "graphs" in name else 1):
+        stepper.step()
     return peak_mb() - before
 
 
@@ -58,11 +69,13 @@ def memory_of(name: str) -> float:
 
 def measure(options: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
     """The figures that ``--json`` prints."""
-    steppers = {name: make(name, options, given) for name in given.variants}
-    clock = "wall" if torch.cuda.is_available() and given.device != "cpu" else "cpu"
-    times = alternate({name: s.step for name, s in steppers.items()}, given.rounds)
-    seconds = times.medians(clock)
+    # first, while this process is small: Linux hands the peak of a parent down to its children
     peaks = {} if given.no_memory else {name: memory_of(name) for name in given.variants}
+    steppers = {name: make(name, options, given) for name in given.variants}
+    clock = "wall" if given.device == "cuda" else "cpu"
+    warmup = 2 + WARM_UP_STEPS if given.device == "cuda" else 1
+    times = alternate({name: s.step for name, s in steppers.items()}, given.rounds, warmup)
+    seconds = times.medians(clock)
     reference = seconds.get("nni")
     return {
         "threads": torch.get_num_threads(),
@@ -85,13 +98,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="threads")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run")
     parser.add_argument(
-        "--precision", choices=["float32", "tf32", "bf16"], default="float32", help="ours only"
+        "--precision", choices=["float32", "tf32", "bf16"], default="float32", help="of ours"
     )
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, help="default: all there are")
     parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--memory-of", choices=VARIANTS, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    given = parser.parse_args()
+    given.variants = given.variants or (VARIANTS if given.device == "cuda" else ON_CPU)
+    return given
 
 
 def main() -> None:
@@ -112,11 +127,11 @@ def main() -> None:
     if given.json:
         print(json.dumps(result))
         return
-    print(f"{'variant':16s} {'seconds':>8s} {'times NNI':>10s} {'peak MB':>8s}")
+    print(f"{'variant':21s} {'seconds':>8s} {'times NNI':>10s} {'peak MB':>8s}")
     for name, seconds in result["seconds"].items():
         ratio = result["ratio_to_nni"].get(name, float("nan"))
         peak = result["peak_mb"].get(name, float("nan"))
-        print(f"{name:16s} {seconds:8.3f} {ratio:10.2f} {peak:8.0f}")
+        print(f"{name:21s} {seconds:8.3f} {ratio:10.2f} {peak:8.0f}")
 
 
 if __name__ == "__main__":

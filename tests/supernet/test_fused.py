@@ -211,19 +211,24 @@ def test_cells_that_cannot_be_fused() -> None:
         PCDarts(compile=True).mutate_model(tiny_space())
 
 
-@pytest.mark.parametrize("dtype, steps, gap", [("float64", 20, 1e-12), ("float32", 4, 1e-4)])
-def test_searches_stay_together(dtype: str, steps: int, gap: float) -> None:
-    """In float32 rounding grows from step to step, between any two orders of summation: after 20
-    steps of a network this small it reaches 1e-3.
+@pytest.mark.parametrize(
+    "dtype, lr, gap", [("float64", 0.05, 1e-12), ("float32", 5e-4, 1e-4)], ids=["float64", "float32"]
+)
+def test_searches_stay_together(dtype: str, lr: float, gap: float) -> None:
+    """After 20 steps. In float32 rounding grows from step to step, through units of ReLU that it
+    switches: at a learning rate of .025 even the plain cells end 1e-3 from themselves on reordered
+    batches (``benchmarks/rounding.py``), so theta moves less here, and alpha as ever.
     """
     torch.set_default_dtype(getattr(torch, dtype))
     try:
         found = []
         for strategy, model in pair_of_spaces():
-            batches = random_batches(steps, seed=1)
-            search(strategy, model, evaluator(batches, random_batches(steps, seed=2)))
+            batches = random_batches(20, seed=1, images=32)
+            others = random_batches(20, seed=2, images=32)
+            search(strategy, model, evaluator(batches, others, lr=lr))
             found.append([group.alpha.detach() for group in strategy.groups])
         torch.testing.assert_close(found[1], found[0], rtol=0, atol=gap)
+        assert found[0][0].abs().max() > 1e-3
     finally:
         torch.set_default_dtype(torch.float32)
 
