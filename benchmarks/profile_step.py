@@ -3,8 +3,8 @@
     python benchmarks/profile_step.py --cells 1 --json
     python benchmarks/profile_step.py --device cuda --precision bf16 --cuda-graphs
 
-Calls are operators on the CPU and kernels on a GPU. There ``busy_share`` is the time in kernels over
-the time that passed: below 1 the device waits for the host.
+Calls are operators on the CPU and kernels on a GPU, where ``busy_share`` is the time in kernels
+over the time that passed: below 1 the device waits for the host.
 """
 
 from __future__ import annotations

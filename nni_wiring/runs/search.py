@@ -210,6 +210,9 @@ def _evaluator(
     progress: bool,
 ) -> Lightning:
     steps = max(len(loaders.train), len(loaders.search))
+    if hasattr(torch.utils, "deterministic"):  # torch 2.2
+        # deterministic mode would fill every new tensor, to show reads of memory never written
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     trainer = Trainer(
         max_epochs=config.epochs,
         accelerator="gpu" if device.type == "cuda" else "cpu",
