@@ -15,14 +15,15 @@ def one_line_validation(error: ValidationError, what: str, known: Iterable[str])
     """
     known = sorted(known)
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"]) or "settings"
+    name = ".".join(str(part) for part in first["loc"])  # empty where several do not go together
     if first["type"] == "extra_forbidden":
         return unknown_name(name, what, known)
     message = first["msg"].removeprefix("Value error, ")
     value = first.get("input")
     shown = "" if isinstance(value, dict) else f" (got {value!r:.60})"
     more = len(error.errors()) - 1
-    return f"{what}: {name}: {message}{shown}" + (f"; and {more} more" if more else "")
+    where = f"{what}: {name}" if name else what
+    return f"{where}: {message}{shown}" + (f"; and {more} more" if more else "")
 
 
 def unknown_name(name: str, what: str, known: Iterable[str]) -> str:

@@ -53,7 +53,7 @@ class Selected:
 class SelectionSettings(BaseModel):
     """Settings of a selection, given as the option ``selection_settings``; a kind adds its own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Selection:

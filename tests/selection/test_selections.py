@@ -14,6 +14,7 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.runs.config import make_config
 from nni_wiring.runs.search import run_search
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.selection.supernet_ranking import SupernetRanking
 from nni_wiring.strategies.darts import DARTS
 from nni_wiring.supernet.evaluation import evaluation_mode, one_hot, supernet_accuracy
@@ -51,6 +52,17 @@ def test_a_stopped_selection_is_taken_up(tmp_path: Path, monkeypatch: pytest.Mon
         patch.setattr(SupernetRanking, "accuracy", lambda *_: 1 / 0)
         run_search(config, stopped)
     assert run_search(config, stopped, resume=True) == expected
+
+
+@pytest.mark.parametrize("number", ["inf", "nan"])
+def test_settings_are_finite_numbers(number: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Perturbation(lr=float(number))
+    allowed = f"selection perturbation: lr: Input should be a finite number (got {number})"
+    assert str(caught.value) == allowed
+    with pytest.raises(ConfigError) as caught:
+        DARTS(selection="perturbation", selection_settings={"lr": float(number)})
+    assert str(caught.value) == f"strategy darts: {allowed}"
 
 
 def test_evaluation_leaves_tracked_statistics_and_modes() -> None:
