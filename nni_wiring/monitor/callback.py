@@ -79,7 +79,7 @@ class WiringMonitor(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attach the hooks. Raises TypeError where the module is not a one-shot search over known
-        cells.
+        cells, ConfigError where another monitor watches it; nothing is attached then.
         """
         model = getattr(pl_module, "model", None)
         sites = find_sites(model) if isinstance(model, torch.nn.Module) else []
@@ -88,8 +88,10 @@ class WiringMonitor(pl.Callback):
                 "WiringMonitor: no supernet cell and no DifferentiableMixedLayer in the model; "
                 "it watches the strategies of nni_wiring, and nni.nas.strategy.DARTS or GumbelDARTS"
             )
-        self._sites = sites
-        self._recorder = StepRecorder(sites)
+        recorder = StepRecorder(sites)
+        for site in sites:
+            site.attach(recorder)
+        self._sites, self._recorder = sites, recorder
         self._handles = [
             model.register_forward_pre_hook(lambda m, inputs: self._enter(pl_module, inputs)),
             model.register_forward_hook(lambda m, inputs, output: self._leave(output)),
@@ -97,8 +99,6 @@ class WiringMonitor(pl.Callback):
         if isinstance(pl_module, SearchModule):
             pl_module.listeners.append(self._recorder)
             self._listening = pl_module.listeners
-        for site in sites:
-            site.attach(self._recorder)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove the hooks."""

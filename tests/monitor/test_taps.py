@@ -36,6 +36,19 @@ def test_a_second_monitor_is_refused_before_anything_is_trained(strategy: Any) -
     assert [monitor.records for monitor in monitors] == [[], []]
 
 
+def test_a_monitor_that_is_refused_leaves_nothing_behind() -> None:
+    class Latecomer(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+            hooks = dict(pl_module.model._forward_hooks)
+            with pytest.raises(ConfigError, match="watched already"):
+                WiringMonitor().on_fit_start(trainer, pl_module)
+            assert dict(pl_module.model._forward_hooks) == hooks
+
+    monitor = WiringMonitor()
+    search(DARTS(), tiny_space(), evaluator(*BATCHES, callbacks=[monitor, Latecomer()]))
+    assert set(monitor.records[0]["cost"]["weights"]["count"]["0-1"].values()) == {3 * 3}
+
+
 @pytest.mark.parametrize("strategy", [DARTS, nni_strategies.DARTS])
 def test_taking_off_what_was_never_put_on_leaves_the_others_tap(strategy: Any) -> None:
     class Meddler(pl.Callback):
