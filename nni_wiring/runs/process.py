@@ -16,6 +16,9 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightnin
 # isort: split
 import pytorch_lightning as pl
 
+from nni_wiring.runs.config import MAX_THREADS, RunConfig
+from nni_wiring.runs.store import RunFolder
+
 _LOGGERS = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning", "nni")
 #: Held by the search that seeds and reads the process's random generators.
 _BUILDING = threading.Lock()
@@ -87,6 +90,19 @@ def one_at_a_time(draw: Callable[[Any], None]) -> Callable[[Any], None]:
             draw(record)
 
     return drawn
+
+
+def threads_of(config: RunConfig, folder: RunFolder) -> int:
+    """How many CPU threads the search uses: as asked, or as the run did before, or torch's own
+    choice. The run keeps the number, since sums may be rounded differently under another one.
+    """
+    kept = folder.info.get("threads")
+    kept = kept if type(kept) is int and 1 <= kept <= MAX_THREADS else torch.get_num_threads()
+    threads = config.threads or kept
+    if folder.info.get("threads") != threads:
+        folder.info = folder.info | {"threads": threads}
+        folder.set_status("running")
+    return threads
 
 
 @contextmanager

@@ -23,9 +23,16 @@ from nni_wiring.monitor.callback import Record, WiringMonitor
 from nni_wiring.monitor.record import cell_record
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
 from nni_wiring.runs.checkpoint import RunCheckpoint, finished_epochs, restore_trained
-from nni_wiring.runs.config import MAX_THREADS, RunConfig
+from nni_wiring.runs.config import RunConfig
 from nni_wiring.runs.precision import set_precision
-from nni_wiring.runs.process import BuildTurn, SearchStopped, cpu_threads, one_at_a_time, quiet
+from nni_wiring.runs.process import (
+    BuildTurn,
+    SearchStopped,
+    cpu_threads,
+    one_at_a_time,
+    quiet,
+    threads_of,
+)
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.runs.task import ClassificationTask
 from nni_wiring.selection.genotype import magnitude_genotype
@@ -57,7 +64,7 @@ def run_search(
     if resume and folder.status == "finished":
         raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
     try:
-        with quiet(), cpu_threads(_threads(config, folder)), BuildTurn() as turn:
+        with quiet(), cpu_threads(threads_of(config, folder)), BuildTurn() as turn:
             result = _search(config, folder, resume, on_epoch, progress, [*probes, turn])
     except (KeyboardInterrupt, SearchStopped):
         folder.set_status("interrupted", "stopped by the user")
@@ -116,19 +123,6 @@ def _search(
     result = _result(config, folder, strategy, dataset, table) | {"data_note": data.note or None}
     _log_hyperparameters(logger, config, result)
     return result
-
-
-def _threads(config: RunConfig, folder: RunFolder) -> int:
-    """How many CPU threads the search uses: as asked, or as the run did before, or torch's own
-    choice. The run keeps the number, since sums may be rounded differently under another one.
-    """
-    kept = folder.info.get("threads")
-    kept = kept if type(kept) is int and 1 <= kept <= MAX_THREADS else torch.get_num_threads()
-    threads = config.threads or kept
-    if folder.info.get("threads") != threads:
-        folder.info = folder.info | {"threads": threads}
-        folder.set_status("running")
-    return threads
 
 
 def _prepare_resume(folder: RunFolder) -> int:
