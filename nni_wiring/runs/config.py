@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.runs.precision import Precision
@@ -29,17 +29,17 @@ class RunConfig(BaseModel):
     strategy, space, data: names of the registries (``npz:PATH`` is a data name too). data_dir: the
     folder of downloaded data sets. dataset: whose truth is shown; unset: the data's own. benchmark:
     the truth table's name; unset: the default one. seed: of weights, splits, order and draws.
-    epochs, batch_size (images), lr, lr_min, momentum, weight_decay, nesterov: training of theta;
-    unset: the strategy's paper. split: ``half`` or ``full+xvalid``; unset: the data's own. augment:
-    random crop and flip. cutout: side in pixels, 0 for none. max_steps: cap on the steps of an
-    epoch. channels (C), cells (N, a stage; in DARTS-type spaces, in all), head, affine,
+    epochs, batch_size (images), lr, lr_min (at most lr), momentum, weight_decay, nesterov: training
+    of theta; unset: the strategy's paper. split: ``half`` or ``full+xvalid``; unset: the data's
+    own. augment: random crop and flip. cutout: side in pixels, 0 for none. max_steps: cap on the
+    steps of an epoch. channels (C), cells (N, a stage; in DARTS-type spaces, in all), head, affine,
     track_stats, operations (``{edge or "*": [..]}``): of the space; unset: its defaults. device:
     where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast). threads: of
     one search on the CPU; unset: torch's own choice (several seeds at once: their share of the
     cores). method: the strategy's own settings, checked by it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     strategy: str = "darts"
     space: str = "nasbench201"
@@ -69,6 +69,12 @@ class RunConfig(BaseModel):
     precision: Precision = "float32"
     threads: int | None = Field(default=None, ge=1, le=MAX_THREADS)
     method: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> RunConfig:
+        if self.lr_min > self.lr:
+            raise ValueError(f"lr_min {self.lr_min:g} must not be above lr {self.lr:g}")
+        return self
 
     def flat(self) -> dict[str, Any]:
         """All settings under their option names, the strategy's own among them; JSON-ready."""

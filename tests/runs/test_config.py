@@ -24,6 +24,11 @@ from search_spaces.registry import SPACES
         ({"channels": 0}, ["channels", "greater than or equal to 1", "got 0"]),
         ({"lr": -0.1}, ["lr", "greater than 0", "-0.1"]),
         ({"lr": "fast"}, ["lr", "fast"]),
+        ({"lr": float("inf")}, ["lr", "finite", "inf"]),
+        ({"lr": float("nan")}, ["lr", "finite", "nan"]),
+        ({"weight_decay": float("inf")}, ["weight_decay", "finite"]),
+        ({"lr": 0.01, "lr_min": 0.1}, ["lr_min 0.1", "above lr 0.01"]),
+        ({"lr": 0.0005}, ["lr_min 0.001", "above lr 0.0005"]),  # the default one
         ({"epochs": 2.5}, ["epochs", "2.5"]),
         ({"seed": -1}, ["seed", "-1"]),
         ({"momentum": 1}, ["momentum", "less than 1"]),
