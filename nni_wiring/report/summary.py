@@ -13,7 +13,7 @@ from nni_wiring.figures.series import dig
 from nni_wiring.report.analysis import RunAnalysis
 
 _FIGURES = ("accuracy", "regret", "percentile")
-_NOT_A_VARIANT = {"seed", "strategy", "run_id"}
+_NOT_A_VARIANT = {"seed", "strategy", "run_id", "threads"}
 _MOST_VARIANTS = 4  # a setting with more values is a tuned number, not a variant of the method
 
 

@@ -97,15 +97,16 @@ class Checked:
         key = _key(arguments)
         if key in self._known:
             return self._compiled(*arguments)
-        expected = self._eager(*arguments)
+        expected, found = self._eager(*arguments), None
         try:
-            self.problem = difference(self._compiled(*arguments), expected)
+            found = self._compiled(*arguments)
+            self.problem = difference(found, expected)
         except Exception as error:  # noqa: BLE001  a failing compiler shows up as many types
             self.problem = _one_line(error)
         if self.problem is None:
             self._known.add(key)
-        else:
-            log.warning("compile: a cell runs uncompiled (%s)", self.problem)
+            return found  # as at every other call: a resumed search has first calls of its own
+        log.warning("compile: a cell runs uncompiled (%s)", self.problem)
         return expected
 
 

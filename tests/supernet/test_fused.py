@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,33 @@ def test_a_compiled_kernel_that_differs_is_not_used(
             )
     assert len(caplog.records) == 1
     assert kernel.problem is not None and "differ" in kernel.problem
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_cells_are_the_eager_ones(caplog: pytest.LogCaptureFixture) -> None:
+    strategy = DARTS(compile=True)
+    model = strategy.mutate_model(tiny_space())
+    (group,) = strategy.groups
+    set_alphas(strategy.groups, seed=3)
+    cell = cells(model)[0]
+    assert isinstance(cell, FusedCell)
+    found = []
+    with caplog.at_level(logging.WARNING):
+        for cell.compiled in (False, True, True):  # the second of a shape is not compared any more
+            x = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+            model.zero_grad()
+            group.draw = strategy.draw(group, "weights", torch.Generator())
+            x.requires_grad_()
+            output = cell(x)
+            output.square().sum().backward()
+            weights = [p.grad for p in cell.parameters()]
+            found.append([output.detach(), x.grad, group.alpha.grad, *weights])
+    assert not [r for r in caplog.records if r.name == compiled.log.name]
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+    assert not torch.equal(found[1][2], found[0][2])  # another order of summation: it did run
+    for first, second in zip(found[1], found[2], strict=True):
+        assert torch.equal(first, second)
 
 
 def test_the_factory_takes_the_fused_cell_where_it_can() -> None:
