@@ -19,13 +19,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightning)
 
 # isort: split
 import pytorch_lightning as pl
+from stepping import write_images
 
 from nni_wiring.runs.config import make_config
 from nni_wiring.runs.search import run_search
@@ -73,22 +73,12 @@ class Clock(pl.Callback):
         self.batches, self.end = self._last - self._start, self.read() - self._last
 
 
-def random_images(path: Path, images: int) -> None:
-    """An .npz of noise, 32x32, 10 classes."""
-    draw = np.random.default_rng(0)
-    np.savez(
-        path,
-        train_x=draw.integers(0, 256, (images, 32, 32, 3), dtype=np.uint8),
-        train_y=np.arange(images, dtype=np.int64) % 10,
-    )
-
-
 def search(options: dict[str, Any], steps: int, waits: bool) -> Clock:
     """Run the search in a folder of its own."""
     clock = Clock(waits)
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "noise.npz"
-        random_images(images, 2 * steps * options["batch_size"])
+        write_images(images, 2 * steps * options["batch_size"])
         config = make_config({**options, "data": f"npz:{images}", "epochs": 2, "max_steps": steps})
         run = RunFolder.create(Path(folder) / "run", "run", config.flat())
         run_search(config, run, probes=[clock])

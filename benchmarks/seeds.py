@@ -19,9 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from stepping import alternate
+from stepping import alternate, write_images
 from torch import nn
 
 from nni_wiring.runs.config import RunConfig, make_configs
@@ -32,13 +31,6 @@ from nni_wiring.runs.store import RunFolder
 #: Channels, images a batch, side in pixels: the stages of the protocol, and two smaller.
 CONVOLUTIONS = ((16, 64, 32), (32, 64, 16), (16, 16, 32), (4, 16, 8))
 EDGES = 3
-
-
-def write_images(path: Path, count: int) -> None:
-    """Random images like CIFAR-10's, (count, 32, 32, 3), with labels of ten classes."""
-    draw = np.random.default_rng(0)
-    images = draw.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-    np.savez(path, train_x=images, train_y=np.arange(count) % 10)
 
 
 def configs_of(given: argparse.Namespace, images: Path) -> list[RunConfig]:
@@ -97,9 +89,9 @@ def measure_searches(given: argparse.Namespace) -> dict[str, Any]:
         configs = configs_of(given, root / "images.npz")
         together, threads = share_of_cores(configs[0], len(configs))
         ways: dict[str, Callable[[], None]] = {
-            "at once": lambda: at_once(configs, root),
-            "in turn, same threads": lambda: in_turn(configs, root, threads),
-            "in turn, all cores": lambda: in_turn(configs, root, torch.get_num_threads()),
+            "at_once": lambda: at_once(configs, root),
+            "in_turn": lambda: in_turn(configs, root, threads),
+            "in_turn_all_cores": lambda: in_turn(configs, root, torch.get_num_threads()),
         }
         found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
         for turn in range(given.rounds + 1):
@@ -150,8 +142,8 @@ def convolution_steps(
 
     return {
         "separate": step([convolution(1) for _ in range(count)], channels, torch.channels_last),
-        "grouped, channels last": step([convolution(count)], count * channels, torch.channels_last),
-        "grouped, NCHW": step([convolution(count)], count * channels, torch.contiguous_format),
+        "grouped_channels_last": step([convolution(count)], count * channels, torch.channels_last),
+        "grouped_nchw": step([convolution(count)], count * channels, torch.contiguous_format),
     }
 
 

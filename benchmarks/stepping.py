@@ -11,8 +11,10 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
@@ -77,6 +79,13 @@ def random_batches(batch_size: int, size: int, seed: int = 0) -> dict[str, Batch
         return images, torch.randint(10, (batch_size,), generator=generator)
 
     return {"train": batch(), "val": batch()}
+
+
+def write_images(path: Path, count: int) -> None:
+    """An .npz of noise for whole searches: (count, 32, 32, 3), with labels of ten classes."""
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+    np.savez(path, train_x=images, train_y=np.arange(count) % 10)
 
 
 def our_stepper(batch: dict[str, Batch], **options: Any) -> Stepper:
