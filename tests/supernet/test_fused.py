@@ -213,7 +213,9 @@ def test_cells_that_cannot_be_fused() -> None:
 
 
 @pytest.mark.parametrize(
-    "dtype, lr, gap", [("float64", 0.05, 1e-12), ("float32", 5e-4, 1e-4)], ids=["float64", "float32"]
+    "dtype, lr, gap",
+    [("float64", 0.05, 1e-12), ("float32", 5e-4, 1e-4)],
+    ids=["float64", "float32"],
 )
 def test_searches_stay_together(dtype: str, lr: float, gap: float) -> None:
     """After 20 steps. In float32 rounding grows from step to step, through units of ReLU that it
