@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from nni_wiring.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], settings: Mapping[str, Any], what: str) -> Model:
+    """The settings as a ``model``; raises ConfigError, one line. what: whose they are."""
+    try:
+        return model(**settings)
+    except ValidationError as error:
+        raise ConfigError(one_line_validation(error, what, model.model_fields)) from None
 
 
 def one_line_validation(error: ValidationError, what: str, known: Iterable[str]) -> str:

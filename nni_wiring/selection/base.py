@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from nni_wiring.errors import ConfigError
 from nni_wiring.supernet.edge_group import EdgeGroup
-from nni_wiring.validation import one_line_validation
+from nni_wiring.validation import validated
 
 if TYPE_CHECKING:
     from nni_wiring.strategies.search_module import SearchModule
@@ -71,12 +70,7 @@ class Selection:
     Settings: ClassVar[type[SelectionSettings]] = SelectionSettings
 
     def __init__(self, **settings: Any) -> None:
-        try:
-            self.settings = self.Settings(**settings)
-        except ValidationError as error:
-            raise ConfigError(
-                one_line_validation(error, f"selection {self.name}", self.Settings.model_fields)
-            ) from None
+        self.settings = validated(self.Settings, settings, f"selection {self.name}")
 
     def read(self, group: EdgeGroup, probabilities: Any) -> list[int]:
         """Every epoch: a column of alpha for every edge, from p(alpha), (edges, operations)."""

@@ -18,7 +18,6 @@ from nni.nas.evaluator.pytorch import LightningModule
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from nni.nas.oneshot.pytorch.strategy import MutationHook, OneShotStrategy, no_default_hook
-from pydantic import ValidationError
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.selection.base import Cells, Progress, Selected, SelectionContext
@@ -29,7 +28,7 @@ from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.fused import all_fused, compile_cells, fused_or_plain
 from nni_wiring.supernet.relaxations import Relaxation, Softmax
-from nni_wiring.validation import one_line_validation
+from nni_wiring.validation import validated
 
 
 class WiringStrategy(OneShotStrategy):
@@ -73,12 +72,7 @@ class WiringStrategy(OneShotStrategy):
         self, *, mutation_hooks: list[MutationHook] | None = None, **settings: Any
     ) -> None:
         super().__init__(mutation_hooks)
-        try:
-            self.settings = self.Settings(**settings)
-        except ValidationError as error:
-            raise ConfigError(
-                one_line_validation(error, f"strategy {self.name}", self.Settings.model_fields)
-            ) from None
+        self.settings = validated(self.Settings, settings, f"strategy {self.name}")
         self.relaxation = self.relaxation_for()
         self.selection = self.settings.build_selection()
         self.groups: list[EdgeGroup] = []

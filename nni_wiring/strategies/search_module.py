@@ -283,8 +283,8 @@ class SearchModule(BaseOneShotLightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another space; go on with the draws where they stopped."""
-        labels = {label for group in self.strategy.groups for label in group.labels}
-        if labels != set(checkpoint["alphas"]):
+        labels = [label for group in self.strategy.groups for label in group.labels]
+        if labels != list(checkpoint["alphas"]):  # rows of alpha lie in this order
             raise RunError("the checkpoint belongs to another search space: its edges differ")
         shapes = {name: value.shape for name, value in self.state_dict().items()}
         if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:

@@ -49,7 +49,7 @@ class StrategySettings(BaseModel):
     on CUDA, or where a graph fails or differs from the eager step, without, with one warning.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     optimisation: Optimisation = "bi_level"
     update_order: UpdateOrder = "weights_first"

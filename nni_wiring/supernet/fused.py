@@ -17,6 +17,7 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
 from nni.nas.nn.pytorch import LayerChoice
 
 from nni_wiring.supernet import fused_kernels
+from nni_wiring.supernet.autocast import autocast_type, without_autocast
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.compiled import EAGER, Kernels, kernels_for
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
@@ -50,7 +51,7 @@ class _FusedFunction(torch.autograd.Function):
         plan = call.plan
         inputs, parameters = tensors[: plan.inputs], tensors[plan.inputs :]
         counts = fused_kernels.inverse_counts(inputs[0])
-        with torch.autocast(z.device.type, enabled=False):
+        with without_autocast(z.device.type):
             states, saved, moments = call.kernels.forward(plan, z, inputs, parameters, counts)
         call.moments.extend(moments)
         outputs = [fused_kernels.images(states[node], inputs[0]) for node in plan.outputs]
@@ -74,7 +75,7 @@ class _FusedFunction(torch.autograd.Function):
         saved = [Saved(*flat[i : i + width]) for i in range(0, len(flat), width)]
         wants = ctx.needs_input_grad
         needs = Needs(wants[1], any(wants[2 : 2 + plan.inputs]), any(wants[2 + plan.inputs :]))
-        with torch.autocast(z.device.type, enabled=False):
+        with without_autocast(z.device.type):
             of_z, of_inputs, of_parameters = ctx.kernels.backward(
                 plan, gradient, z, states, parameters, saved, counts, needs
             )
@@ -120,8 +121,9 @@ class FusedCell(SupernetCell):
         if self.plain or not stage.runs_fused():
             return super().unified(inputs, draw)
         device = inputs[0].device.type
-        if torch.is_autocast_enabled(device):
-            inputs = tuple(x.to(torch.get_autocast_dtype(device)) for x in inputs)
+        lowered = autocast_type(device)
+        if lowered is not None:
+            inputs = tuple(x.to(lowered) for x in inputs)
         # a compiled kernel is made for one set of operations, and samples have thousands
         whole = draw.active == self.group.allowed
         kernels = kernels_for(device) if self.compiled and whole else EAGER
