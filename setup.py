@@ -31,7 +31,9 @@ setup(
     install_requires=[
         "nni>=3.0,<4",
         "setuptools<81",  # nnictl imports pkg_resources, which setuptools 81 dropped
-        "torch>=2.1,<3",  # run with 2.13
+        # the tests ran with 2.13 and, beside numpy 1.26 and pandas 2.2, with 2.1.2, where
+        # torch.compile does not take our kernels and cells run uncompiled
+        "torch>=2.1,<3",
         # torch and torchvision must be of one release, which pip's resolver sees to
         "torchvision>=0.16,<1",
         # nni.nas imports it, nni does not require it; 2.6 is the first whose fit() can read a

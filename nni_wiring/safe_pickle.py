@@ -17,6 +17,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import numpy as np
+
 from nni_wiring.errors import UnsafePickleError
 
 Global = tuple[str, str]
@@ -44,6 +46,9 @@ _RENAMED = {
     "numpy.core.multiarray": "numpy._core.multiarray",
     "numpy.core.numeric": "numpy._core.numeric",
 }
+
+# Where a module lies if NumPy is still at 1, which knows only some of the new names.
+_NUMPY_1 = np.__version__.startswith("1.")
 
 _STOP, _BINGET, _LONG_BINGET, _LONG_BINPUT = b".hjr"
 _LINE_LIMIT = 1_000_000  # bytes of one text argument
@@ -219,7 +224,10 @@ class _RestrictedUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         pair = self._resolver.check(module, name)
         found = self._resolver.replacement(pair)
-        return super().find_class(*pair) if found is None else found
+        if found is not None:
+            return found
+        place = pair[0].replace("numpy._core", "numpy.core") if _NUMPY_1 else pair[0]
+        return super().find_class(place, pair[1])
 
     def persistent_load(self, pid: object) -> None:
         raise pickle.UnpicklingError("it refers to objects outside the pickle, such as tensors")

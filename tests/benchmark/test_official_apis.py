@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy._core import multiarray
 
 from nni_wiring.benchmark import TruthTable, load_table
 from nni_wiring.benchmark.curves import RUNS, CurveKey
@@ -31,8 +32,8 @@ def official_api(path: Path) -> Any:
         collections.OrderedDict,
         set,
         np.dtype,
-        np._core.multiarray.scalar,
-        (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+        multiarray.scalar,
+        (multiarray.scalar, "numpy.core.multiarray.scalar"),
         type(np.dtype(np.float64)),
         __import__("_codecs").encode,
     ]

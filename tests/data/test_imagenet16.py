@@ -26,8 +26,9 @@ def _numpy2(protocol: int) -> Dump:
 
 def _numpy1(data: np.ndarray, labels: list[int]) -> bytes:
     raw = pickle.dumps({"data": data, "labels": labels}, 2)
-    assert b"numpy._core.multiarray" in raw
-    return raw.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    raw = raw.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    assert b"numpy.core.multiarray" in raw
+    return raw
 
 
 def _numpy_labels(data: np.ndarray, labels: list[int]) -> bytes:

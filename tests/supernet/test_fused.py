@@ -264,6 +264,29 @@ def test_bf16_is_close_and_stored(tmp_path: Path) -> None:
         run(tmp_path / "tf32", precision="tf32", device="cpu", **options)
 
 
+def test_bf16_is_as_near_the_truth_as_the_plain_cells_under_autocast() -> None:
+    images, labels = random_batches(1, seed=1, images=32, size=16)[0]
+
+    def gradient(supernet: str, dtype: torch.dtype, autocast: bool) -> torch.Tensor:
+        torch.manual_seed(1)
+        strategy = DARTS(supernet=supernet)
+        model = strategy.mutate_model(tiny_space(channels=16)).to(dtype)
+        set_alphas(strategy.groups, seed=3)
+        (group,) = strategy.groups
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            group.draw = strategy.draw(group, "alpha", torch.Generator())
+            loss = functional.cross_entropy(model(images.to(dtype)), labels)
+        loss.backward()
+        return group.alpha.grad.double()
+
+    exact = gradient("plain", torch.float64, autocast=False)
+    plain, fused = (
+        float((gradient(kind, torch.float32, autocast=True) - exact).norm() / exact.norm())
+        for kind in ("plain", "fused")
+    )
+    assert 1e-3 < fused < min(0.5, 1.5 * plain)
+
+
 def test_no_compiler_is_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
