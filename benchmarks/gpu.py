@@ -46,7 +46,7 @@ def fastest(found: dict[str, Any]) -> tuple[str, str]:
         (precision, variant): seconds
         for precision, result in found.items()
         for variant, seconds in result.get("seconds", {}).items()
-        if variant != "nni"
+        if variant.startswith("fused")
     }
     return min(times, key=times.__getitem__) if times else ("float32", "fused")
 
@@ -67,7 +67,6 @@ def protocol(given: argparse.Namespace, precision: str, variant: str) -> dict[st
         "precision": precision,
         "compile": str("compiled" in variant).lower(),
         "cuda_graphs": str("graphs" in variant).lower(),
-        "supernet": "plain" if variant == "plain" else "fused",
     }
     command = [sys.executable, "cli.py", "search", "--data", given.data, "--json"]
     command += ["--strategy", "darts", "--epochs", str(given.epochs)]

@@ -67,7 +67,8 @@ class Stepper:
 
     def step(self) -> None:
         """One search step: a weight step and an alpha step."""
-        self.module.training_step(self.batch, 1)  # NNI logs at steps 0, 10, 20, ...
+        with self.trainer.precision_plugin.train_step_context():  # autocast, as Lightning has it
+            self.module.training_step(self.batch, 1)  # NNI logs at steps 0, 10, 20, ...
 
 
 def random_batches(batch_size: int, size: int, seed: int = 0) -> dict[str, Batch]:

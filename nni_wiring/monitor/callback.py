@@ -100,8 +100,8 @@ class WiringMonitor(pl.Callback):
             pl_module.listeners.append(self._recorder)
             self._listening = pl_module.listeners
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remove the hooks."""
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remove the hooks: what a selection does after the last epoch is no part of the search."""
         self.remove()
 
     def on_exception(

@@ -102,7 +102,7 @@ def share_of_cores(config: RunConfig, count: int) -> tuple[int, int]:
 
     On CUDA all run at once; on the CPU as many as have a core for each of their threads. Searches
     take turns where they use what the process has only one of: the operation ``noise`` draws from
-    its generators, and no other thread may allocate while a CUDA graph is recorded.
+    its generators, and torch captures one CUDA graph at a time.
     Raises ConfigError where the device is not there.
     """
     cuda, cores = choose_device(config.device).type == "cuda", _cores()

@@ -29,6 +29,7 @@ from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.fused import all_fused, compile_cells, fused_or_plain
 from nni_wiring.supernet.relaxations import Relaxation, Softmax
 from nni_wiring.validation import validated
+from search_spaces.operations import Noise
 
 
 class WiringStrategy(OneShotStrategy):
@@ -226,10 +227,11 @@ class WiringStrategy(OneShotStrategy):
             )
         if settings.compile:
             compile_cells(model)
-        if settings.cuda_graphs and self.program() is None:
+        draws = self.program() is None or any(isinstance(m, Noise) for m in model.modules())
+        if settings.cuda_graphs and draws:
             raise ConfigError(
                 f"strategy {self.name}: cuda_graphs: true needs steps that are all alike, but this "
-                "method or setting draws operations or numbers at every step; allowed: false"
+                "method, setting or space draws operations or numbers at every step; allowed: false"
             )
 
     def configure_oneshot_module(

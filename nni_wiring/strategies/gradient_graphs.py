@@ -4,6 +4,10 @@ of launches.
 A gradient is everything from a batch to what lies in ``.grad``: the draw of Z, forward and backward
 passes. The optimisers stay outside: they hold numbers of the host (learning rates, step counts),
 which a graph would freeze, and are a few launches only.
+
+A replay runs launches and no Python. So the evaluator's ``training_step`` must be a function of its
+batch alone: what it logs, metrics that it counts on the host and Lightning's hooks around the
+backward pass take part in no replay.
 """
 
 from __future__ import annotations
@@ -52,9 +56,12 @@ class Recorder(Protocol):
     def record(self, run: Callable[[], None]) -> Callable[[], None]:
         """Record without running; the result replays what was recorded, on the same memory."""
 
+    def forget(self) -> None:
+        """What was recorded so far is not replayed any more."""
+
 
 class CudaRecorder:
-    """CUDA graphs of one memory pool, recorded on a stream of their own.
+    """CUDA graphs that share a pool of memory, recorded on a stream of their own.
 
     The warm-up runs on that stream too: autograd remembers the stream on which a parameter first
     took part, and a capture must not wait for another one.
@@ -62,6 +69,10 @@ class CudaRecorder:
 
     def __init__(self, device: torch.device) -> None:
         self._stream = torch.cuda.Stream(device)
+        self.forget()
+
+    def forget(self) -> None:
+        """Take a new pool: the old one may live as long as one tensor of it."""
         self._pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, run: Callable[[], None]) -> None:
@@ -73,11 +84,14 @@ class CudaRecorder:
         current.wait_stream(self._stream)
 
     def record(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Capture; other threads may go on using the device."""
+        """Capture. torch captures one graph at a time in a process."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(
+        current = torch.cuda.current_stream(self._stream.device)
+        capture = torch.cuda.graph(
             graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
+        )
+        # the outer context: a capture that fails leaves its stream the current one
+        with torch.cuda.stream(current), capture:
             run()
         return graph.replay
 
@@ -106,7 +120,9 @@ class GradientGraphs:
     """Runs gradients through graphs, one for every phase and shape of batch.
 
     The first ``WARM_UP_STEPS`` of a kind run eagerly. The last of them is recorded as well and
-    compared; where that fails or the gradients differ, the kind stays eager, with one warning.
+    compared; where that fails or the gradients differ, the kind stays eager, with a warning. Before
+    torch 2.13 or so, a capture that failed may still end the search when it is over, in
+    ``torch.cuda.empty_cache``.
 
     recorder: what records. parameters: whose ``.grad`` a step leaves. buffers: what a step moves
     beside them (batch norm's statistics). groups: edge groups, whose draw belongs to the step.
@@ -136,6 +152,7 @@ class GradientGraphs:
         program = (program, tuple(map(id, self._listeners)))
         if program != self._program:
             self._program, self._recorded, self._seen = program, {}, {}
+            self._recorder.forget()
         tensors = _tensors(data)
         kind = (phase, *((t.shape, t.dtype, t.stride()) for t in tensors))
         for parameter in self._parameters:

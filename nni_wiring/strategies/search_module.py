@@ -125,6 +125,7 @@ class SearchModule(BaseOneShotLightningModule):
     def on_train_end(self) -> None:
         """Run the selection that needs the trained supernet, while it is still on its device."""
         self.strategy.select_at_end(self)
+        self._graphs = None  # with their memory on the device
         super().on_train_end()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:

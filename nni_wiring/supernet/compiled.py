@@ -60,10 +60,15 @@ def kernels_for(device_type: str) -> Kernels:
     if problem is not None:
         log.warning("compile: no working compiler, so cells run uncompiled (%s)", problem)
         return EAGER
+    return Kernels(_forward, _backward)
+
+
+def _allow_versions() -> None:
+    """torch keeps this setting for each thread, and autograd has threads of its own."""
     dynamo: Any = torch._dynamo.config
     name = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
-    setattr(dynamo, name, max(getattr(dynamo, name), MAX_VERSIONS))
-    return Kernels(_forward, _backward)
+    if getattr(dynamo, name) < MAX_VERSIONS:
+        setattr(dynamo, name, MAX_VERSIONS)
 
 
 def _forward(plan: Plan, *arguments: Any) -> Any:
@@ -94,6 +99,8 @@ class Checked:
         """What the kernel returns."""
         if self.problem is not None:
             return self._eager(*arguments)
+        _allow_versions()
+        arguments = _detached(arguments)
         key = _key(arguments)
         if key in self._known:
             return self._compiled(*arguments)
@@ -108,6 +115,16 @@ class Checked:
             return found  # as at every other call: a resumed search has first calls of its own
         log.warning("compile: a cell runs uncompiled (%s)", self.problem)
         return expected
+
+
+def _detached(value: Any) -> Any:
+    """Without requires_grad: torch.compile makes versions of their own for it, unasked."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, (tuple, list)):
+        parts = [_detached(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
 
 
 def _key(value: Any) -> Any:

@@ -22,9 +22,10 @@ def decided_weights(z: torch.Tensor, decisions: Decisions) -> torch.Tensor:
     rows = torch.zeros_like(z)
     free = torch.ones_like(z)
     for edge, operation in decisions.items():
-        free[edge] = 0
+        # fill_: an assignment would make the number on the host and copy it to the device
+        free[edge].fill_(0)
         if operation is not None:
-            rows[edge, operation] = 1
+            rows[edge, operation].fill_(1)
     return z * free + rows
 
 

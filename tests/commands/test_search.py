@@ -176,6 +176,8 @@ def test_ctrl_c_ends_all_seeds(runs: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # where tests run in the background, Ctrl-C is ignored, and processes would inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     for line in process.stdout:

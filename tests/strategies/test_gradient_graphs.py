@@ -76,11 +76,6 @@ def test_a_recording_that_fails_or_differs_is_not_used(
             run()
             raise RuntimeError("operation not permitted when stream is capturing")
 
-    class Differing(OpRecorder):
-        def record(self, run: Callable[[], None]) -> Callable[[], None]:
-            run()
-            return lambda: None  # what it left are gradients of another batch, then
-
     eager = run(tmp_path / "eager", **SEARCH)
     monkeypatch.setattr(search_module, "recorder_for", lambda device: Failing())
     with caplog.at_level(logging.WARNING):
@@ -93,12 +88,36 @@ def test_a_recording_that_fails_or_differs_is_not_used(
         for phase in ("weights", "alpha")
     ]
 
-    def spoilt(found: Any, expected: Any) -> str:
-        return "they differ"
 
-    monkeypatch.setattr(search_module, "recorder_for", lambda device: Differing())
-    monkeypatch.setattr(gradient_graphs, "difference", spoilt)
-    assert_same_run(run(tmp_path / "differing", cuda_graphs=True, **SEARCH), eager)
+def test_a_replay_that_differs_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Doubling(OpRecorder):
+        """Doubles gradients of convolutions' weights, of which the alpha step has none."""
+
+        def record(self, run: Callable[[], None]) -> Callable[[], None]:
+            replay = super().record(run)
+
+            def wrong() -> None:
+                replay()
+                for func, _, _, result in self.tapes[-1].calls:
+                    if (
+                        func is torch.ops.aten.convolution_backward.default
+                        and result[1] is not None
+                    ):
+                        result[1].mul_(2)
+
+            return wrong
+
+    eager = run(tmp_path / "eager", **SEARCH)
+    monkeypatch.setattr(search_module, "recorder_for", lambda device: Doubling())
+    with caplog.at_level(logging.WARNING):
+        differing = run(tmp_path / "differing", cuda_graphs=True, **SEARCH)
+    assert_same_run(differing, eager)
+    [said] = [r.getMessage() for r in caplog.records if r.name == gradient_graphs.log.name]
+    assert said.startswith(
+        "cuda_graphs: the weights step runs without a graph (it and eager differ"
+    )
 
 
 def test_without_a_gpu_it_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -108,6 +127,19 @@ def test_without_a_gpu_it_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptu
     assert epochs_without_time(folder) == epochs_without_time(eager)
     said = [r.getMessage() for r in caplog.records if r.name == gradient_graphs.log.name]
     assert said == ["cuda_graphs: there are none on cpu, so steps run without"]
+
+
+def test_selection_by_perturbation_replays_too(tmp_path: Path, recorder: OpRecorder) -> None:
+    """Its tuning decides edge after edge, each of which makes other graphs."""
+    selection = {
+        "selection": "perturbation",
+        "selection_settings": {"tune_epochs": 6, "max_steps": 4},
+        "operations": {"*": ["skip_connect", "nor_conv_1x1"]},
+    }
+    eager = run(tmp_path / "eager", epochs=1, **selection)
+    replayed = run(tmp_path / "replayed", epochs=1, cuda_graphs=True, **selection)
+    assert recorder.recordings > 6
+    assert replayed.result()["selection_details"] == eager.result()["selection_details"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -121,7 +153,7 @@ def test_real_graphs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     "options",
     [{"strategy": name} for name in ("gdas", "snas", "drnas", "sdarts_rs", "enas", "dsnas")]
-    + [{"strategy": "darts", "order": 2}],
+    + [{"strategy": "darts", "order": 2}, {"strategy": "darts", "space": "nasbench201_s4"}],
     ids=str,
 )
 def test_methods_whose_steps_are_not_alike_refuse(tmp_path: Path, options: dict[str, Any]) -> None:

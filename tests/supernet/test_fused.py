@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +348,24 @@ def test_compiled_cells_are_the_eager_ones(caplog: pytest.LogCaptureFixture) -> 
     assert not torch.equal(found[1][2], found[0][2])  # another order of summation: it did run
     for first, second in zip(found[1], found[2], strict=True):
         assert torch.equal(first, second)
+    cell.compiled = False
+    cost = alpha_gradient(strategy, cell)
+    cell.compiled = True
+    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING):
+        elsewhere = pool.submit(alpha_gradient, strategy, cell).result()
+    assert not [r for r in caplog.records if r.name == compiled.log.name]
+    torch.testing.assert_close(elsewhere, cost, rtol=1e-4, atol=1e-4)
+
+
+def alpha_gradient(strategy: Any, cell: Any) -> torch.Tensor:
+    """As an alpha step has it: the weights are constants."""
+    (group,) = strategy.groups
+    for parameter in cell.parameters():
+        parameter.requires_grad_(False)
+    group.draw = strategy.draw(group, "alpha", torch.Generator())
+    x = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(6))
+    (gradient,) = torch.autograd.grad(cell(x).square().sum(), group.alpha)
+    return gradient
 
 
 def test_the_factory_takes_the_fused_cell_where_it_can() -> None:

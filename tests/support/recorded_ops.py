@@ -25,6 +25,8 @@ class _Tape(TorchDispatchMode):
     ) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
             raise RuntimeError("the host waits for the device inside a recording")
+        if func is torch.ops.aten.lift_fresh.default:
+            raise RuntimeError("the host makes a tensor, to be copied, inside a recording")
         if func.is_view:
             return func(*args, **(kwargs or {}))
         places = tuple(_alias(value) for value in args)
@@ -60,18 +62,26 @@ def _overwrite(old: Any, new: Any) -> None:
 
 
 class OpRecorder:
-    """The stand-in for ``CudaRecorder``. replays: how many there were."""
+    """The stand-in for ``CudaRecorder``. tapes: what was recorded. replays: how many there were."""
 
     def __init__(self) -> None:
-        self.recordings, self.replays = 0, 0
+        self.tapes: list[_Tape] = []
+        self.replays = 0
+
+    @property
+    def recordings(self) -> int:
+        return len(self.tapes)
 
     def warm_up(self, run: Callable[[], None]) -> None:
         run()
 
+    def forget(self) -> None:
+        pass
+
     def record(self, run: Callable[[], None]) -> Callable[[], None]:
         with _Tape() as tape:
             run()
-        self.recordings += 1
+        self.tapes.append(tape)
 
         def replay() -> None:
             self.replays += 1
