@@ -80,8 +80,10 @@ class GroupCosts:
         for place in self._places:
             gradient, ran = found[place]
             columns = list(self.group.allowed[place[1] or 0])
-            row = gradient.new_zeros(operations)
-            row[columns] = gradient
+            row = gradient
+            if columns != list(range(operations)):
+                row = gradient.new_zeros(operations)
+                row[columns] = gradient
             ran_row = np.zeros(operations, dtype=bool)
             ran_row[columns] = ran
             rows.append(row)

@@ -18,6 +18,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
 from nni_wiring.errors import RunError
 from nni_wiring.strategies.gradient_graphs import GradientGraphs, StepListener, recorder_for
+from nni_wiring.strategies.optimizers import alpha_adam, exclude
 from nni_wiring.supernet.decisions import Decisions, with_decisions
 
 if TYPE_CHECKING:
@@ -62,36 +63,17 @@ class SearchModule(BaseOneShotLightningModule):
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer | None:
         """Adam on alpha; None where alpha does not move (its requires_grad is then off)."""
-        settings = self.strategy.settings
         for parameter in self.strategy.arch_parameters():
             parameter.requires_grad_(self.strategy.moves_alpha)
         if not self.strategy.moves_alpha:
             return None
-        return torch.optim.Adam(
-            self.strategy.arch_parameters(),
-            lr=settings.alpha_lr,
-            betas=settings.alpha_betas,
-            eps=settings.alpha_eps,
-            weight_decay=settings.alpha_weight_decay,
-        )
+        return alpha_adam(self.strategy.arch_parameters(), self.strategy.settings)
 
     def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
         """Take the architecture parameters out of theta's optimiser (the evaluator gave it all
         parameters).
         """
-        architecture = {id(parameter) for parameter in self.strategy.arch_parameters()}
-        if isinstance(optimizers, torch.optim.Optimizer):
-            for param_group in optimizers.param_groups:
-                param_group["params"] = [
-                    p for p in param_group["params"] if id(p) not in architecture
-                ]
-        elif isinstance(optimizers, dict):
-            for value in optimizers.values():
-                self.postprocess_weight_optimizers(value)
-        elif isinstance(optimizers, (list, tuple)):
-            for value in optimizers:
-                self.postprocess_weight_optimizers(value)
-        return optimizers
+        return exclude(optimizers, self.strategy.arch_parameters())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Theta's optimiser from the evaluator, alpha's from the strategy."""

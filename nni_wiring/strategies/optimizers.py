@@ -1,0 +1,39 @@
+"""The optimisers of theta and alpha, told apart by the parameters that they move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from nni_wiring.strategies.settings import StrategySettings
+
+
+def alpha_adam(parameters: Sequence[nn.Parameter], settings: StrategySettings) -> torch.optim.Adam:
+    """Adam on the architecture parameters, as the settings ``alpha_*`` say."""
+    return torch.optim.Adam(
+        parameters,
+        lr=settings.alpha_lr,
+        betas=settings.alpha_betas,
+        eps=settings.alpha_eps,
+        weight_decay=settings.alpha_weight_decay,
+    )
+
+
+def exclude(optimizers: Any, parameters: Sequence[nn.Parameter]) -> Any:
+    """Take parameters out of optimisers, in place; returns what it was given.
+
+    optimizers: anything that Lightning's ``configure_optimizers`` may return.
+    """
+    unwanted = {id(parameter) for parameter in parameters}
+    if isinstance(optimizers, torch.optim.Optimizer):
+        for group in optimizers.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) not in unwanted]
+    elif isinstance(optimizers, dict):
+        exclude(list(optimizers.values()), parameters)
+    elif isinstance(optimizers, (list, tuple)):
+        for value in optimizers:
+            exclude(value, parameters)
+    return optimizers
