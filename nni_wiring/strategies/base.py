@@ -75,6 +75,7 @@ class WiringStrategy(OneShotStrategy):
         super().__init__(mutation_hooks)
         self.settings = validated(self.Settings, settings, f"strategy {self.name}")
         self.relaxation = self.relaxation_for()
+        self._check_graphs(draws=self.program() is None)
         self.selection = self.settings.build_selection()
         self.groups: list[EdgeGroup] = []
         self.evaluation_data: Iterable[Any] | None = None
@@ -227,8 +228,10 @@ class WiringStrategy(OneShotStrategy):
             )
         if settings.compile:
             compile_cells(model)
-        draws = self.program() is None or any(isinstance(m, Noise) for m in model.modules())
-        if settings.cuda_graphs and draws:
+        self._check_graphs(draws=any(isinstance(m, Noise) for m in model.modules()))
+
+    def _check_graphs(self, draws: bool) -> None:
+        if self.settings.cuda_graphs and draws:
             raise ConfigError(
                 f"strategy {self.name}: cuda_graphs: true needs steps that are all alike, but this "
                 "method, setting or space draws operations or numbers at every step; allowed: false"
