@@ -24,9 +24,9 @@ setup(
         "search_spaces": ["py.typed"],
     },
     # NNI 3.0 ran an experiment through nnictl on 3.10, 3.11, 3.12 and 3.13, and its source uses
-    # nothing that 3.12 or 3.13 removed. The tests of its NAS part ran on 3.10 and on 3.11, for which
-    # the pins in constraints.txt are; of those, numpy, scipy and a few more have no wheel for 3.10, where pip
-    # finds older ones within the ranges below. 3.14 was not tried.
+    # nothing that 3.12 or 3.13 removed. The tests of its NAS part ran on 3.10 and on 3.11. The pins
+    # in constraints.txt are for 3.11; of those, numpy, scipy and a few more have no wheel for 3.10,
+    # where pip finds older ones within the ranges below. 3.14 was not tried.
     python_requires=">=3.10,<3.14",
     install_requires=[
         "nni>=3.0,<4",
