@@ -25,7 +25,7 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightnin
 
 # isort: split
 import pytorch_lightning as pl
-from stepping import write_images
+from stepping import add_device, add_size, add_speed, options_of, write_images
 
 from nni_wiring.runs.config import make_config
 from nni_wiring.runs.search import run_search
@@ -108,15 +108,11 @@ def measure(options: dict[str, Any], steps: int, epoch_steps: int) -> dict[str, 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, default=5, help="cells a stage (N)")
-    parser.add_argument("--channels", type=int, default=16, help="channels of the first stage (C)")
-    parser.add_argument("--batch", type=int, default=64, help="images a batch")
+    add_size(parser)
     parser.add_argument("--steps", type=int, default=20, help="steps of each of the two epochs")
     parser.add_argument("--epoch-steps", type=int, default=390, help="steps of a real epoch")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run")
-    parser.add_argument("--precision", choices=["float32", "tf32", "bf16"], default="float32")
-    parser.add_argument("--compile", action="store_true", help="compiled cells")
-    parser.add_argument("--cuda-graphs", action="store_true", help="gradients as CUDA graphs")
+    add_device(parser)
+    add_speed(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 
@@ -125,16 +121,7 @@ def main() -> None:
     """Print the figures."""
     given = arguments()
     torch.set_num_threads(1)
-    options = {
-        "cells": given.cells,
-        "channels": given.channels,
-        "batch_size": given.batch,
-        "device": given.device,
-        "precision": given.precision,
-        "compile": given.compile,
-        "cuda_graphs": given.cuda_graphs,
-    }
-    result = measure(options, given.steps, given.epoch_steps)
+    result = measure(options_of(given), given.steps, given.epoch_steps)
     if given.json:
         print(json.dumps(result))
         return

@@ -24,7 +24,7 @@ from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightnin
 
 # isort: split
 from pytorch_lightning.loggers import TensorBoardLogger
-from stepping import Stepper, alternate, our_stepper, random_batches
+from stepping import Stepper, add_size, alternate, options_of, our_stepper, random_batches
 
 from nni_wiring.benchmark import TruthTable, load_table
 from nni_wiring.monitor.callback import WiringMonitor
@@ -143,15 +143,12 @@ def measure(options: dict[str, Any], pairs: int) -> dict[str, Any]:
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, default=5, help="cells a stage (N)")
-    parser.add_argument("--channels", type=int, default=16, help="channels of the first stage (C)")
-    parser.add_argument("--batch", type=int, default=64, help="images a batch")
+    add_size(parser)
     parser.add_argument("--pairs", type=int, default=7, help="timed pairs of steps")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    options = {"cells": given.cells, "channels": given.channels, "batch_size": given.batch}
-    result = measure(options, given.pairs)
+    result = measure(options_of(given), given.pairs)
     if given.json:
         print(json.dumps(result))
         return

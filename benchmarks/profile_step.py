@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 import torch
-from stepping import our_stepper, random_batches
+from stepping import add_device, add_size, add_speed, options_of, our_stepper, random_batches
 from torch.profiler import ProfilerActivity, profile
 
 from nni_wiring.strategies.gradient_graphs import WARM_UP_STEPS
@@ -75,21 +75,16 @@ def _own_microseconds(event: Any, on_gpu: bool) -> float:
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, default=5, help="cells a stage (N)")
-    parser.add_argument("--channels", type=int, default=16, help="channels of the first stage (C)")
-    parser.add_argument("--batch", type=int, default=64, help="images a batch")
+    add_size(parser)
     parser.add_argument("--steps", type=int, default=3, help="profiled steps")
     parser.add_argument("--rows", type=int, default=15, help="kernels to list")
     parser.add_argument("--supernet", choices=["plain", "fused"], default="fused")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run")
-    parser.add_argument("--precision", choices=["float32", "tf32", "bf16"], default="float32")
-    parser.add_argument("--compile", action="store_true", help="compiled cells")
-    parser.add_argument("--cuda-graphs", action="store_true", help="gradients as CUDA graphs")
+    add_device(parser)
+    add_speed(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    names = ("cells", "channels", "supernet", "device", "precision", "compile", "cuda_graphs")
-    options = {name: getattr(given, name) for name in names} | {"batch_size": given.batch}
+    options = {**options_of(given), "supernet": given.supernet}
     result = measure(options, given.steps, given.rows)
     if given.json:
         print(json.dumps(result))

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from stepping import Batch, our_stepper, random_batches
+from stepping import Batch, add_size, options_of, our_stepper, random_batches
 
 Batches = list[dict[str, Batch]]
 Change = Callable[[Batch], Batch]
@@ -98,20 +98,12 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=20, help="search steps")
-    parser.add_argument("--cells", type=int, default=1, help="cells a stage (N)")
-    parser.add_argument("--channels", type=int, default=8, help="channels of the first stage (C)")
-    parser.add_argument("--batch", type=int, default=32, help="images a batch")
+    add_size(parser, cells=1, channels=8, batch=32)
     parser.add_argument("--lr", type=float, default=0.025, help="learning rate of the weights")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    options = {
-        "cells": given.cells,
-        "channels": given.channels,
-        "batch_size": given.batch,
-        "lr": given.lr,
-        "lr_min": given.lr / 25,
-    }
+    options = {**options_of(given), "lr": given.lr, "lr_min": given.lr / 25}
     result = measure(given.steps, options)
     if given.json:
         print(json.dumps(result))

@@ -18,7 +18,16 @@ import sys
 from typing import Any
 
 import torch
-from stepping import Stepper, alternate, nni_stepper, our_stepper, random_batches
+from stepping import (
+    Stepper,
+    add_device,
+    add_size,
+    alternate,
+    nni_stepper,
+    options_of,
+    our_stepper,
+    random_batches,
+)
 
 from nni_wiring.strategies.gradient_graphs import WARM_UP_STEPS
 
@@ -91,15 +100,10 @@ def measure(options: dict[str, Any], given: argparse.Namespace) -> dict[str, Any
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, default=5, help="cells a stage (N)")
-    parser.add_argument("--channels", type=int, default=16, help="channels of the first stage (C)")
-    parser.add_argument("--batch", type=int, default=64, help="images a batch")
+    add_size(parser)
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of all variants")
     parser.add_argument("--threads", type=int, default=1, help="threads")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run")
-    parser.add_argument(
-        "--precision", choices=["float32", "tf32", "bf16"], default="float32", help="of ours"
-    )
+    add_device(parser)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, help="default: all there are")
     parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -113,13 +117,7 @@ def main() -> None:
     """Print the figures."""
     given = arguments()
     torch.set_num_threads(given.threads)
-    options = {
-        "cells": given.cells,
-        "channels": given.channels,
-        "batch_size": given.batch,
-        "device": given.device,
-        "precision": given.precision,
-    }
+    options = options_of(given)
     if given.memory_of:
         print(measure_memory(given.memory_of, options, given))
         return

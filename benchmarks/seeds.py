@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from stepping import alternate, write_images
+from stepping import add_size, alternate, options_of, write_images
 from torch import nn
 
 from nni_wiring.runs.config import RunConfig, make_configs
@@ -40,11 +40,8 @@ def configs_of(given: argparse.Namespace, images: Path) -> list[RunConfig]:
             "seeds": list(range(1, given.seeds + 1)),
             "data": f"npz:{images}",
             "epochs": 1,
-            "cells": given.cells,
-            "channels": given.channels,
-            "batch_size": given.batch,
+            **options_of(given),
             "max_steps": given.steps,
-            "device": given.device,
             "threads": given.threads,
         }
     )
@@ -165,9 +162,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=4, help="how many seeds")
-    parser.add_argument("--cells", type=int, default=1, help="cells a stage (N)")
-    parser.add_argument("--channels", type=int, default=16, help="channels of the first stage (C)")
-    parser.add_argument("--batch", type=int, default=64, help="images a batch")
+    add_size(parser, cells=1)
     parser.add_argument("--steps", type=int, default=20, help="steps of the one epoch")
     parser.add_argument("--threads", type=int, help="CPU threads a search; default: its share")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run")

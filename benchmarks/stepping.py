@@ -6,6 +6,7 @@ torn down), so that single steps of several searches can alternate in one proces
 
 from __future__ import annotations
 
+import argparse
 import logging
 import statistics
 import time
@@ -33,6 +34,39 @@ from nni_wiring.runs.task import ClassificationTask
 from search_spaces.registry import build_space
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def add_size(
+    parser: argparse.ArgumentParser, cells: int = 5, channels: int = 16, batch: int = 64
+) -> None:
+    """The options of a supernet's size; ``options_of`` reads them."""
+    parser.add_argument("--cells", type=int, default=cells, help="cells a stage (N)")
+    parser.add_argument(
+        "--channels", type=int, default=channels, help="channels of the first stage (C)"
+    )
+    parser.add_argument("--batch", type=int, default=batch, help="images a batch")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where and in what to compute."""
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run")
+    precisions = ["float32", "tf32", "bf16"]
+    parser.add_argument("--precision", choices=precisions, default="float32", help="of ours")
+
+
+def add_speed(parser: argparse.ArgumentParser) -> None:
+    """How to run the cells."""
+    parser.add_argument("--compile", action="store_true", help="compiled cells")
+    parser.add_argument("--cuda-graphs", action="store_true", help="gradients as CUDA graphs")
+
+
+def options_of(given: argparse.Namespace) -> dict[str, Any]:
+    """The options of a run that the arguments of ``add_size``, ``add_device`` and ``add_speed``
+    stand for, as far as they were added.
+    """
+    names = ("cells", "channels", "device", "precision", "compile", "cuda_graphs")
+    found = {name: getattr(given, name) for name in names if name in given}
+    return {**found, "batch_size": given.batch}
 
 
 class _KeptDevice(SingleDeviceStrategy):

@@ -173,8 +173,7 @@ def _print_seeds(outcomes: list[Outcome], as_json: bool) -> None:
 
 def _true_accuracy(result: dict[str, Any]) -> float | None:
     """The true validation accuracy of a result's cell, percent; None where it is not known."""
-    truth = result.get("truth")
-    return truth["accuracy"][result["truth_dataset"]]["valid"] if truth else None
+    return result["default"] if result.get("truth") else None
 
 
 def _the_run(run_id: str) -> RunFolder:

@@ -99,10 +99,15 @@ def threads_of(config: RunConfig, folder: RunFolder) -> int:
     kept = folder.info.get("threads")
     kept = kept if type(kept) is int and 1 <= kept <= MAX_THREADS else torch.get_num_threads()
     threads = config.threads or kept
+    keep_threads(folder, threads)
+    return threads
+
+
+def keep_threads(folder: RunFolder, threads: int) -> None:
+    """Note in ``run.json`` how many CPU threads the search uses."""
     if folder.info.get("threads") != threads:
         folder.info = folder.info | {"threads": threads}
         folder.set_status("running")
-    return threads
 
 
 @contextmanager

@@ -21,7 +21,13 @@ import torch
 from nni_wiring.errors import WiringError
 from nni_wiring.monitor.callback import Record
 from nni_wiring.runs.config import RunConfig, make_configs
-from nni_wiring.runs.process import SearchStopped, StopWhenAsked, cpu_threads, quiet
+from nni_wiring.runs.process import (
+    SearchStopped,
+    StopWhenAsked,
+    cpu_threads,
+    keep_threads,
+    quiet,
+)
 from nni_wiring.runs.search import choose_device, run_search
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 
@@ -67,8 +73,7 @@ def new_seeds(values: Mapping[str, Any]) -> list[Seed]:
             folder = RunFolder.create(runs_root() / run_id, run_id, config.flat())
             made.append(Seed(config, folder))
             # kept already, so that one that is stopped before its turn goes on alike
-            folder.info = folder.info | {"threads": threads}
-            folder.set_status("running")
+            keep_threads(folder, threads)
     except WiringError:
         for _, folder in made:
             shutil.rmtree(folder.path)
