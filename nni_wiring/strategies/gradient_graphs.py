@@ -13,14 +13,14 @@ backward pass take part in no replay.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
+from nni_wiring.strategies.unmoved import unmoved
 from nni_wiring.supernet.compiled import difference
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 
@@ -188,7 +188,7 @@ class GradientGraphs:
         notes = [listener.take_notes() for listener in self._listeners]
         recorded: _Recorded | None = None
         try:
-            with _unmoved(self._buffers):
+            with unmoved(self._buffers):
                 recorded = self._capture(compute, data)
                 recorded.replay()
                 found = dict(recorded.gradients)
@@ -229,18 +229,6 @@ class GradientGraphs:
         """A draw hangs on the autograd graph, and so the stream, of the step before."""
         for group in self._groups:
             group.draw = None
-
-
-@contextmanager
-def _unmoved(buffers: Sequence[Tensor]) -> Iterator[None]:
-    """Put buffers back on exit."""
-    saved = [buffer.clone() for buffer in buffers]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, saved, strict=True):
-                buffer.copy_(value)
 
 
 def _tensors(data: Any) -> list[Tensor]:

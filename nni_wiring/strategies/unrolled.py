@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.unmoved import unmoved
 
 Tensors = Sequence[torch.Tensor]
-
-
-@contextmanager
-def _restored(module: nn.Module, weights: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Put weights and buffers (batch norm statistics) back on exit: the unrolled step is only
-    virtual.
-    """
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
-    saved = [weight.detach().clone() for weight in weights]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for weight, value in zip(weights, saved, strict=True):
-                weight.copy_(value)
-            for buffer, value in buffers:
-                buffer.copy_(value)
 
 
 def _virtual_step(optimizer: Any, gradients: dict[int, torch.Tensor]) -> None:
@@ -76,8 +59,8 @@ def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: in
     def train_loss() -> torch.Tensor:
         return module.loss("alpha", batch["train"], batch_idx, record=False)
 
-    with _restored(module, weights):
-        with _restored(nn.Module(), weights):
+    with unmoved([*weights, *module.buffers()]):  # the unrolled step is only virtual
+        with unmoved(weights):
             gradients = _gradients(train_loss(), weights)
             _virtual_step(optimizer, {id(w): g for w, g in zip(weights, gradients, strict=True)})
             found = _gradients(module.loss("alpha", batch["val"], batch_idx), [*alphas, *weights])
