@@ -14,7 +14,9 @@ ENV := PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 PYTHONWARNINGS="$(QUIET
 # tried twice: nnictl gives its manager three seconds to come up, too few for a busy machine
 CREATE := nnictl create --config $(CONFIG) --port $(PORT)
 
-.PHONY: demo install install-dev test test-fast lint format clean
+NUMERIC := tests/supernet tests/strategies tests/monitor tests/selection
+
+.PHONY: demo install install-dev test test-fast test-numeric lint format clean
 
 demo: install
 	$(ENV) $(CREATE) || { sleep 5; $(ENV) $(CREATE); }
@@ -30,6 +32,10 @@ test: install-dev
 
 test-fast: install-dev
 	$(ENV) python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# the tests that compare numbers; with ATEN_CPU_CAPABILITY=default or the like as on another processor
+test-numeric: install-dev
+	$(ENV) python -m pytest -n 2 --dist loadfile -m "not slow" $(NUMERIC)
 
 lint: install-dev
 	$(ENV) ruff check .

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from nni_wiring.errors import ConfigError
+from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.strategies.darts import DARTS
 from nni_wiring.strategies.pc_darts import PCDarts
 from nni_wiring.strategies.registry import STRATEGIES
@@ -243,16 +244,24 @@ def pair_of_spaces() -> Iterator[tuple[Any, Any]]:
         yield DARTS(supernet=supernet), tiny_space()
 
 
-def test_the_monitor_sees_the_same_costs(tmp_path: Path) -> None:
-    options = {"channels": 8, "epochs": 1, "max_steps": 2, "batch_size": 32}
-    plain, fused = (
-        run(tmp_path / kind, supernet=kind, **options).epochs()[-1] for kind in ("plain", "fused")
-    )
-    assert set(fused["cost"]) == {"weights", "alpha"}
-    for phase, moments in plain["cost"].items():
+@pytest.mark.usefixtures("float64")
+def test_the_monitor_sees_the_same_costs() -> None:
+    """In float64: in float32 rounding switches units of ReLU, so that what differs is the
+    processor's order of summation, not the costs.
+    """
+    found = []
+    for strategy, model in pair_of_spaces():
+        monitor = WiringMonitor()
+        batches, others = random_batches(3, seed=1, images=32), random_batches(3, seed=2, images=32)
+        search(strategy, model, evaluator(batches, others, callbacks=[monitor]))
+        found.append(monitor.records[-1]["cost"])
+    plain, fused = found
+    assert set(fused) == set(plain) == {"weights", "alpha"}
+    for phase, moments in plain.items():
         for edge, row in moments["mean"].items():
-            assert fused["cost"][phase]["mean"][edge] == pytest.approx(row, rel=1e-2, abs=1e-4)
-        assert fused["cost"][phase]["count"] == moments["count"]
+            assert fused[phase]["mean"][edge] == pytest.approx(row, rel=1e-8, abs=1e-10)
+            assert any(row.values())
+        assert fused[phase]["count"] == moments["count"]
 
 
 def test_bf16_is_close_and_stored(tmp_path: Path) -> None:
