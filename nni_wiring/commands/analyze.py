@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from nni_wiring.benchmark import TruthTable, load_table
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.report.analysis import RunAnalysis, analyse_run
@@ -16,8 +15,9 @@ from nni_wiring.report.curves import metric_title
 from nni_wiring.report.patterns import findings
 from nni_wiring.report.summary import compare, comparison_rows, run_json, summarise, summary_json
 from nni_wiring.report.truth_rows import truth_rows
-from nni_wiring.runs.resolve import resolve
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.service.resolve import resolve
+from nni_wiring.truth import TruthTable, load_table
 
 
 @click.command()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from nni_wiring.benchmark import DATASETS, load_table
 from nni_wiring.commands.output import json_option, print_json, print_table
+from nni_wiring.truth import DATASETS, load_table
 from nni_wiring.tuners.simulate import METHODS, Baseline, make_task, parse_budget, run_baseline
 
 

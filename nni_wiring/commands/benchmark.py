@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from nni_wiring.benchmark import (
+from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
+from nni_wiring.errors import BenchmarkError
+from nni_wiring.truth import (
     DATASETS,
     SPLITS,
     TruthTable,
@@ -19,8 +21,6 @@ from nni_wiring.benchmark import (
     stats,
     table_names,
 )
-from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
-from nni_wiring.errors import BenchmarkError
 
 _table_option = click.option(
     "--benchmark",
@@ -188,7 +188,7 @@ def import_command(
     .csv.gz or .parquet table. The kind is found by content. The new table becomes the default of
     all commands. Nothing is written if anything in the source is wrong.
     """
-    from nni_wiring.benchmark.importer import import_table
+    from nni_wiring.truth.importer import import_table
 
     columns = None if columns_file is None else _read_columns(columns_file)
     with progress_bar(f"reading {path.name}") as progress:

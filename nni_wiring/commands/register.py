@@ -19,7 +19,7 @@ def register(remove: bool, as_json: bool) -> None:
     from nni.tools.package_utils import AlgoMeta, register_algo_meta, unregister_algo_meta
     from nni.tools.package_utils.config_manager import get_algo_meta
 
-    from nni_wiring.tuners.nni_tuners import TUNERS
+    from nni_wiring.service.nni_tuners import TUNERS
 
     changed = []
     for tuner in TUNERS:

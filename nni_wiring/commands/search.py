@@ -15,7 +15,7 @@ from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 from search_spaces.errors import SpaceError
 
 if TYPE_CHECKING:
-    from nni_wiring.runs.seeds import Outcome
+    from nni_wiring.search.seeds import Outcome
 
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("--strategy", str, "Strategy (see `strategies`); default darts."),
@@ -71,7 +71,7 @@ def search(
         raise click.UsageError(
             "--resume goes on with the run's own settings; it takes no other option"
         )
-    from nni_wiring.runs.config import make_config, parse_assignments
+    from nni_wiring.search.config import make_config, parse_assignments
 
     values = {**parse_assignments(assignments), **chosen}
     if values.get("seeds") is not None:
@@ -105,7 +105,7 @@ def _drop_empty(folder: RunFolder) -> None:
 
 
 def _search_seeds(values: dict[str, Any], as_json: bool) -> None:
-    from nni_wiring.runs.seeds import new_seeds, run_seeds
+    from nni_wiring.search.seeds import new_seeds, run_seeds
 
     seeds = new_seeds(values)
     for _, folder in seeds:
@@ -177,7 +177,7 @@ def _true_accuracy(result: dict[str, Any]) -> float | None:
 
 
 def _the_run(run_id: str) -> RunFolder:
-    from nni_wiring.runs.resolve import resolve
+    from nni_wiring.service.resolve import resolve
 
     runs = resolve(run_id)
     if len(runs) != 1:
@@ -188,8 +188,8 @@ def _the_run(run_id: str) -> RunFolder:
 
 
 def _run(folder: RunFolder, resume: bool, quiet: bool) -> dict[str, Any]:
-    from nni_wiring.runs.config import make_config
-    from nni_wiring.runs.search import run_search
+    from nni_wiring.search.config import make_config
+    from nni_wiring.search.run import run_search
 
     config = make_config(folder.info["config"])
 

@@ -28,9 +28,9 @@ def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool
     The run itself stays as it is; the result and its trace go to selections/METHOD in its folder,
     and an interrupted selection goes on where it stopped.
     """
-    from nni_wiring.runs.config import parse_assignments
-    from nni_wiring.runs.resolve import resolve
-    from nni_wiring.runs.selecting import select_again
+    from nni_wiring.search.config import parse_assignments
+    from nni_wiring.search.selecting import select_again
+    from nni_wiring.service.resolve import resolve
 
     settings = parse_assignments(assignments)
     runs = resolve(run_id)

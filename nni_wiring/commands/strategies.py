@@ -39,7 +39,7 @@ def _row(strategy: Any) -> dict[str, str]:
 
 
 def _options(name: str, as_json: bool) -> None:
-    from nni_wiring.runs.config import make_config
+    from nni_wiring.search.config import make_config
 
     values = make_config({"strategy": name}).flat()
     if as_json:

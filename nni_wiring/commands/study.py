@@ -56,7 +56,7 @@ def study(
             )
         return
     found = find(name)
-    from nni_wiring.runs.config import parse_assignments
+    from nni_wiring.search.config import parse_assignments
     from nni_wiring.studies.frame import run_study
 
     given = {"data": data, "seeds": seeds, "epochs": epochs}

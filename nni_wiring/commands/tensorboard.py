@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from nni_wiring.errors import RunError
-from nni_wiring.runs.resolve import resolve
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.service.resolve import resolve
 
 HOST = "127.0.0.1"
 _REFRESH_SECONDS = 10.0
@@ -65,9 +65,9 @@ def link_runs(logdir: Path, runs: Iterable[RunFolder]) -> list[RunFolder]:
 
 def write_all_references(logdir: Path, runs: Iterable[RunFolder]) -> None:
     """Write the reference curves of every data set that `runs` are judged on."""
-    from nni_wiring.benchmark import load_table
     from nni_wiring.data.registry import find_source
     from nni_wiring.monitor.tensorboard import write_references
+    from nni_wiring.truth import load_table
 
     epochs: dict[tuple[str, str | None], int] = {}
     for run in runs:

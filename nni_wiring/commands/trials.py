@@ -9,8 +9,8 @@ import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import RunError
-from nni_wiring.runs.nni_experiment import NniTrial, read_experiment
-from nni_wiring.runs.nni_manifest import experiment_folder, latest_experiment
+from nni_wiring.service.experiment import NniTrial, read_experiment
+from nni_wiring.service.manifest import experiment_folder, latest_experiment
 
 
 @click.command()

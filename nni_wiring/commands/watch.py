@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from nni_wiring.errors import RunError
-from nni_wiring.runs.nni_experiment import (
+from nni_wiring.service.experiment import (
     ENDED,
     NniExperiment,
     NniTrial,
     last_error_of_manager,
     read_experiment,
 )
-from nni_wiring.runs.nni_manager import manager_status, stop_manager, web_address
-from nni_wiring.runs.nni_manifest import experiment_folder, latest_experiment
+from nni_wiring.service.manager import manager_status, stop_manager, web_address
+from nni_wiring.service.manifest import experiment_folder, latest_experiment
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,7 +14,7 @@ import numpy as np
 from nni_wiring.data.images import ImageData, Labelled, image_data
 from nni_wiring.data.registry import DataSource
 from nni_wiring.errors import DataError
-from nni_wiring.safe_pickle import load_pickle
+from nni_wiring.files.pickles import load_pickle
 
 FOLDER = "ImageNet16"
 TRAIN_FILES = tuple(f"train_data_batch_{number}" for number in range(1, 11))

@@ -10,13 +10,11 @@ import numpy as np
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightning)
+from nni_wiring import nni_api  # noqa: F401  (must come before pytorch_lightning)
 
 # isort: split
 import pytorch_lightning as pl
 
-from nni_wiring.benchmark.metrics import check_names
-from nni_wiring.benchmark.table import TruthTable
 from nni_wiring.errors import RunError
 from nni_wiring.monitor.local_cost import LocalCost
 from nni_wiring.monitor.patterns import argmax_operations
@@ -33,8 +31,10 @@ from nni_wiring.monitor.record import (
 from nni_wiring.monitor.recorder import StepRecorder
 from nni_wiring.monitor.scalars import scalars
 from nni_wiring.monitor.taps import Site, find_sites
-from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.edge_group import EdgeGroup
+from nni_wiring.truth.metrics import check_names
+from nni_wiring.truth.table import TruthTable
 
 Record = dict[str, Any]
 Sink = Callable[[Record], None]

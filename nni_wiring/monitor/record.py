@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from nni_wiring.benchmark.table import TruthTable
 from nni_wiring.monitor.local_cost import LocalCost
 from nni_wiring.monitor.patterns import patterns
 from nni_wiring.monitor.phase_statistics import PhaseStatistics
@@ -21,6 +20,7 @@ from nni_wiring.monitor.topology import (
     topology_record,
 )
 from nni_wiring.supernet.edge_group import EdgeGroup
+from nni_wiring.truth.table import TruthTable
 from search_spaces.errors import SpaceError
 
 Table = dict[str, dict[str, Any]]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer

@@ -8,13 +8,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before pytorch_lightning)
+from nni_wiring import nni_api  # noqa: F401  (must come before pytorch_lightning)
 
 # isort: split
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
-from nni_wiring.benchmark import TruthTable, published_rows
 from nni_wiring.figures import (
     Mark,
     cell_graph_figure,
@@ -22,6 +21,7 @@ from nni_wiring.figures import (
     truth_histogram_figure,
 )
 from nni_wiring.figures.series import cell_costs
+from nni_wiring.truth import TruthTable, published_rows
 from search_spaces.cell_graph import Wiring
 from search_spaces.errors import SpaceError
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from nni_wiring.benchmark import DATASETS, SPLITS, TruthTable
 from nni_wiring.data.registry import find_source
 from nni_wiring.errors import DataError
 from nni_wiring.figures import series
 from nni_wiring.figures.series import EdgeSeries, Record, dig
+from nni_wiring.files.json_files import finite
 from nni_wiring.monitor.patterns import Patterns, patterns
 from nni_wiring.report.curves import Curves, run_curves, text_or_none, wiring_of
 from nni_wiring.report.verdict import NullRow, collapse, null_rows
-from nni_wiring.runs.files import finite
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.truth import DATASETS, SPLITS, TruthTable
 from search_spaces.cell_graph import Wiring
 
 _MOST_TEXT = 200

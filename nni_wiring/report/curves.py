@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nni_wiring.benchmark import SPLITS, TruthTable
 from nni_wiring.figures import series
 from nni_wiring.figures.series import CellCosts, EdgeSeries, FloatArray, Record
+from nni_wiring.truth import SPLITS, TruthTable
 from search_spaces.cell_graph import Wiring
 from search_spaces.errors import SpaceError
 

@@ -19,16 +19,16 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from nni_wiring import __version__
-from nni_wiring.benchmark import TruthTable
 from nni_wiring.errors import RunError
 from nni_wiring.figures.palette import edge_label, look
+from nni_wiring.files.json_files import reason, replace_file, shown
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.curves import metric_title
 from nni_wiring.report.patterns import findings
 from nni_wiring.report.pictures import Picture, comparison_picture, run_pictures
 from nni_wiring.report.summary import compare, comparison_rows
 from nni_wiring.report.truth_rows import truth_rows
-from nni_wiring.runs.files import reason, replace_file, shown
+from nni_wiring.truth import TruthTable
 
 _DPI = 120
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nni_wiring.benchmark import CELLS, TruthTable
 from nni_wiring.figures.palette import edge_label
 from nni_wiring.monitor.patterns import NONE, Patterns
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.curves import metric_title
 from nni_wiring.report.verdict import COLLAPSE_DEFINITION, collapse_rates
+from nni_wiring.truth import CELLS, TruthTable
 from search_spaces.cell_graph import NB201, CellGraph
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from nni_wiring import figures
-from nni_wiring.benchmark import TruthTable, published_rows
 from nni_wiring.figures import Mark, Strip
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.curves import metric_title
 from nni_wiring.report.summary import Comparison, strategy_labels
+from nni_wiring.truth import TruthTable, published_rows
 
 _STEPS = {"alpha": "alpha step", "weights": "weight step"}
 

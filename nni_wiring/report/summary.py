@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nni_wiring.benchmark import DATASETS, SPLITS, PublishedRow, TruthTable, published_rows
 from nni_wiring.figures import series
 from nni_wiring.figures.series import dig
 from nni_wiring.report.analysis import RunAnalysis
+from nni_wiring.truth import DATASETS, SPLITS, PublishedRow, TruthTable, published_rows
 
 _FIGURES = ("accuracy", "regret", "percentile")
 _NOT_A_VARIANT = {"seed", "strategy", "run_id", "threads"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from nni_wiring.benchmark import DATASETS, SPLITS
 from nni_wiring.figures.series import dig, number
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.curves import metric_title
+from nni_wiring.truth import DATASETS, SPLITS
 
 _FIGURES = ("accuracy", "rank", "percentile", "regret")
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
-from nni_wiring.runs import environment
-from nni_wiring.runs.files import (
+from nni_wiring.files.json_files import (
     MAX_LINES_BYTES,
     append_line,
     from_json,
@@ -28,6 +27,7 @@ from nni_wiring.runs.files import (
     to_json,
     write_json,
 )
+from nni_wiring.runs import environment
 
 FORMAT = 1
 STATUSES = ("running", "finished", "failed", "interrupted")
@@ -141,7 +141,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """File that a resume needs; see :mod:`nni_wiring.runs.checkpoint`."""
+        """File that a resume needs; see :mod:`nni_wiring.search.checkpoint`."""
         return self._inside("checkpoint.pt")
 
     @property

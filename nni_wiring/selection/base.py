@@ -13,7 +13,7 @@ from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.validation import validated
 
 if TYPE_CHECKING:
-    from nni_wiring.strategies.search_module import SearchModule
+    from nni_wiring.strategies.engine.search_module import SearchModule
 
 #: Told how far a selection is: (steps done, steps in all, what is being done).
 Progress = Callable[[int, int, str], None]

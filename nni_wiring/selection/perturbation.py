@@ -9,11 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from pydantic import Field
 
+from nni_wiring.files.tensors import replace_tensors, tensors_of
 from nni_wiring.selection.base import Selected, Selection, SelectionContext, SelectionSettings
 from nni_wiring.selection.decided_cells import DecidedCells
 from nni_wiring.selection.decision_plan import Step, decision_epochs, plan
 from nni_wiring.supernet.variants import supernet_accuracies
-from nni_wiring.tensor_files import replace_tensors, tensors_of
 from search_spaces.genotypes import DARTS_GRAPH
 
 #: Epoch numbers of the loaders' order while tuning: apart from those of any search.

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.evaluator.pytorch import LightningModule
@@ -21,12 +21,12 @@ from nni.nas.oneshot.pytorch.strategy import MutationHook, OneShotStrategy, no_d
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.selection.base import Cells, Progress, Selected, SelectionContext
-from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
 from nni_wiring.supernet.build import EdgeGroups, SupernetBuilder
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
-from nni_wiring.supernet.fused import all_fused, compile_cells, fused_or_plain
+from nni_wiring.supernet.fused.cell import all_fused, compile_cells, fused_or_plain
 from nni_wiring.supernet.relaxations import Relaxation, Softmax
 from nni_wiring.validation import validated
 from search_spaces.operations import Noise

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.engine.search_module import SearchModule
+from nni_wiring.strategies.parts.unrolled import unrolled_gradient
 from nni_wiring.strategies.settings import StrategySettings
-from nni_wiring.strategies.unrolled import unrolled_gradient
 
 
 class DartsSettings(StrategySettings):

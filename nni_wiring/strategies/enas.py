@@ -11,13 +11,13 @@ from pydantic import Field
 
 from nni_wiring.selection.base import Cells
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.controller import (
+from nni_wiring.strategies.engine.search_module import SearchModule
+from nni_wiring.strategies.parts.controller import (
     Controller,
     Reinforce,
     split_cells,
     train_controller,
 )
-from nni_wiring.strategies.search_module import SearchModule
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.evaluation import fixed_draw, one_hot, supernet_accuracy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.schedules import TemperatureSettings, linear
+from nni_wiring.strategies.parts.schedules import TemperatureSettings, linear
 from nni_wiring.strategies.settings import ThetaDefaults
 from nni_wiring.supernet.relaxations import StraightThroughGumbel
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults, UpdateOrder
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.relaxations.decided import DecidedSoftmax

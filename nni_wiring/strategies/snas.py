@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.schedules import TemperatureSettings, linear
+from nni_wiring.strategies.parts.schedules import TemperatureSettings, linear
 from nni_wiring.strategies.settings import Optimisation, ThetaDefaults
 from nni_wiring.supernet.relaxations import Concrete
 

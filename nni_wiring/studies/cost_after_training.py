@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nni_wiring.runs.reopen import OpenSearch, reopen
+from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.studies.frame import Findings, Study, StudyRun
 from nni_wiring.studies.operation_costs import draw_costs, measure_costs, uniform_options
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Study, StudyRun, Table, Verdict, graded
 from nni_wiring.studies.probes import EpochProbe, SampleCosts, sample_costs

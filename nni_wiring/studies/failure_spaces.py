@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.runs.reopen import reopen
-from nni_wiring.runs.selecting import describe, select_again
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.reopen import reopen
+from nni_wiring.search.selecting import describe, select_again
 from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.magnitude import magnitude
 from nni_wiring.studies.charts import label_bars

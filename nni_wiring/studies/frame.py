@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nni_wiring.errors import ConfigError, RunError
-from nni_wiring.runs.files import read_object, replace_file, to_json, write_json
+from nni_wiring.files.json_files import read_object, replace_file, to_json, write_json
 from nni_wiring.runs.store import RunFolder, runs_root
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
     from matplotlib.figure import Figure
 
-    from nni_wiring.runs.config import RunConfig
+    from nni_wiring.search.config import RunConfig
 
 Holds = Literal["holds", "holds in part", "does not hold", "cannot be said"]
 Options = dict[str, Any]
@@ -83,7 +83,7 @@ class Study:
 
     def options(self, given: Mapping[str, Any], *, paper: bool) -> Options:
         """All options of one run of the study; ConfigError for an unknown or a bad one."""
-        from nni_wiring.runs.config import make_config
+        from nni_wiring.search.config import make_config
 
         options = {**_REFERENCE, **self.own, **(self.paper if paper else self.reduced), **given}
         for key, default in self.own.items():
@@ -113,14 +113,14 @@ class StudyRun:
 
     def config(self, **changes: Any) -> RunConfig:
         """The configuration of one of the study's searches."""
-        from nni_wiring.runs.config import make_config
+        from nni_wiring.search.config import make_config
 
         search = {k: v for k, v in self.options.items() if k not in self.study.own}
         return make_config({**search, **changes})
 
     def search(self, label: str, probes: Sequence[pl.Callback] = (), **changes: Any) -> RunFolder:
         """Run the search ``label``, go on with it, or take it as it is if it is finished."""
-        from nni_wiring.runs.search import run_search
+        from nni_wiring.search.run import run_search
 
         config = self.config(**changes)
         path = self.path / "runs" / label

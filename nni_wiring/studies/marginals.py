@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nni_wiring.benchmark import TruthTable
+from nni_wiring.truth import TruthTable
 from search_spaces.cell_graph import NB201, OPERATIONS
 
 _SHAPE = (len(OPERATIONS),) * len(NB201.edges)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.runs.reopen import OpenSearch
+from nni_wiring.search.reopen import OpenSearch
 from nni_wiring.studies.charts import operation_bars
 from nni_wiring.studies.frame import Findings, StudyRun, Table, Verdict, graded
 from nni_wiring.studies.probes import cost_samples

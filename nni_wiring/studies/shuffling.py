@@ -12,8 +12,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from nni_wiring.runs.reopen import OpenSearch, reopen
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict
 from nni_wiring.supernet.cell import SupernetCell

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict, graded
 from nni_wiring.studies.probes import EpochProbe, untouched

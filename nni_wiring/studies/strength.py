@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from nni_wiring.runs.reopen import OpenSearch, reopen
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict
 from nni_wiring.studies.marginals import accuracy_cube, mean_marginals

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.hub.pytorch.modules.nasbench201 import NasBench201Cell

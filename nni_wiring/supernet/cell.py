@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.nn.pytorch import LayerChoice

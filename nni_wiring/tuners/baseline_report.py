@@ -29,7 +29,7 @@ def run_points(run_id: str, dataset: str, split: str) -> list[Point]:
     Raises:
         RunError: no such run, or none of them has a result with this truth.
     """
-    from nni_wiring.runs.resolve import resolve
+    from nni_wiring.service.resolve import resolve
 
     points = []
     for run in resolve(run_id):

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nni_wiring.benchmark import TruthTable
-from nni_wiring.benchmark.metrics import FULL_EPOCHS
 from nni_wiring.errors import ConfigError
+from nni_wiring.truth import TruthTable
+from nni_wiring.truth.metrics import FULL_EPOCHS
 from nni_wiring.tuners.bayes import BayesSampler
 from nni_wiring.tuners.samplers import (
     EvolutionSampler,

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 from synthetic_runs import write_run
 
-from nni_wiring.benchmark import load_table
 from nni_wiring.commands import LazyGroup, main
 from nni_wiring.commands.compare import compare
 from nni_wiring.report import pictures
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.truth import load_table
 
 FINAL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_3x3~0|skip_connect~1|skip_connect~2|"
 GROWING = "cccccc ...... c...s. cc.css"

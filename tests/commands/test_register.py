@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from nni.tools.package_utils.config_manager import get_algo_meta
 
 from nni_wiring.commands.register import register
-from nni_wiring.tuners.nni_tuners import TUNERS
+from nni_wiring.service.nni_tuners import TUNERS
 
 NAMES = [tuner.__name__ for tuner in TUNERS]
 
@@ -28,7 +28,7 @@ def test_registering_twice_changes_nothing_and_removing_undoes(
     assert run()["changed"] == []
     assert (tmp_path / "registered_algorithms.yml").read_text() == written
     meta = get_algo_meta("WiringBayes")
-    assert meta is not None and meta.class_name == "nni_wiring.tuners.nni_tuners.WiringBayes"
+    assert meta is not None and meta.class_name == "nni_wiring.service.nni_tuners.WiringBayes"
     assert run("--remove")["changed"] == NAMES and get_algo_meta("WiringBayes") is None
     assert run("--remove")["changed"] == []
     assert "WiringRandom: registered\n" in CliRunner().invoke(register).output

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from nni_wiring.commands import main
 from nni_wiring.errors import RunError
 from nni_wiring.monitor.callback import WiringMonitor
-from nni_wiring.runs.task import ClassificationTask
+from nni_wiring.search.task import ClassificationTask
 
 TINY = ("--epochs", "2", "--set", "channels=4", "--set", "cells=1", "--set", "max_steps=2")
 

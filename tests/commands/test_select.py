@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from nni_wiring.commands import main
-from nni_wiring.runs.config import make_config
-from nni_wiring.runs.search import run_search
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.config import make_config
+from nni_wiring.search.run import run_search
 from search_spaces.cell_graph import parse_arch
 
 TINY = {

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from nni_wiring.commands import main
-from nni_wiring.runs.nni_experiment import NniExperiment, NniTrial
+from nni_wiring.service.experiment import NniExperiment, NniTrial
 
 
 def trial(number: int, status: str, **changes: Any) -> NniTrial:  # noqa: ANN401

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from nni_wiring.strategies.registry import STRATEGIES
-from nni_wiring.testing import StrategyConformance
+from nni_wiring.testing.conformance import StrategyConformance
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "custom_strategy.py"
 

@@ -24,7 +24,7 @@ from one_shot import (
 )
 from torch import nn
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas and pytorch_lightning)
+from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas and pytorch_lightning)
 
 # isort: split
 import nni.nas.strategy as nni_strategies
@@ -34,11 +34,11 @@ from nni.nas.hub.pytorch import NasBench201
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer
 
-from nni_wiring.benchmark import load_table
 from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.monitor.local_cost import LocalCost, RunningCost
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
 from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.truth import load_table
 from search_spaces.cell_graph import OPERATIONS, Wiring
 
 STEPS = 3

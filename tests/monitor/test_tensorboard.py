@@ -11,9 +11,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import run
 
-from nni_wiring.benchmark import load_table, published_rows
 from nni_wiring.errors import WiringError
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.truth import load_table, published_rows
 from search_spaces.cell_graph import NB201, OPERATIONS
 from search_spaces.errors import SpaceError
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from nni_wiring.runs.nni_experiment import read_experiment
-from nni_wiring.runs.nni_manager import stop_manager
-from nni_wiring.runs.nni_manifest import experiment_folder, read_manifest
+from nni_wiring.service.experiment import read_experiment
+from nni_wiring.service.manager import stop_manager
+from nni_wiring.service.manifest import experiment_folder, read_manifest
 
 REPO = Path(__file__).resolve().parents[2]
 

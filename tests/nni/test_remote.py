@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 import yaml
 
-from nni_wiring.benchmark import load_table
-from nni_wiring.runs.nni_experiment import read_experiment
-from nni_wiring.runs.nni_manifest import experiment_folder
+from nni_wiring.service.experiment import read_experiment
+from nni_wiring.service.manifest import experiment_folder
+from nni_wiring.truth import load_table
 
 if TYPE_CHECKING:
     from conftest import NniRunner

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from nni_wiring.runs.nni_experiment import read_experiment
-from nni_wiring.runs.nni_manifest import experiment_folder
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.service.experiment import read_experiment
+from nni_wiring.service.manifest import experiment_folder
 
 if TYPE_CHECKING:
     from conftest import NniRunner

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from nni_wiring.benchmark import load_table
-from nni_wiring.runs.nni_experiment import read_experiment
-from nni_wiring.runs.nni_manifest import experiment_folder
+from nni_wiring.service.experiment import read_experiment
+from nni_wiring.service.manifest import experiment_folder
+from nni_wiring.service.nni_tuners import WiringEvolution, cell_of
+from nni_wiring.truth import load_table
 from nni_wiring.tuners.journal import Journal
-from nni_wiring.tuners.nni_tuners import WiringEvolution, cell_of
 
 if TYPE_CHECKING:
     from conftest import NniRunner

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from synthetic_runs import record, write_run
 
-from nni_wiring.benchmark import load_table
 from nni_wiring.errors import RunError
 from nni_wiring.report.analysis import analyse_run, plain
 from nni_wiring.report.patterns import findings
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.truth import load_table
 
 #: 2<-1 falls with all the others in epoch 2 and never comes back; the rest recover one by one.
 GROWING = "cccccc .c.ss. ...... c...s. cc..ss cc.css"

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from synthetic_runs import write_run
 
-from nni_wiring.benchmark import load_table
 from nni_wiring.errors import RunError
 from nni_wiring.report.analysis import analyse_run
 from nni_wiring.report.html import write_overview, write_report
 from nni_wiring.report.truth_rows import truth_rows
+from nni_wiring.truth import load_table
 
 PICTURES = {
     "alphas", "cell", "cost_heat_map", "costs", "regret", "truth_histogram", "wiring_timeline",

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from synthetic_runs import write_run
 
-from nni_wiring.benchmark import load_table, published_rows
 from nni_wiring.report.analysis import RunAnalysis, analyse_run
 from nni_wiring.report.summary import (
     Spread,
@@ -20,6 +19,7 @@ from nni_wiring.report.summary import (
     summarise,
     summary_json,
 )
+from nni_wiring.truth import load_table, published_rows
 
 
 def analysed(folder: Path, rows: str, **config: object) -> RunAnalysis:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from nni_wiring.errors import RunError
-from nni_wiring.runs.files import replace_file
+from nni_wiring.files.json_files import replace_file
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 
 VALID = {"run_id": "r1", "format": 1, "status": "running", "error": None, "config": {}}

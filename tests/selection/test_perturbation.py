@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.evaluator.pytorch import LightningModule
@@ -21,7 +21,7 @@ from nni_wiring.selection.decision_plan import decision_epochs
 from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
-from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.evaluation import supernet_accuracy
 from nni_wiring.supernet.variants import supernet_accuracies

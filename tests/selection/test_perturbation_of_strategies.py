@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nni_wiring.runs.config import make_config
-from nni_wiring.runs.search import run_search
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.config import make_config
+from nni_wiring.search.run import run_search
 from nni_wiring.strategies.registry import STRATEGIES
 from search_spaces.cell_graph import parse_arch
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nni_wiring.benchmark import load_table
 from nni_wiring.errors import ConfigError
-from nni_wiring.runs.config import make_config
-from nni_wiring.runs.search import run_search
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.config import make_config
+from nni_wiring.search.run import run_search
 from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.selection.supernet_ranking import SupernetRanking
 from nni_wiring.strategies.darts import DARTS
 from nni_wiring.supernet.evaluation import evaluation_mode, one_hot, supernet_accuracy
+from nni_wiring.truth import load_table
 from search_spaces.cell_graph import OPERATIONS, format_arch
 from search_spaces.registry import build_space
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from nni_wiring.runs.config import make_config
+from nni_wiring.search.config import make_config
 from nni_wiring.strategies.registry import STRATEGIES
 
 CONFIG = Path(__file__).resolve().parents[2] / "tuner_configs" / "compare.yml"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nni_wiring.strategies.registry import STRATEGIES
-from nni_wiring.testing import StrategyConformance
+from nni_wiring.testing.conformance import StrategyConformance
 
 #: What makes a strategy quick enough for a test.
 QUICK: dict[str, dict[str, Any]] = {

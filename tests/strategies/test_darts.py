@@ -20,7 +20,7 @@ from one_shot import (
 )
 from torch import nn
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas and pytorch_lightning)
+from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas and pytorch_lightning)
 
 # isort: split
 import nni.nas.strategy as nni_strategies
@@ -29,7 +29,7 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
-from nni_wiring.strategies.unrolled import unrolled_gradient
+from nni_wiring.strategies.parts.unrolled import unrolled_gradient
 
 TRAIN, SEARCH = random_batches(5, seed=11), random_batches(5, seed=12)
 SGD = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3}

@@ -8,13 +8,13 @@ import pytest
 import torch
 from one_shot import evaluator, random_batches, search, tiny_space
 
-from nni_wiring.strategies.controller import (
+from nni_wiring.strategies.enas import ENAS
+from nni_wiring.strategies.parts.controller import (
     Controller,
     Reinforce,
     Sampled,
     train_controller,
 )
-from nni_wiring.strategies.enas import ENAS
 from nni_wiring.supernet.evaluation import fixed_draw, one_hot, supernet_accuracy
 
 TARGET = [3, 0, 2, 1, 4, 1]

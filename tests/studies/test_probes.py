@@ -10,14 +10,13 @@ import torch
 from scipy import stats
 from torch import nn
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
-from nni_wiring.benchmark import load_table
-from nni_wiring.runs.config import make_config
-from nni_wiring.runs.reopen import OpenSearch, open_search, reopen
-from nni_wiring.runs.search import run_search
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.config import make_config
+from nni_wiring.search.reopen import OpenSearch, open_search, reopen
+from nni_wiring.search.run import run_search
 from nni_wiring.studies.marginals import accuracy_cube, cell_marginals, mean_marginals
 from nni_wiring.studies.operation_costs import uniform_options
 from nni_wiring.studies.probes import cost_samples, sample_costs
@@ -25,6 +24,7 @@ from nni_wiring.studies.shuffling import shuffled_edges, shuffled_layers
 from nni_wiring.studies.statistics import interval, random_walk_null, spearman
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw
+from nni_wiring.truth import load_table
 from search_spaces.cell_graph import format_arch
 from search_spaces.registry import space_entry
 

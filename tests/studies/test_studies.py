@@ -77,7 +77,7 @@ def test_a_study_is_deterministic(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run("growing", tmp_path / "whole", seeds=2)
-    from nni_wiring.runs import search
+    from nni_wiring.search import run as search
 
     original, started = search.run_search, []
 

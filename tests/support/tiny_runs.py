@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from nni_wiring.runs.config import RunConfig, make_config
-from nni_wiring.runs.search import run_search
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.runs.task import ClassificationTask
+from nni_wiring.search.config import RunConfig, make_config
+from nni_wiring.search.run import run_search
+from nni_wiring.search.task import ClassificationTask
 
 TINY = {"channels": 4, "cells": 1, "epochs": 3, "max_steps": 3, "batch_size": 8}
 

@@ -11,7 +11,7 @@ import one_shot
 import torch
 from one_shot import random_batches
 
-from nni_wiring import nni_nas  # noqa: F401  (must come before nni.nas)
+from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.hub.pytorch import NasBench201
@@ -19,7 +19,7 @@ from nni.nas.nn.pytorch import ModelSpace
 
 from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.search_module import SearchModule
+from nni_wiring.strategies.engine.search_module import SearchModule
 
 #: Supernet cells in a tiny space: one a stage.
 CELLS = 3

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nni_wiring.benchmark import TruthTable, load_table
-from nni_wiring.benchmark.importer import import_table
 from nni_wiring.errors import BenchmarkError, ConfigError
+from nni_wiring.truth import TruthTable, load_table
+from nni_wiring.truth.importer import import_table
 from nni_wiring.tuners.samplers import Cell, Sampler
 from nni_wiring.tuners.simulate import (
     Budget,

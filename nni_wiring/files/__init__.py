@@ -1,0 +1,1 @@
+"""Everything that reads or writes bytes on disk: what comes from elsewhere is hostile."""

@@ -1,0 +1,1 @@
+"""NNI's side: trials, experiments, the manager, tuners."""

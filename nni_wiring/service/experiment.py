@@ -1,0 +1,296 @@
+"""An NNI experiment read from the disk: its trials, what each was given and what each reported.
+
+NNI's web UI and export pair parameters with the wrong trial as soon as several trials run at once:
+the manager hands the next parameters to whichever trial asks first, but stores them with the trial
+for which they were drawn. The parameter id that a trial sends along with its metrics is right, so
+everything here is paired by that id and never by the trial's own event.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nni_wiring.errors import RunError
+from nni_wiring.files.json_files import read_object, shown
+from nni_wiring.service.manifest import (
+    NNI_ID,
+    as_integer,
+    process_lives,
+    read_manifest,
+    trial_folder,
+)
+
+ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+# events that are no status by themselves
+_EVENT_STATUS = {
+    "USER_TO_CANCEL": "USER_CANCELED",
+    "ADD_CUSTOMIZED": "WAITING",
+    "ADD_RESUMED": "WAITING",
+}
+_NO_STATUS = ("ADD_HYPERPARAMETER", "IMPORT_DATA")
+_TAIL_BYTES = 64 * 1024
+_LINE_LENGTH = 600
+
+
+@dataclass(frozen=True)
+class NniTrial:
+    """One trial.
+
+    Attributes:
+        number: NNI's sequence id, "Trial No." in the web UI.
+        status: NNI's word for it: WAITING, RUNNING or one of :data:`ENDED`.
+        folder: what the trial has as NNI_OUTPUT_DIR.
+        parameter_id: id of the parameters that the trial really got, None if it never said.
+        parameters: those parameters, as its final metric names them, else by the id; None without.
+        intermediate: reported metrics in order, each a dict with ``default``.
+        final: the final metric, None if there is none.
+        error: one line that says why the trial failed, None unless it failed.
+    """
+
+    trial_id: str
+    number: int
+    status: str
+    folder: Path
+    parameter_id: int | None
+    parameters: dict[str, Any] | None
+    intermediate: tuple[dict[str, Any], ...]
+    final: dict[str, Any] | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class NniExperiment:
+    """One experiment.
+
+    Attributes:
+        folder: `<working directory>/<id>`, which holds log, db and environments.
+        port: port of its REST server, None if the manifest does not know the experiment.
+        pid: process id of its manager, None likewise.
+        url_prefix: path in front of the REST server's, "" mostly.
+        status: the manager's last recorded status ("UNKNOWN" outside the manifest).
+        start_ms: start, milliseconds since 1970; 0 outside the manifest.
+        max_trials: maxTrialNumber of its configuration, None if unlimited.
+        varied: names of the settings for which its search space has more than one value.
+        trials: in the order of their numbers.
+    """
+
+    experiment_id: str
+    folder: Path
+    name: str
+    port: int | None
+    pid: int | None
+    url_prefix: str
+    status: str
+    start_ms: int
+    max_trials: int | None
+    varied: tuple[str, ...]
+    trials: tuple[NniTrial, ...]
+
+    @property
+    def managed(self) -> bool:
+        """True while the manager's process lives."""
+        return self.status != "STOPPED" and self.pid is not None and process_lives(self.pid)
+
+
+@dataclass
+class _Events:
+    """What the event table says of one trial, before metrics are joined to it."""
+
+    number: int = -1
+    status: str = "UNKNOWN"
+
+
+def read_experiment(folder: Path) -> NniExperiment:
+    """Read the experiment in `folder`; its database is opened for reading only.
+
+    Raises:
+        RunError: there is no experiment, or its database is damaged or locked for long.
+    """
+    database = folder / "db" / "nni.sqlite"
+    if not database.is_file():
+        raise RunError(f"{shown(folder)} is no NNI experiment: db/nni.sqlite is missing")
+    try:
+        address = f"{database.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=20)) as connection:
+            profile = _profile(connection)
+            trials = _trials(connection, folder)
+    except sqlite3.Error as error:
+        raise RunError(f"cannot read the NNI experiment {shown(folder)}: {error}") from None
+    experiment_id = folder.resolve().name
+    entry = read_manifest().get(experiment_id, {})
+    if entry.get("logDir") and Path(entry["logDir"]).resolve() != folder.resolve().parent:
+        entry = {}  # a copy of an experiment is not the one that a manager serves
+    return NniExperiment(
+        experiment_id=experiment_id,
+        folder=folder,
+        name=str(profile.get("experimentName") or ""),
+        port=as_integer(entry.get("port")),
+        pid=as_integer(entry.get("pid")),
+        url_prefix=str(entry.get("prefixUrl") or ""),
+        status=str(entry.get("status") or "UNKNOWN"),
+        start_ms=as_integer(entry.get("startTime")) or 0,
+        max_trials=as_integer(profile.get("maxTrialNumber")),
+        varied=_varied(profile.get("searchSpace")),
+        trials=trials,
+    )
+
+
+def error_line(folder: Path) -> str:
+    """Why the trial in `folder` failed: run.json's error, else the last line of its stderr."""
+    try:
+        info = read_object(folder / "run.json") or {}
+    except RunError as error:
+        return str(error)
+    if isinstance(info.get("error"), str):
+        return str(info["error"])
+    lines = [line for line in _tail(folder / "trial.stderr") if line.strip()]
+    # an indented line belongs to a traceback or a warning, whose message stands unindented
+    plain = [line for line in lines if not line[0].isspace()] or lines
+    if not plain:
+        return "it ended without a message (killed?)"
+    line = plain[-1].strip().removeprefix("error: ")[:_LINE_LENGTH]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+def last_error_of_manager(folder: Path) -> str | None:
+    """Last error line of the experiment's own logs (tuner first), None if there is none."""
+    for name in ("dispatcher.log", "nnimanager.log"):
+        lines = [line for line in _tail(folder / "log" / name) if line.strip()]
+        plain = [
+            line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception)\b|\[.*ERROR", line)
+        ]
+        if plain:
+            return plain[-1].strip()
+    return None
+
+
+def _profile(connection: sqlite3.Connection) -> dict[str, Any]:
+    """The experiment's configuration, of its newest revision."""
+    query = "select params from ExperimentProfile order by revision desc limit 1"
+    row = connection.execute(query).fetchone()
+    return _object(row[0]) if row else {}
+
+
+def _varied(space: object) -> tuple[str, ...]:
+    """Names in an NNI search space that are no fixed choice."""
+    if not isinstance(space, dict):
+        return ()
+    fixed = [
+        name
+        for name, entry in space.items()
+        if isinstance(entry, dict)
+        and entry.get("_type") == "choice"
+        and isinstance(entry.get("_value"), list)
+        and len(entry["_value"]) == 1
+    ]
+    return tuple(name for name in space if name not in fixed)
+
+
+def _trials(connection: sqlite3.Connection, folder: Path) -> tuple[NniTrial, ...]:
+    """All trials, metrics and parameters joined by parameter id."""
+    events: dict[str, _Events] = {}
+    parameters: dict[int | None, dict[str, Any]] = {}
+    rows = connection.execute(
+        "select trialJobId, event, data, sequenceId from TrialJobEvent order by rowid"
+    )
+    for trial_id, event, data, number in rows:
+        given = _object(data)
+        identifier = as_integer(given.get("parameter_id"))
+        if identifier is not None and isinstance(given.get("parameters"), dict):
+            parameters[identifier] = given["parameters"]
+        if not trial_id or not NNI_ID.fullmatch(trial_id):
+            continue
+        seen = events.setdefault(trial_id, _Events())
+        if number is not None and seen.number < 0:
+            seen.number = int(number)
+        seen.status = _EVENT_STATUS.get(event, seen.status if event in _NO_STATUS else str(event))
+    metrics = _metrics(connection)
+    found = [
+        _trial(
+            trial_id, seen, trial_folder(folder, trial_id), metrics.get(trial_id, []), parameters
+        )
+        for trial_id, seen in events.items()
+    ]
+    return tuple(sorted(found, key=lambda trial: trial.number))
+
+
+def _metrics(connection: sqlite3.Connection) -> dict[str, list[tuple[int | None, str, dict]]]:
+    """Trial id -> (parameter id, PERIODICAL or FINAL, metric) in the order of arrival."""
+    metrics: dict[str, list[tuple[int | None, str, dict]]] = {}
+    rows = connection.execute(
+        "select trialJobId, parameterId, type, data from MetricData order by rowid"
+    )
+    for trial_id, identifier, kind, data in rows:
+        metrics.setdefault(trial_id, []).append((as_integer(identifier), str(kind), _metric(data)))
+    return metrics
+
+
+def _trial(
+    trial_id: str,
+    seen: _Events,
+    folder: Path,
+    metrics: list[tuple[int | None, str, dict]],
+    parameters: dict[int | None, dict[str, Any]],
+) -> NniTrial:
+    """One trial out of its events, its metrics and the parameters of the whole experiment."""
+    identifiers = [identifier for identifier, _, _ in metrics if identifier is not None]
+    identifier = identifiers[-1] if identifiers else _recorded_parameter_id(folder)
+    finals = [metric for _, kind, metric in metrics if kind == "FINAL"]
+    said = finals[-1].get("parameters") if finals else None
+    return NniTrial(
+        trial_id=trial_id,
+        number=seen.number,
+        status=seen.status,
+        folder=folder,
+        parameter_id=identifier,
+        parameters=said if isinstance(said, dict) else parameters.get(identifier),
+        intermediate=tuple(metric for _, kind, metric in metrics if kind == "PERIODICAL"),
+        final=finals[-1] if finals else None,
+        error=error_line(folder) if seen.status == "FAILED" else None,
+    )
+
+
+def _recorded_parameter_id(folder: Path) -> int | None:
+    """The parameter id that a trial without metrics wrote into its run.json, if it got so far."""
+    try:
+        info = read_object(folder / "run.json") or {}
+    except RunError:
+        return None
+    return as_integer(info.get("parameter_id"))
+
+
+def _tail(path: Path) -> list[str]:
+    """The last lines of a log file; none if it is missing or no plain file."""
+    if path.is_symlink() or not path.is_file():
+        return []
+    with path.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        return stream.read(_TAIL_BYTES).decode("utf-8", errors="replace").splitlines()
+
+
+def _metric(data: object) -> dict[str, Any]:
+    """A metric as a dict; NNI stores JSON text inside JSON text, and a number means `default`."""
+    value: object = data
+    for _ in range(2):
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                return {}
+    return value if isinstance(value, dict) else {"default": value}
+
+
+def _object(text: object) -> dict[str, Any]:
+    """The JSON object in `text`, {} if it is none."""
+    try:
+        value = json.loads(text) if isinstance(text, str) and text.strip() else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,162 @@
+"""From what a user types to runs: a folder, a run id, an NNI trial or experiment, or "latest"."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nni_wiring.errors import RunError
+from nni_wiring.files.json_files import shown
+from nni_wiring.runs.store import FORMAT, RunFolder, runs_root
+from nni_wiring.service.experiment import NniExperiment, NniTrial, read_experiment
+from nni_wiring.service.manifest import (
+    experiment_folder,
+    experiment_of_trial,
+    latest_experiment,
+    read_manifest,
+)
+
+_STATUS_OF_ENDED = {
+    "SUCCEEDED": "finished",
+    "FAILED": "failed",
+    "USER_CANCELED": "interrupted",
+    "SYS_CANCELED": "interrupted",
+    "EARLY_STOPPED": "interrupted",
+}
+
+
+def resolve(run_id: str) -> list[RunFolder]:
+    """Runs that `run_id` names, in the order of NNI's trial numbers.
+
+    run_id: a folder (of a run or of an NNI experiment), the id of a run under
+    :func:`~nni_wiring.runs.store.runs_root`, an NNI trial id, an NNI experiment id (all its
+    trials, failed ones too), or ``latest`` (whatever was started last, experiment or run).
+
+    Raises:
+        RunError: nothing has this name, or what has it cannot be read.
+    """
+    if run_id == "latest":
+        return _latest()
+    if not run_id.strip():
+        raise RunError("the run id is empty")
+    # os.path: a name that no file can have is a folder that does not exist, not an error
+    if os.path.isdir(run_id):
+        return _in_folder(Path(run_id))
+    if Path(run_id).name == run_id and os.path.isdir(runs_root() / run_id):
+        return [RunFolder.open(runs_root() / run_id)]
+    folder = experiment_folder(run_id)
+    if folder is not None:
+        return runs_of(read_experiment(folder))
+    folder = experiment_of_trial(run_id)
+    if folder is not None:
+        return _one_trial(folder, run_id)
+    raise RunError(
+        f"unknown run {shown(run_id)}: no folder, no run in {shown(runs_root())}, "
+        f"no NNI experiment or trial of that name ({_known()})"
+    )
+
+
+def runs_of(experiment: NniExperiment) -> list[RunFolder]:
+    """The runs of all trials of `experiment`, also of those that left no run.json.
+
+    Raises:
+        RunError: the experiment has no trials yet, or a trial's run.json is damaged.
+    """
+    if not experiment.trials:
+        raise RunError(f"NNI experiment {experiment.experiment_id} has no trials (yet)")
+    return [run_of(trial, experiment) for trial in experiment.trials]
+
+
+def run_of(trial: NniTrial, experiment: NniExperiment) -> RunFolder:
+    """The run of one trial, with NNI's word on how it ended where the run could not say so.
+
+    Nothing is written: a trial that was killed, or that died before it made its run.json, gets
+    its status and error line in the returned object only.
+    """
+    if (trial.folder / "run.json").exists():
+        run = RunFolder.open(trial.folder)
+        if run.status != "running":
+            return run
+        status, error = _how_it_ended(trial, experiment)
+        return RunFolder(run.path, run.info | {"status": status, "error": error})
+    status, error = _how_it_ended(trial, experiment)
+    info: dict[str, Any] = {
+        "run_id": trial.trial_id,
+        "format": FORMAT,
+        "status": status,
+        "error": error,
+        "config": trial.parameters or {},
+        "versions": {},
+        "git_commit": None,
+        "created": None,
+        "experiment_id": experiment.experiment_id,
+        "trial_id": trial.trial_id,
+        "parameter_id": trial.parameter_id,
+    }
+    return RunFolder(trial.folder, info)
+
+
+def _how_it_ended(trial: NniTrial, experiment: NniExperiment) -> tuple[str, str | None]:
+    """Run status and error line by what NNI knows of a trial."""
+    if trial.status in _STATUS_OF_ENDED:
+        return _STATUS_OF_ENDED[trial.status], trial.error
+    return ("running" if experiment.managed else "interrupted"), None
+
+
+def _in_folder(path: Path) -> list[RunFolder]:
+    """Runs in a folder that a user named: an experiment's, a trial's or any run's."""
+    if (path / "db" / "nni.sqlite").is_file():
+        return runs_of(read_experiment(path))
+    return [RunFolder.open(path)]
+
+
+def _one_trial(folder: Path, trial_id: str) -> list[RunFolder]:
+    experiment = read_experiment(folder)
+    return [run_of(trial, experiment) for trial in experiment.trials if trial.trial_id == trial_id]
+
+
+def _latest() -> list[RunFolder]:
+    """The newest of this user's runs and NNI experiments."""
+    experiment_id = latest_experiment()
+    run = _latest_run()
+    if experiment_id is None and run is None:
+        raise RunError(
+            f"no run yet: {shown(runs_root())} and nnictl's list of experiments are empty"
+        )
+    if experiment_id is None:
+        return [run] if run else []
+    folder = experiment_folder(experiment_id)
+    started = float(read_manifest().get(experiment_id, {}).get("startTime") or 0) / 1000
+    if folder is None or (run is not None and _created(run) > started):
+        return [run] if run else []
+    return runs_of(read_experiment(folder))
+
+
+def _latest_run() -> RunFolder | None:
+    """The newest readable run under the runs' root, None if there is none."""
+    newest: RunFolder | None = None
+    for entry in sorted(runs_root().glob("*/run.json")):
+        try:
+            run = RunFolder.open(entry.parent)
+        except RunError:
+            continue  # a damaged run is no reason to hide the others
+        if newest is None or _created(run) >= _created(newest):
+            newest = run
+    return newest
+
+
+def _created(run: RunFolder) -> float:
+    """When a run was created, in seconds since 1970; 0 if it does not say so."""
+    try:
+        return datetime.fromisoformat(run.info.get("created") or "").timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _known() -> str:
+    """A short list of what does exist, for the message about what does not."""
+    runs = sorted(entry.parent.name for entry in runs_root().glob("*/run.json"))
+    names = runs[-3:] + list(read_manifest())[-3:]
+    return f"known, for example: {', '.join(names)}" if names else "nothing was run yet"

@@ -1,0 +1,260 @@
+"""The process that NNI starts for one trial: `python -m nni_wiring.service.trial`.
+
+It takes its settings from the experiment's tuner (names as in `search --set`), searches into
+NNI_OUTPUT_DIR and reports every epoch and the end to NNI. What goes wrong is one line on stderr,
+which NNI keeps as trial.stderr, the same line in run.json, and an exit code other than 0.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nni_wiring.errors import ConfigError, RunError, WiringError
+from nni_wiring.files.json_files import shown
+from nni_wiring.runs.store import RunFolder
+from search_spaces.errors import SpaceError
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Job:
+    """What NNI asks of this process.
+
+    Attributes:
+        parameters: settings by option name, as the tuner drew them.
+        output: the folder of the trial, NNI_OUTPUT_DIR.
+        trial_id, experiment_id, parameter_id: NNI's names for it.
+    """
+
+    parameters: dict[str, Any]
+    output: Path
+    trial_id: str
+    experiment_id: str
+    parameter_id: int
+
+
+def main() -> None:
+    """Run the trial that the environment and NNI's command channel describe; exits."""
+    # NNI interrupts a trial with SIGINT, other schedulers with SIGTERM; both end the same way
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    job = receive_job()
+    try:
+        run, resumed = open_run(job)
+    except WiringError as error:
+        _exit(str(error))
+    try:
+        link_for_web_ui(job)
+        run_job(job, run, resumed)
+    except KeyboardInterrupt:
+        _end(run, "interrupted", None)
+        sys.exit(INTERRUPTED)
+    except (WiringError, SpaceError, OSError) as error:
+        _end(run, "failed", str(error))
+        _exit(str(error))
+    except Exception as error:
+        _end(run, "failed", f"{type(error).__name__}: {error}")
+        raise
+
+
+def receive_job() -> Job:
+    """Ask NNI for this trial's parameters.
+
+    Exits with one line if this process was not started by NNI.
+    """
+    import nni
+
+    if "NNI_OUTPUT_DIR" not in os.environ or "NNI_TRIAL_JOB_ID" not in os.environ:
+        _exit("not started by NNI; for one search use: python cli.py search --help")
+    parameters = nni.get_next_parameter()
+    record = nni.trial._params
+    if not isinstance(parameters, dict) or record is None:
+        _exit("NNI sent no parameters")
+    return Job(
+        parameters=parameters,
+        output=Path(os.environ["NNI_OUTPUT_DIR"]),
+        trial_id=nni.get_trial_id(),
+        experiment_id=nni.get_experiment_id(),
+        parameter_id=int(record["parameter_id"]),
+    )
+
+
+def open_run(job: Job) -> tuple[RunFolder, bool]:
+    """The run of this trial, and whether it is one that `nnictl resume` goes on with.
+
+    Raises:
+        RunError: the folder holds another trial's run, or cannot be written.
+    """
+    if not (job.output / "run.json").exists():
+        run = RunFolder.create(
+            job.output,
+            job.trial_id,
+            job.parameters,
+            experiment_id=job.experiment_id,
+            trial_id=job.trial_id,
+            parameter_id=job.parameter_id,
+        )
+        return run, False
+    run = RunFolder.open(job.output)
+    if run.run_id != job.trial_id:
+        raise RunError(f"{shown(job.output)} holds the run {run.run_id}, not trial {job.trial_id}")
+    return run, True
+
+
+def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
+    """Search, report to NNI epoch by epoch, then report the result.
+
+    Raises:
+        ConfigError: a parameter is unknown or wrong.
+        KeyboardInterrupt: NNI's manager is gone, which is how `nnictl stop` begins.
+    """
+    import nni
+
+    from nni_wiring.data.registry import find_source
+    from nni_wiring.search.config import make_config
+    from nni_wiring.search.run import run_search
+
+    if run.config.get("seeds") is not None:
+        raise ConfigError(
+            "seeds: a trial is one search; let the search space choose its seed instead: "
+            "seed: {_type: choice, _value: [1, 2, 3]}"
+        )
+    config = make_config(run.config)
+    if resumed:
+        parameters = _continue_as_before(run)
+    else:
+        parameters = job.parameters
+        run.info = run.info | {"config": config.flat()}
+        run.set_status("running")
+    dataset = config.dataset or find_source(config.data).truth_dataset
+
+    def report_epoch(record: Mapping[str, Any]) -> None:
+        _send(nni.report_intermediate_result, epoch_metric(record, dataset))
+
+    run_search(config, run, resume=resumed, on_epoch=report_epoch)
+    _send(nni.report_final_result, final_metric(run, dataset, parameters))
+
+
+def epoch_metric(record: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """An epoch's record as a metric for NNI: finite numbers only.
+
+    ``default`` is the true validation accuracy on `dataset` of the cell derived now, in percent;
+    the supernet's accuracy where the space has no truth.
+    """
+    truth = record.get("truth") or {}
+    topology = record.get("topology") or {}
+    numbers = {
+        "true_accuracy": _nested(truth, "accuracy", dataset, "valid"),
+        "regret": _nested(truth, "regret", dataset, "valid"),
+        "percentile": _nested(truth, "percentile", dataset, "valid"),
+        "supernet_accuracy": _nested(record, "accuracy", "search"),
+        "training_accuracy": _nested(record, "accuracy", "train"),
+        "training_loss": _nested(record, "loss", "train"),
+        "width": topology.get("width"),
+        "depth": topology.get("depth"),
+        "live_edges": topology.get("live_edges"),
+        "epoch": record["epoch"],
+    }
+    known = {
+        key: float(value)
+        for key, value in numbers.items()
+        if isinstance(value, (int, float)) and math.isfinite(value)
+    }
+    names = ("true_accuracy", "supernet_accuracy", "training_accuracy")
+    default = next((known[name] for name in names if name in known), 0.0)
+    return {"default": default} | known
+
+
+def final_metric(run: RunFolder, dataset: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The last epoch's numbers with those of the selected cell in the place of the cell derived in
+    that epoch (a selection at the end of the search may choose another one), its arch string and
+    the parameters that the trial really got.
+    """
+    result = run.result() or {}
+    chosen = {key: result[key] for key in ("truth", "topology") if result.get(key)}
+    metric = epoch_metric(run.epochs()[-1] | chosen, dataset)
+    return metric | {"arch": result.get("arch"), "parameters": parameters}
+
+
+def link_for_web_ui(job: Job) -> None:
+    """Let the web UI's TensorBoard button find this trial's logs.
+
+    NNI 3.0 looks in `<experiment>/trials/<id>/output/tensorboard`, while a local trial is told to
+    write to `<experiment>/environments/<environment>/trials/<id>`.
+    """
+    if job.output.name != job.trial_id or job.output.parent.name != "trials":
+        return  # a training service with another layout
+    experiment = job.output.parents[3]
+    link = experiment / "trials" / job.trial_id / "output"
+    if experiment.name != job.experiment_id or link.is_symlink() or link.exists():
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(os.path.relpath(job.output, link.parent), target_is_directory=True)
+
+
+def _continue_as_before(run: RunFolder) -> dict[str, Any]:
+    """Report on under the parameter id and the sequence that the run had before it was stopped.
+
+    `nnictl resume` hands a trial the parameters that were drawn for it, which with several
+    trials at once are not those that it got at first (see docs/nni.md). Returns those it got.
+    """
+    import nni
+
+    from nni_wiring.search.checkpoint import finished_epochs
+
+    if run.info.get("parameter_id") is not None:
+        record = {"parameter_id": run.info["parameter_id"], "parameters": run.config}
+        nni.trial._params = record
+    if run.checkpoint.exists():
+        nni.trial.overwrite_intermediate_seq(finished_epochs(run.checkpoint))
+    return run.config
+
+
+def _send(report: Callable[[dict[str, Any]], None], metric: dict[str, Any]) -> None:
+    """Report to NNI; a manager that is gone ends the trial like its own interrupt would.
+
+    `nnictl stop` closes the manager's server some seconds before it interrupts the trials.
+    """
+    from requests import ConnectionError as NoConnection
+
+    try:
+        report(metric)
+    except NoConnection:
+        print("NNI's manager is gone", file=sys.stderr)
+        raise KeyboardInterrupt from None
+
+
+def _nested(record: Mapping[str, Any], *keys: str) -> object:
+    """Value under a path of keys, None where one of them is missing."""
+    value: object = record
+    for key in keys:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def _end(run: RunFolder, status: str, error: str | None) -> None:
+    """Record how the run ended, unless the search did so itself or the disk takes nothing."""
+    if run.status != "running":
+        return
+    try:
+        run.set_status(status, error)
+    except WiringError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+
+
+def _exit(line: str) -> NoReturn:
+    print(f"error: {line}", file=sys.stderr, flush=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Per-epoch curves in a file of their own, opened only when a curve is asked for.
+
+The file is a run of float32 values followed by an uncompressed .npz that says where each curve
+lies; so that importing 15,625 cells appends and never holds them in memory.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from array import array
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nni_wiring.errors import BenchmarkError
+from nni_wiring.truth.metrics import FULL_EPOCHS, Floats
+from nni_wiring.truth.storage import BROKEN, read_array
+
+
+class CurveKey(NamedTuple):
+    """Names as the benchmark's authors have them.
+
+    Attributes:
+        run: the training: cifar10-valid, cifar10, cifar100 or ImageNet16-120.
+        images: what was measured: train, x-valid, x-test or ori-test.
+        quantity: accuracy (percent) or loss.
+        epochs: length of the training.
+    """
+
+    run: str
+    images: str
+    quantity: str = "accuracy"
+    epochs: int = FULL_EPOCHS
+
+
+RUNS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
+IMAGES = ("train", "x-valid", "x-test", "ori-test")
+
+# Data set and split of this package -> the training and the images that they stand for.
+SOURCES: dict[tuple[str, str], tuple[str, str]] = {
+    ("cifar10", "valid"): ("cifar10-valid", "x-valid"),
+    ("cifar10", "test"): ("cifar10", "ori-test"),
+    ("cifar100", "valid"): ("cifar100", "x-valid"),
+    ("cifar100", "test"): ("cifar100", "x-test"),
+    ("imagenet16", "valid"): ("ImageNet16-120", "x-valid"),
+    ("imagenet16", "test"): ("ImageNet16-120", "x-test"),
+}
+
+
+class CurveWriter:
+    """Appends curves to an open file; ``finish`` writes the index behind them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._keys: dict[CurveKey, int] = {}
+        self._columns = {name: array("q") for name in _COLUMNS}
+        self._written = 0
+
+    def add(self, index: int, key: CurveKey, seed: int, values: ArrayLike) -> None:
+        """Append one curve: values (epochs,), NaN where the source has none."""
+        curve = np.asarray(values, dtype="<f4")
+        self._file.write(curve.tobytes())
+        row = (index, self._keys.setdefault(key, len(self._keys)), seed, self._written, len(curve))
+        for name, number in zip(_COLUMNS, row, strict=True):
+            self._columns[name].append(number)
+        self._written += len(curve)
+
+    def finish(self) -> int:
+        """Write the index; returns the number of curves."""
+        with zipfile.ZipFile(self._file, "a", zipfile.ZIP_STORED) as archive:
+            arrays = {name: np.array(values) for name, values in self._columns.items()}
+            arrays["keys"] = np.array(["|".join(map(str, key)) for key in self._keys] or [""])
+            for name, content in arrays.items():
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, content, allow_pickle=False)
+                archive.writestr(f"{name}.npy", buffer.getvalue())
+        return len(self._columns["cell"])
+
+
+_COLUMNS = ("cell", "key", "seed", "offset", "length")
+
+
+class CurveFile:
+    """Curves of one table, read where they lie."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                columns = [read_array(archive, name) for name in _COLUMNS]
+                names = read_array(archive, "keys")
+                end = min((m.header_offset for m in archive.infolist()), default=0)
+            self._cell, self._key, self._seed, self._offset, self._length = columns
+            shapes = {column.shape for column in columns}
+            if len(shapes) != 1 or ((self._offset + self._length) * 4 > end).any():
+                raise BenchmarkError("its index points outside")
+            self.keys = [_parse(str(name)) for name in names if name]
+            values = np.memmap(path, dtype="<f4", mode="r", shape=(end // 4,)) if end else None
+        except BROKEN as error:
+            raise BenchmarkError(f"{path}: not a readable curve file ({error})") from error
+        self._values = values
+
+    def get(self, index: int, key: CurveKey, seed: int | None = None) -> Floats:
+        """(epochs,) float32 values of one cell; the mean over its seeds if ``seed`` is None.
+
+        NaN stands where the source recorded nothing. BenchmarkError if there is no such curve.
+        """
+        rows = np.flatnonzero(self._cell == index)
+        number = self.keys.index(key) if key in self.keys else -1
+        rows = rows[self._key[rows] == number]
+        if seed is not None:
+            rows = rows[self._seed[rows] == seed]
+        if not len(rows) or self._values is None:
+            which = "" if seed is None else f", seed {seed}"
+            raise BenchmarkError(
+                f"no curve of cell {index} for {'/'.join(map(str, key))}{which} in this table"
+            )
+        curves = [self._values[self._offset[r] :][: self._length[r]] for r in rows]
+        return np.stack(curves).astype(np.float64).mean(axis=0).astype(np.float32)
+
+    def seeds(self, index: int, key: CurveKey) -> list[int]:
+        """Seeds that the cell has for this curve."""
+        if key not in self.keys:
+            return []
+        rows: NDArray[np.bool_] = (self._cell == index) & (self._key == self.keys.index(key))
+        return sorted(self._seed[rows].tolist())
+
+
+def _parse(text: str) -> CurveKey:
+    run, images, quantity, epochs = text.split("|")
+    return CurveKey(run, images, quantity, int(epochs))

@@ -1,0 +1,198 @@
+"""`benchmark import`: any source becomes one compact table file."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nni_wiring.errors import BenchmarkError
+from nni_wiring.truth.catalogue import forget, set_default, table_path
+from nni_wiring.truth.curves import CurveWriter
+from nni_wiring.truth.metrics import CELLS, TableData, check_data
+from nni_wiring.truth.order import OfficialOrder, official_order
+from nni_wiring.truth.sources import bundled, delimited, nats, official
+from nni_wiring.truth.sources.containers import LEGACY_MAGIC, Progress, file_hash
+from nni_wiring.truth.sources.official_records import RecordCollector
+from nni_wiring.truth.storage import save_table
+
+_LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
+_CURVES = re.compile(r"-[0-9a-f]{12}\.curves")
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import found and wrote.
+
+    Attributes:
+        name, kind, version, sha256: the table and its source.
+        cells: how many of the 15,625 it holds.
+        metrics: its accuracies, as data set/split@epochs.
+        curves: number of per-epoch curves kept.
+        path: the table file.
+        default: whether later commands use this table unless told otherwise.
+    """
+
+    name: str
+    kind: str
+    version: str
+    sha256: str
+    cells: int
+    metrics: list[str]
+    curves: int
+    path: str
+    default: bool
+
+
+def detect(path: Path) -> str:
+    """ "official", "nats" or "delimited", by content; BenchmarkError if it is none of them."""
+    if path.is_dir():
+        if (path / nats.META).is_file() or any(path.glob("[0-9]*.pickle.pbz2")):
+            return nats.KIND
+        raise BenchmarkError(f"{path}: a folder without NATS-Bench cells (NNNNNN.pickle.pbz2)")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read ({error.strerror})") from error
+    if start[:2] == b"PK" or start.startswith(_LEGACY_START):
+        return official.KIND
+    if start[:3] == b"BZh":
+        return nats.KIND if ".pickle" in path.name or path.suffix == ".pbz2" else delimited.KIND
+    if start[:2] == b"\x1f\x8b" or start[:4] == b"PAR1" or (start and b"\x00" not in start):
+        return delimited.KIND
+    raise BenchmarkError(
+        f"{path}: no known table; allowed: a NAS-Bench-201 .pth, a NATS-Bench tss folder or "
+        ".pickle.pbz2, .csv, .csv.gz, .parquet"
+    )
+
+
+def import_table(
+    path: Path,
+    name: str,
+    *,
+    version: str | None = None,
+    columns: delimited.ColumnMap | None = None,
+    partial: bool = False,
+    make_default: bool = True,
+    progress: Progress = lambda done, total: None,
+) -> ImportReport:
+    """Read a source and write it as table ``name``; nothing is written if anything is wrong.
+
+    Args:
+        path: the source.
+        name: letters, digits, '.', '_' and '-'.
+        version: "v11" or "nats" chooses the columns of the merged table (default v11); for
+            other sources it replaces the version read off the file name.
+        columns: what the columns of another delimited table mean.
+        partial: accept a source with fewer than 15,625 cells.
+        make_default: let later commands use this table unless told otherwise.
+        progress: called with done and total.
+
+    Raises:
+        BenchmarkError, UnsafePickleError: one line naming the source and what is wrong.
+    """
+    target = table_path(name)
+    if name == bundled.NAME:
+        raise BenchmarkError(f"table name {name!r} is taken by the table that is always there")
+    kind = detect(path)
+    order = official_order(bundled.load().codes)
+    with _scratch_folder(target.parent) as scratch:
+        curves = scratch / "curves"
+        if kind == delimited.KIND:
+            data, kept = _read_delimited(path, order, version, columns), 0
+        else:
+            data, kept = _read_records(path, kind, order, version, curves, progress)
+        _check_complete(path, data, partial)
+        check_data(data, str(path))
+        data.info.update(kind=kind, sha256=file_hash(path), path=path.name)
+        _replace(target, data, curves if kept else None)
+    forget()
+    if make_default:
+        set_default(name)
+    info = {key: data.info[key] for key in ("kind", "version", "sha256", "cells")}
+    metrics = [str(key) for key in data.metrics]
+    return ImportReport(
+        name=name, **info, metrics=metrics, curves=kept, path=str(target), default=make_default
+    )
+
+
+@contextmanager
+def _scratch_folder(parent: Path) -> Iterator[Path]:
+    """A temporary folder beside the tables, on the same file system as they are."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(dir=parent, prefix=".import-")
+    except OSError as error:
+        raise BenchmarkError(f"{parent}: cannot be written ({error.strerror})") from error
+    with scratch as folder:
+        yield Path(folder)
+
+
+def _read_delimited(
+    path: Path, order: OfficialOrder, version: str | None, columns: delimited.ColumnMap | None
+) -> TableData:
+    if columns is not None:
+        return delimited.read(path, columns, order, {"version": version or "own columns"})
+    chosen = version or "v11"
+    if chosen not in delimited.VERSIONS:
+        allowed = ", ".join(delimited.VERSIONS)
+        raise BenchmarkError(f"version {chosen!r}: of the merged table there are {allowed}")
+    return delimited.read(path, delimited.VERSIONS[chosen], order, {"version": chosen})
+
+
+def _read_records(
+    path: Path,
+    kind: str,
+    order: OfficialOrder,
+    version: str | None,
+    curves: Path,
+    progress: Progress,
+) -> tuple[TableData, int]:
+    """The table, and the number of curves written to the file ``curves``."""
+    source = official if kind == official.KIND else nats
+    try:
+        with open(curves, "w+b") as file:
+            writer = CurveWriter(file)
+            collector = RecordCollector(order, writer, str(path))
+            source.read(path, collector, progress)
+            if not collector.cells:
+                raise BenchmarkError(f"{path}: it holds no cells")
+            kept = writer.finish()
+    except OSError as error:
+        raise BenchmarkError(f"{path}: import failed ({error})") from error
+    return collector.table({"version": version or source.version(path)}), kept
+
+
+def _check_complete(path: Path, data: TableData, partial: bool) -> None:
+    cells = data.info["cells"]
+    if cells != CELLS and not partial:
+        raise BenchmarkError(
+            f"{path}: {cells} of {CELLS} cells; {CELLS - cells} are missing "
+            "(--partial imports it all the same)"
+        )
+    for key, metric in data.metrics.items():
+        holes = cells - int(np.isfinite(metric.mean).sum())
+        if holes and not partial:
+            raise BenchmarkError(f"{path}: {holes} cells have no accuracy {key}")
+
+
+def _replace(target: Path, data: TableData, curves: Path | None) -> None:
+    """Put curves, then the table that names them, in place; the old curves go last."""
+    own = f"{target.stem}-{data.info['sha256'][:12]}.curves"
+    try:
+        if curves is not None:
+            os.replace(curves, target.with_name(own))
+            data.info["curves"] = own
+        save_table(target, data)
+        for old in target.parent.glob(f"{target.stem}-*.curves"):
+            if _CURVES.fullmatch(old.name.removeprefix(target.stem)) and old.name != own:
+                old.unlink()
+    except OSError as error:
+        raise BenchmarkError(f"{target}: cannot be written ({error})") from error

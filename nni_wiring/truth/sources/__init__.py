@@ -1,0 +1,1 @@
+"""Readers of files of truth: one file a source."""

@@ -1,0 +1,151 @@
+"""Opening source files without trusting their sizes: spans of pickles, bounded decompression."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import mmap
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.pickles import loads_pickle, scan_pickle
+
+# done, total: in bytes or cells, whatever the source counts
+Progress = Callable[[int, int], None]
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save wrote first before it wrote zip files
+_CHUNK = 1 << 20
+_DECOMPRESS_ERRORS = (OSError, EOFError, zlib.error, ValueError)
+
+
+class Span(NamedTuple):
+    """Where one pickle lies in a memory-mapped file."""
+
+    start: int
+    end: int
+    fetched: set[int]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of the files of a folder, as hex."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir():
+            digest.update(file.name.encode())
+        with open(file, "rb") as content:
+            while chunk := content.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[mmap.mmap]:
+    """Memory-map a file for reading; BenchmarkError if it is empty or unreadable."""
+    try:
+        with open(path, "rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path}: cannot be read ({error})") from error
+    with content:
+        yield content
+
+
+def saved_object(path: Path, content: mmap.mmap) -> Span:
+    """The span of the main pickle of a file that torch.save wrote, zip or legacy container.
+
+    Raises:
+        BenchmarkError: it is neither, its zip is compressed or damaged, or it holds tensors.
+        UnsafePickleError: the pickle is truncated or corrupt.
+    """
+    if content[:2] == b"PK":
+        start, size = _zip_member(path)
+        return Span(start, *scan_pickle(content, start, name=str(path), collect=True))
+    position = 0
+    for expected in (LEGACY_MAGIC, 1001):
+        scan = scan_pickle(content, position, name=str(path))
+        if loads_pickle(content[position : scan.end], set(), name=str(path)) != expected:
+            raise BenchmarkError(f"{path}: not a file of torch.save")
+        position = scan.end
+    position = scan_pickle(content, position, name=str(path)).end  # system information
+    main = Span(position, *scan_pickle(content, position, name=str(path), collect=True))
+    keys_end = scan_pickle(content, main.end, name=str(path)).end
+    if loads_pickle(content[main.end : keys_end], set(), name=str(path)) != []:
+        raise BenchmarkError(f"{path}: it holds tensors, which no NAS-Bench-201 table does")
+    return main
+
+
+def _zip_member(path: Path) -> tuple[int, int]:
+    """Offset and size of data.pkl in a zip that must store it as it is, with a true checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if m.filename.endswith("/data.pkl")]
+            if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
+                raise BenchmarkError(f"{path}: not a file of torch.save (no stored data.pkl)")
+            member = members[0]
+            with archive.open(member) as file:
+                while file.read(_CHUNK):  # reading to the end checks the CRC
+                    pass
+        with open(path, "rb") as raw:
+            raw.seek(member.header_offset + 26)
+            lengths = raw.read(4)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DECOMPRESS_ERRORS) as error:
+        raise BenchmarkError(f"{path}: damaged zip file ({error})") from error
+    names = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+    return member.header_offset + 30 + names, member.file_size
+
+
+def read_compressed(path: Path, limit: int) -> bytes:
+    """Contents of a .bz2 or .gz file (or of a plain one), at most ``limit`` bytes.
+
+    Raises:
+        BenchmarkError: it is damaged, or would grow beyond the limit.
+    """
+    try:
+        with _opened(path) as file:
+            content = file.read(limit + 1)
+    except _DECOMPRESS_ERRORS as error:
+        raise BenchmarkError(f"{path}: damaged or unreadable ({error})") from error
+    if len(content) > limit:
+        raise BenchmarkError(f"{path}: it unpacks to more than {limit >> 20} MiB; refused")
+    return content
+
+
+@contextmanager
+def unpacked(path: Path, ratio: int, progress: Progress) -> Iterator[Path]:
+    """A temporary plain copy of a .bz2 file, at most ``ratio`` times its size plus 16 MiB."""
+    packed = path.stat().st_size
+    limit = ratio * packed + (16 << 20)
+    with tempfile.NamedTemporaryFile(prefix="nni-wiring-", suffix=".pickle") as copy:
+        written = 0
+        try:
+            with open(path, "rb") as raw, bz2.open(raw) as file:
+                while chunk := file.read(_CHUNK):
+                    written += len(chunk)
+                    if written > limit:
+                        raise BenchmarkError(
+                            f"{path}: it unpacks to more than {ratio} times its size"
+                        )
+                    copy.write(chunk)
+                    progress(raw.tell(), packed)
+        except _DECOMPRESS_ERRORS as error:
+            raise BenchmarkError(f"{path}: damaged or unreadable ({error})") from error
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    with open(path, "rb") as file:
+        start = file.read(3)
+    if start == b"BZh":
+        return bz2.open(path)
+    if start[:2] == b"\x1f\x8b":
+        return cast(IO[bytes], gzip.open(path))
+    return open(path, "rb")  # noqa: SIM115 - the caller closes it

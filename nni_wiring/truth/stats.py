@@ -1,0 +1,57 @@
+"""Counts over all 15,625 cells, and the best cell of every metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nni_wiring.truth.metrics import CELLS, DATASETS, SPLITS
+from nni_wiring.truth.table import TruthTable
+from search_spaces.cell_graph import all_cells, all_topology
+from search_spaces.uniqueness import unique_exact, unique_published
+
+
+def stats(table: TruthTable) -> dict[str, Any]:
+    """Topology counts, numbers of classes and the best cells, ready for JSON.
+
+    Counts are keyed by the figure as text; ``width_depth`` by "width,depth", width in units of
+    the channels. ``best`` is None where the table has no such accuracy.
+    """
+    figures = all_topology()
+    cells = all_cells()
+    return {
+        "cells": CELLS,
+        "disconnected": int((~figures.connected).sum()),
+        "depth": _counts(figures.depth),
+        "conv_depth": _counts(figures.conv_depth),
+        "live_paths": _counts(figures.live_paths),
+        "live_edges": _counts(figures.live_edges),
+        "non_none_edges": _counts(cells.shape[1] - figures.none_edges),
+        "width_depth": _pair_counts(figures.width, figures.depth),
+        "unique_published": unique_published(cells),
+        "unique_exact": unique_exact(cells),
+        "best": {
+            dataset: {split: _best(table, dataset, split) for split in SPLITS}
+            for dataset in DATASETS
+        },
+    }
+
+
+def _best(table: TruthTable, dataset: str, split: str) -> dict[str, Any] | None:
+    if not table.has(dataset, split):
+        return None
+    best = table.optimum(dataset, split)
+    return {"accuracy": best.accuracy, "index": best.index, "arch": best.arch}
+
+
+def _counts(figure: ArrayLike) -> dict[str, int]:
+    values, counts = np.unique(np.asarray(figure), return_counts=True)
+    return {str(int(value)): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def _pair_counts(width: ArrayLike, depth: ArrayLike) -> dict[str, int]:
+    pairs = np.stack([np.asarray(width), np.asarray(depth)], axis=1)
+    rows, counts = np.unique(pairs, axis=0, return_counts=True)
+    return {f"{w:g},{d:g}": int(count) for (w, d), count in zip(rows, counts, strict=True)}
