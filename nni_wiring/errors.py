@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from search_spaces.errors import SpaceError, WiringError
 
-class WiringError(Exception):
-    """Base class: one line that names the input, what is wrong and what is allowed."""
+__all__ = [
+    "BenchmarkError",
+    "ConfigError",
+    "DataError",
+    "RunError",
+    "SpaceError",
+    "UnsafePickleError",
+    "WiringError",
+]
 
 
 class ConfigError(WiringError):

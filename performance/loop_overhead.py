@@ -20,17 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from nni_wiring import nni_api  # noqa: F401  (must come before pytorch_lightning)
-
-# isort: split
-import pytorch_lightning as pl
 from stepping import add_device, add_size, add_speed, options_of, write_images
 
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.config import make_config
 from nni_wiring.search.run import run_search
 from nni_wiring.strategies.engine.search_module import SearchModule
+from search_spaces.nni_api import pl
 
 
 class Clock(pl.Callback):

@@ -19,11 +19,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-
-from nni_wiring import nni_api  # noqa: F401  (must come before pytorch_lightning)
-
-# isort: split
-from pytorch_lightning.loggers import TensorBoardLogger
 from stepping import Stepper, add_size, alternate, options_of, our_stepper, random_batches
 
 from nni_wiring.monitor.callback import WiringMonitor
@@ -31,6 +26,7 @@ from nni_wiring.monitor.recorder import StepRecorder
 from nni_wiring.monitor.taps import Site
 from nni_wiring.monitor.tensorboard import PICTURES, TensorBoardSink
 from nni_wiring.truth import TruthTable, load_table
+from search_spaces.nni_api import TensorBoardLogger
 
 #: The full protocol: 25,000 images at 64 a batch, 50 epochs.
 STEPS, EPOCHS = 390, 50

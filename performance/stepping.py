@@ -18,19 +18,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-import pytorch_lightning as pl
-from nni.nas.evaluator.pytorch import Lightning, Trainer
-from nni.nas.hub.pytorch import NasBench201
-from nni.nas.strategy import DARTS as NniDarts
-from pytorch_lightning.strategies import SingleDeviceStrategy
-
 from nni_wiring.search.config import RunConfig, make_config
 from nni_wiring.search.precision import set_precision
 from nni_wiring.search.run import choose_device
 from nni_wiring.search.task import ClassificationTask
+from search_spaces.nni_api import (
+    Lightning,
+    NasBench201,
+    NniDarts,
+    SingleDeviceStrategy,
+    Trainer,
+    pl,
+)
 from search_spaces.registry import build_space
 
 Batch = tuple[torch.Tensor, torch.Tensor]

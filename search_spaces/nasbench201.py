@@ -9,14 +9,10 @@ from typing import Literal
 import torch
 from torch import nn
 
-from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.nas.nn.pytorch import ModelSpace
-
 from search_spaces.cell_graph import NB201
 from search_spaces.constraints import EdgeOperations
 from search_spaces.errors import SpaceError
+from search_spaces.nni_api import ModelSpace
 from search_spaces.operations import ReLUConvBN
 from search_spaces.wiring_cell import WiringCell
 

@@ -19,7 +19,7 @@ from search_spaces.genotypes import (
 from search_spaces.names import Registry
 
 if TYPE_CHECKING:
-    from nni.nas.nn.pytorch import ModelSpace
+    from search_spaces.nni_api import ModelSpace
 
 
 class SpaceBuilder(Protocol):

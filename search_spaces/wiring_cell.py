@@ -8,14 +8,9 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from search_spaces import torchvision_guard  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.mutable import label_scope
-from nni.nas.nn.pytorch import LayerChoice, MutableModule
-
 from search_spaces.cell_graph import CellGraph
 from search_spaces.constraints import EdgeOperations, edge_operations
+from search_spaces.nni_api import LayerChoice, MutableModule, label_scope
 from search_spaces.operations import build_operation
 
 #: Builds the module of an operation on an edge: (operation, edge name) -> module.

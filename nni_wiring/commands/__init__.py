@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
         """
         try:
             return super().invoke(ctx)
-        except (WiringError, SpaceError) as error:
+        except WiringError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(1)
         except OSError as error:

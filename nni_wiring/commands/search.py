@@ -87,7 +87,7 @@ def search(
     click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
     try:
         result = _run(folder, resume is not None, as_json)
-    except (WiringError, SpaceError):
+    except WiringError:
         if resume is None:
             _drop_empty(folder)
         raise

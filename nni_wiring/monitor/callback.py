@@ -10,11 +10,6 @@ import numpy as np
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from nni_wiring import nni_api  # noqa: F401  (must come before pytorch_lightning)
-
-# isort: split
-import pytorch_lightning as pl
-
 from nni_wiring.errors import RunError
 from nni_wiring.monitor.local_cost import LocalCost
 from nni_wiring.monitor.patterns import argmax_operations
@@ -35,6 +30,7 @@ from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.truth.metrics import check_names
 from nni_wiring.truth.table import TruthTable
+from search_spaces.nni_api import pl
 
 Record = dict[str, Any]
 Sink = Callable[[Record], None]

@@ -14,16 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer
-
 from nni_wiring.errors import ConfigError
 from nni_wiring.monitor.local_cost import ran_mask
 from nni_wiring.supernet.cell import SupernetCell, Tap
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from search_spaces.cell_graph import NB201, CellGraph
+from search_spaces.nni_api import DifferentiableMixedLayer
 from search_spaces.wiring_cell import edge_of_label
 
 

@@ -7,11 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-
-from nni_wiring import nni_api  # noqa: F401  (must come before pytorch_lightning)
-
-# isort: split
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
 from nni_wiring.figures import (
@@ -24,6 +19,7 @@ from nni_wiring.figures.series import cell_costs
 from nni_wiring.truth import TruthTable, published_rows
 from search_spaces.cell_graph import Wiring
 from search_spaces.errors import SpaceError
+from search_spaces.nni_api import TensorBoardLogger
 
 #: At most this many epochs of a search get pictures (the last one always does).
 PICTURES = 10

@@ -11,14 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from nni_wiring import nni_api  # noqa: F401  (must come before pytorch_lightning)
-
-# isort: split
-import pytorch_lightning as pl
-
 from nni_wiring.errors import RunError
 from nni_wiring.files.tensors import replace_tensors, tensors_of
 from nni_wiring.strategies.engine.search_module import SearchModule
+from search_spaces.nni_api import pl
 
 
 def random_states() -> dict[str, Any]:

@@ -11,13 +11,9 @@ from typing import Any
 
 import torch
 
-from nni_wiring import nni_api  # noqa: F401  (must come before pytorch_lightning)
-
-# isort: split
-import pytorch_lightning as pl
-
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.config import MAX_THREADS, RunConfig
+from search_spaces.nni_api import pl
 
 _LOGGERS = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning", "nni")
 #: Held by the search that seeds and reads the process's random generators.

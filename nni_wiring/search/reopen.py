@@ -6,11 +6,6 @@ from typing import NamedTuple, cast
 
 import torch
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-import pytorch_lightning as pl
-
 from nni_wiring.data import Loaders, load_data
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.checkpoint import finished_epochs, restore_trained
@@ -20,6 +15,7 @@ from nni_wiring.search.task import ClassificationTask
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.truth import TruthTable
+from search_spaces.nni_api import pl
 
 
 class OpenSearch(NamedTuple):

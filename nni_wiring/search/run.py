@@ -8,14 +8,6 @@ from typing import Any
 
 import torch
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas and pytorch_lightning)
-
-# isort: split
-import pytorch_lightning as pl
-from nni.nas.evaluator.pytorch import Lightning, Trainer
-from nni.nas.nn.pytorch import ModelSpace
-from pytorch_lightning.loggers import TensorBoardLogger
-
 from nni_wiring.data import ImageData, Loaders, build_loaders, load_data, split
 from nni_wiring.errors import ConfigError, RunError, WiringError
 from nni_wiring.monitor.callback import Record, WiringMonitor
@@ -37,7 +29,7 @@ from nni_wiring.search.task import ClassificationTask
 from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.truth import TruthTable, load_table
-from search_spaces.errors import SpaceError
+from search_spaces.nni_api import Lightning, ModelSpace, TensorBoardLogger, Trainer, pl
 from search_spaces.registry import build_space, space_entry
 
 OnEpoch = Callable[[Record], None]
@@ -69,7 +61,7 @@ def run_search(
     except (KeyboardInterrupt, SearchStopped):
         folder.set_status("interrupted", "stopped by the user")
         raise
-    except (WiringError, SpaceError) as error:
+    except WiringError as error:
         folder.set_status("failed", str(error))
         raise
     except Exception as error:

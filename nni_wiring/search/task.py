@@ -8,12 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.nas.evaluator.pytorch import LightningModule
-
 from nni_wiring.search.config import RunConfig
+from search_spaces.nni_api import LightningModule
 
 
 class ClassificationTask(LightningModule):

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from nni_wiring.errors import ConfigError, WiringError
 from nni_wiring.truth import DATASETS, load_table
 from search_spaces.cell_graph import NB201, OPERATIONS, format_arch
-from search_spaces.errors import SpaceError
 
 _OPTIONS = {"dataset": "cifar10", "split": "valid", "epochs": 200, "benchmark": None}
 
@@ -62,7 +61,7 @@ def main() -> None:
         _fail("NNI sent no parameters; this program is started by `nnictl create`")
     try:
         metric = look_up(parameters)
-    except (WiringError, SpaceError) as error:
+    except WiringError as error:
         _fail(str(error))
     nni.report_final_result(metric)
 

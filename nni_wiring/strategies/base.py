@@ -11,14 +11,6 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.nas.evaluator.pytorch import LightningModule
-from nni.nas.nn.pytorch import ModelSpace
-from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
-from nni.nas.oneshot.pytorch.strategy import MutationHook, OneShotStrategy, no_default_hook
-
 from nni_wiring.errors import ConfigError
 from nni_wiring.selection.base import Cells, Progress, Selected, SelectionContext
 from nni_wiring.strategies.engine.search_module import SearchModule
@@ -29,6 +21,14 @@ from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.fused.cell import all_fused, compile_cells, fused_or_plain
 from nni_wiring.supernet.relaxations import Relaxation, Softmax
 from nni_wiring.validation import validated
+from search_spaces.nni_api import (
+    BaseOneShotLightningModule,
+    LightningModule,
+    ModelSpace,
+    MutationHook,
+    OneShotStrategy,
+    no_default_hook,
+)
 from search_spaces.operations import Noise
 
 

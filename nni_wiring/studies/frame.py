@@ -18,10 +18,10 @@ from nni_wiring.files.json_files import read_object, replace_file, to_json, writ
 from nni_wiring.runs.store import RunFolder, runs_root
 
 if TYPE_CHECKING:
-    import pytorch_lightning as pl
     from matplotlib.figure import Figure
 
     from nni_wiring.search.config import RunConfig
+    from search_spaces.nni_api import pl
 
 Holds = Literal["holds", "holds in part", "does not hold", "cannot be said"]
 Options = dict[str, Any]

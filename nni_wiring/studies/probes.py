@@ -12,16 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-import pytorch_lightning as pl
-
 from nni_wiring.files.json_files import append_line, from_json, read_file, to_json
 from nni_wiring.monitor.taps import Site, find_sites
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw
+from search_spaces.nni_api import pl
 
 _MAX_BYTES = 64 * 2**20
 

@@ -7,16 +7,11 @@ from typing import Any, cast
 
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.nas.hub.pytorch.modules.nasbench201 import NasBench201Cell
-from nni.nas.nn.pytorch import LayerChoice, MutableModule
-
 from nni_wiring.errors import ConfigError
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import EdgeGroup
 from search_spaces.cell_graph import NB201, CellGraph
+from search_spaces.nni_api import LayerChoice, MutableModule, NasBench201Cell
 from search_spaces.wiring_cell import WiringCell, edge_of_label
 
 #: A graph of one edge: what a LayerChoice outside any known cell amounts to.

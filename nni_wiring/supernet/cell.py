@@ -8,14 +8,9 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.nas.nn.pytorch import LayerChoice
-from nni.nas.oneshot.pytorch.base_lightning import BaseSuperNetModule
-
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from search_spaces.cell_graph import CellGraph
+from search_spaces.nni_api import BaseSuperNetModule, LayerChoice
 from search_spaces.operations import Zero
 from search_spaces.wiring_cell import FixedCell, freeze_edges
 

@@ -9,16 +9,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.nas.evaluator.pytorch import Classification
-from nni.nas.experiment import NasExperiment
-from nni.nas.hub.pytorch import NasBench201
-from nni.nas.nn.pytorch import ModelSpace
-
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.engine.search_module import SearchModule
+from search_spaces.nni_api import Classification, ModelSpace, NasBench201, NasExperiment
 from search_spaces.registry import build_space
 
 

@@ -24,7 +24,7 @@ from one_shot import (
 )
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas and pytorch_lightning)
+from search_spaces import nni_api  # noqa: F401  (must come before nni.nas and pytorch_lightning)
 
 # isort: split
 import nni.nas.strategy as nni_strategies

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from one_shot import evaluator, random_batches, search, tiny_space
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas and pytorch_lightning)
+from search_spaces import nni_api  # noqa: F401  (must come before nni.nas and pytorch_lightning)
 
 # isort: split
 import nni.nas.strategy as nni_strategies

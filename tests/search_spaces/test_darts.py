@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
+from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni_wiring.strategies.darts import DARTS

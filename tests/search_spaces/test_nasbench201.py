@@ -9,7 +9,7 @@ import pytest
 import torch
 from one_shot import Batches, random_batches, tiny_space
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
+from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 import nni.nas.strategy as nni_strategies

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
+from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni_wiring.runs.store import RunFolder

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
+from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer

@@ -11,7 +11,7 @@ import one_shot
 import torch
 from one_shot import random_batches
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
+from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.hub.pytorch import NasBench201

@@ -7,7 +7,7 @@ import itertools
 import torch
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
+from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace

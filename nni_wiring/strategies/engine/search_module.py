@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.nas.evaluator.pytorch import LightningModule
-from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
-
 from nni_wiring.errors import RunError
 from nni_wiring.strategies.engine.gradient_graphs import GradientGraphs, StepListener, recorder_for
 from nni_wiring.strategies.engine.optimizers import alpha_adam, exclude
 from nni_wiring.supernet.decisions import Decisions, with_decisions
+from search_spaces.nni_api import BaseOneShotLightningModule, LightningModule, OptimizerLRScheduler
 
 if TYPE_CHECKING:
     from nni_wiring.strategies.base import WiringStrategy

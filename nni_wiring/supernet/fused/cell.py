@@ -11,11 +11,6 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from nni_wiring import nni_api  # noqa: F401  (must come before nni.nas)
-
-# isort: split
-from nni.nas.nn.pytorch import LayerChoice
-
 from nni_wiring.supernet.autocast import autocast_type, without_autocast
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
@@ -30,6 +25,7 @@ from nni_wiring.supernet.fused.plan import (
     uses_batch_statistics,
 )
 from search_spaces.cell_graph import CellGraph
+from search_spaces.nni_api import LayerChoice
 
 
 class _Call(NamedTuple):
