@@ -13,7 +13,6 @@ import click
 
 from nni_wiring import __version__
 from nni_wiring.errors import WiringError
-from search_spaces.errors import SpaceError
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 

@@ -12,7 +12,6 @@ import click
 from nni_wiring.commands.output import print_json
 from nni_wiring.errors import RunError, WiringError
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
-from search_spaces.errors import SpaceError
 
 if TYPE_CHECKING:
     from nni_wiring.search.seeds import Outcome
@@ -118,7 +117,7 @@ def _search_seeds(values: dict[str, Any], as_json: bool) -> None:
     outcomes = run_seeds(seeds, tell)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failed:
-        if isinstance(outcome.error, (WiringError, SpaceError)):
+        if isinstance(outcome.error, WiringError):
             _drop_empty(outcome.folder)
     _raise_if_all_alike(failed, len(outcomes))
     _print_seeds(outcomes, as_json)
@@ -126,7 +125,7 @@ def _search_seeds(values: dict[str, Any], as_json: bool) -> None:
         line = next(iter(str(error).splitlines()), "") or type(error).__name__
         click.echo(f"error: seed {seed} ({folder.run_id}): {line}", err=True)
     for outcome in failed:  # not a user's doing: with its traceback, as from one search
-        if outcome.error and not isinstance(outcome.error, (WiringError, SpaceError, OSError)):
+        if outcome.error and not isinstance(outcome.error, (WiringError, OSError)):
             raise outcome.error
     if failed:
         click.get_current_context().exit(1)

@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 from nni_wiring.errors import ConfigError, RunError, WiringError
 from nni_wiring.files.json_files import shown
 from nni_wiring.runs.store import RunFolder
-from search_spaces.errors import SpaceError
 
 INTERRUPTED = 130
 
@@ -56,7 +55,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _end(run, "interrupted", None)
         sys.exit(INTERRUPTED)
-    except (WiringError, SpaceError, OSError) as error:
+    except (WiringError, OSError) as error:
         _end(run, "failed", str(error))
         _exit(str(error))
     except Exception as error:
