@@ -27,6 +27,7 @@ from nni_wiring.files.json_files import (
     to_json,
     write_json,
 )
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs import environment
 
 FORMAT = 1
@@ -183,6 +184,10 @@ class RunFolder:
                 raise RunError(f"{shown(path)} line {number}: epochs do not rise")
             records.append(record)
         return records
+
+    def records(self) -> list[EpochRecord]:
+        """The records of all epochs, typed; see :meth:`epochs`."""
+        return [EpochRecord.from_json(value) for value in self.epochs()]
 
     def keep_epochs(self, count: int) -> None:
         """Drop the records of epochs >= `count`, atomically (a resume runs these epochs again).

@@ -1,0 +1,332 @@
+"""The values that everything downstream of a search takes: Truth, DerivedCell, EpochRecord.
+
+Each is parsed once, from JSON of any earlier version or of unknown origin: what is missing or
+mistyped becomes None or empty, never an error. ``to_json`` writes what ``from_json`` reads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nni_wiring.files.json_files import finite
+from search_spaces.cell_graph import CellGraph
+from search_spaces.errors import SpaceError
+
+#: A number per edge and operation: {edge: {operation: value}}; None where there is none.
+EdgeTable = dict[str, dict[str, float | None]]
+
+#: An edge with more operations than this is not a cell's edge.
+_MOST_OPERATIONS = 64
+_SCORES = ("accuracy", "rank", "percentile", "regret")
+
+
+class Score(NamedTuple):
+    """One cell's standing in one column of a benchmark; None for what is not known.
+
+    Attributes:
+        accuracy: the benchmark's metric, for accuracies in percent.
+        rank: 1 is the best.
+        percentile: percent of the cells that are not better.
+        regret: distance to the best cell, in the metric's unit.
+    """
+
+    accuracy: float | None = None
+    rank: int | None = None
+    percentile: float | None = None
+    regret: float | None = None
+
+
+UNKNOWN = Score()
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The benchmark's word on one cell, or its expectation under p(alpha).
+
+    Attributes:
+        scores: by (data set, split).
+        index: the cell's index in the benchmark; None for an expectation.
+        benchmark: the benchmark's name; NAS-Bench-201 in records that do not say.
+    """
+
+    scores: Mapping[tuple[str, str], Score] = field(default_factory=dict)
+    index: int | None = None
+    benchmark: str = "nasbench201"
+
+    def at(self, dataset: str, split: str) -> Score:
+        """The cell's standing in one column; UNKNOWN where there is none."""
+        return self.scores.get((dataset, split), UNKNOWN)
+
+    def to_json(self) -> dict[str, Any]:
+        """{"benchmark", "index", "accuracy" | "rank" | "percentile" | "regret": {data set:
+        {split: value}}}.
+        """
+        value: dict[str, Any] = {"benchmark": self.benchmark, "index": self.index}
+        for name in _SCORES:
+            tree: dict[str, dict[str, float | None]] = {}
+            for (dataset, split), score in self.scores.items():
+                tree.setdefault(dataset, {})[split] = getattr(score, name)
+            value[name] = tree
+        return value
+
+    @classmethod
+    def from_json(cls, value: object) -> Truth | None:
+        """Read ``to_json``'s form, and that of `benchmark query`; None for anything else."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("accuracy"), Mapping):
+            return None
+        columns = dict.fromkeys(
+            (str(dataset), str(split))
+            for name in _SCORES
+            for dataset, splits in _items(value.get(name))
+            for split, _ in _items(splits)
+        )
+        scores = {}
+        for dataset, split in columns:
+            accuracy, rank, percentile, regret = (
+                _number(_dig(value, name, dataset, split)) for name in _SCORES
+            )
+            whole = None if rank is None else int(rank)
+            scores[dataset, split] = Score(accuracy, whole, percentile, regret)
+        benchmark = value.get("benchmark")
+        return cls(
+            scores,
+            _count(value.get("index")),
+            benchmark if isinstance(benchmark, str) and benchmark else cls.benchmark,
+        )
+
+
+@dataclass(frozen=True)
+class DerivedCell:
+    """The cell of one kind that was read off a supernet.
+
+    Attributes:
+        kind: its label ("cell"; "normal" and "reduce" in DARTS' spaces).
+        operations: the operation of every edge.
+        graph: None for a lone LayerChoice, or where a record does not tell.
+        arch: the cell as its benchmark or its paper spells it; None where it has no such form.
+        topology: width, depth, conv_depth, live_edges, ...; empty where they are not defined.
+        truth: None where no benchmark holds the cell.
+    """
+
+    kind: str
+    operations: Mapping[str, str]
+    graph: CellGraph | None = None
+    arch: str | None = None
+    topology: Mapping[str, float | int | bool] = field(default_factory=dict)
+    truth: Truth | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the truth is left to the record or result that holds the cell."""
+        return {
+            "kind": self.kind,
+            "operations": dict(self.operations),
+            "graph": graph_to_json(self.graph),
+            "arch": self.arch,
+            "topology": dict(self.topology),
+        }
+
+    @classmethod
+    def from_json(cls, value: object, truth: Truth | None = None) -> DerivedCell | None:
+        """Read ``to_json``'s form; None for anything else."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("operations"), Mapping):
+            return None
+        operations = {str(e): o for e, o in value["operations"].items() if isinstance(o, str)}
+        return cls(
+            kind=str(value.get("kind", "cell")),
+            operations=operations,
+            graph=graph_from_json(value.get("graph")),
+            arch=_text(value.get("arch")),
+            topology=_figures(value.get("topology")),
+            truth=truth,
+        )
+
+
+@dataclass(frozen=True)
+class CostMoments:
+    """Moments of the local cost dL/dZ of one phase of one epoch, pooled over cells and steps."""
+
+    mean: EdgeTable
+    variance: EdgeTable
+    count: EdgeTable
+
+    def to_json(self) -> dict[str, EdgeTable]:
+        """{"mean" | "variance" | "count": {edge: {operation: value}}}."""
+        return {"mean": self.mean, "variance": self.variance, "count": self.count}
+
+    @classmethod
+    def from_json(cls, value: object) -> CostMoments:
+        """Read ``to_json``'s form."""
+        return cls(*(edge_table(_dig(value, name)) for name in ("mean", "variance", "count")))
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a search: a line of ``epochs.jsonl``.
+
+    Attributes:
+        epoch: from 0. seconds: it took. steps: search steps in it.
+        gradient_norm: mean norm before clipping, by "weights" and "alpha".
+        loss, entropy, loss_minus_entropy: nats, by part of the data ("train", "search").
+        accuracy: of the supernet, percent, by part.
+        alpha, z: alpha and p(alpha) per edge and operation.
+        cost: moments of dL/dZ by phase ("weights", "alpha").
+        cost_cells: mean cost by phase: [cell][edge][operation].
+        cells: the derived cell of every kind, by kind.
+        arch: the derived cell as text, where it has such a form.
+        topology, topology_expected: figures of the cell, and their expectations under p(alpha).
+        truth, truth_expected: the benchmark's word on both.
+        pattern: growing_index, width_preference, recovery_epochs, ...
+        statistics: what further statistics recorded, by their names.
+    """
+
+    epoch: int
+    seconds: float | None = None
+    steps: int | None = None
+    gradient_norm: Mapping[str, float] = field(default_factory=dict)
+    loss: Mapping[str, float] = field(default_factory=dict)
+    entropy: Mapping[str, float] = field(default_factory=dict)
+    loss_minus_entropy: Mapping[str, float] = field(default_factory=dict)
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    alpha: EdgeTable = field(default_factory=dict)
+    z: EdgeTable = field(default_factory=dict)
+    cost: Mapping[str, CostMoments] = field(default_factory=dict)
+    cost_cells: Mapping[str, list[Any]] = field(default_factory=dict)
+    cells: Mapping[str, DerivedCell] = field(default_factory=dict)
+    arch: str | None = None
+    topology: Mapping[str, float | int | bool] = field(default_factory=dict)
+    topology_expected: Mapping[str, float | int | bool] = field(default_factory=dict)
+    truth: Truth | None = None
+    truth_expected: Truth | None = None
+    pattern: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The line's object: plain values, empty parts left out."""
+        value: dict[str, Any] = {"epoch": self.epoch, "seconds": self.seconds, "steps": self.steps}
+        value |= {name: dict(getattr(self, name)) for name in _BY_PART}
+        value |= {"alpha": self.alpha, "z": self.z}
+        value["cost"] = {phase: moments.to_json() for phase, moments in self.cost.items()}
+        value["cost_cells"] = dict(self.cost_cells)
+        value["cells"] = {kind: cell.to_json() for kind, cell in self.cells.items()}
+        value["arch"] = self.arch
+        value |= {name: dict(getattr(self, name)) for name in _FIGURES}
+        for name in ("truth", "truth_expected"):
+            truth: Truth | None = getattr(self, name)
+            value[name] = None if truth is None else truth.to_json()
+        value |= {"pattern": dict(self.pattern), "statistics": dict(self.statistics)}
+        return {k: v for k, v in value.items() if v not in (None, {}) or k == "epoch"}
+
+    @classmethod
+    def from_json(cls, value: object) -> EpochRecord:
+        """Read a line of this or an earlier version; of foreign ones what can be understood.
+
+        Raises:
+            ValueError: it has no epoch number.
+        """
+        epoch = _count(_dig(value, "epoch"))
+        if epoch is None:
+            raise ValueError("a record without an epoch number")
+        assert isinstance(value, Mapping)
+        truth, cost_cells = Truth.from_json(value.get("truth")), value.get("cost_cells")
+        cells = {
+            kind: cell
+            for kind, item in _items(value.get("cells"))
+            if (cell := DerivedCell.from_json(item, truth)) is not None
+        }
+        return cls(
+            epoch=epoch,
+            seconds=_number(value.get("seconds")),
+            steps=_count(value.get("steps")),
+            **{name: _numbers(value.get(name)) for name in _BY_PART},
+            alpha=edge_table(value.get("alpha")),
+            z=edge_table(value.get("z")),
+            cost={k: CostMoments.from_json(v) for k, v in _items(value.get("cost"))},
+            cost_cells={k: v for k, v in _items(finite(cost_cells)) if isinstance(v, list)},
+            cells=cells,
+            arch=_text(value.get("arch")),
+            **{name: _figures(value.get(name)) for name in _FIGURES},
+            truth=truth,
+            truth_expected=Truth.from_json(value.get("truth_expected")),
+            pattern=dict(_items(finite(value.get("pattern")))),
+            statistics=dict(_items(finite(value.get("statistics")))),
+        )
+
+
+_BY_PART = ("gradient_norm", "loss", "entropy", "loss_minus_entropy", "accuracy")
+_FIGURES = ("topology", "topology_expected")
+
+
+def edge_table(value: object) -> EdgeTable:
+    """An {edge: {operation: number}} object, without what is foreign to one."""
+    return {
+        edge: {name: _number(number) for name, number in _items(row)}
+        for edge, row in _items(value)
+        if isinstance(row, Mapping) and len(row) <= _MOST_OPERATIONS
+    }
+
+
+def graph_to_json(graph: CellGraph | None) -> dict[str, Any] | None:
+    """A cell's graph as plain values; ``graph_from_json`` reads it back."""
+    if graph is None:
+        return None
+    return {
+        "inputs": list(graph.inputs),
+        "nodes": graph.nodes,
+        "edges": [list(edge) for edge in graph.edges],
+        "outputs": list(graph.outputs),
+    }
+
+
+def graph_from_json(value: object) -> CellGraph | None:
+    """The graph, or None for anything that is no graph."""
+    try:
+        return CellGraph(
+            inputs=tuple(map(int, _dig(value, "inputs"))),
+            nodes=int(_dig(value, "nodes")),
+            edges=tuple((int(source), int(target)) for source, target in _dig(value, "edges")),
+            outputs=tuple(map(int, _dig(value, "outputs"))),
+        )
+    except (TypeError, ValueError, SpaceError):
+        return None
+
+
+def _items(value: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        yield from ((str(key), item) for key, item in value.items())
+
+
+def _dig(value: object, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) < 1e300 and not math.isnan(value) else None
+
+
+def _count(value: object) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value < 2**31 else None  # type: ignore[operator,return-value]
+
+
+def _numbers(value: object) -> dict[str, float]:
+    found = {key: _number(item) for key, item in _items(value)}
+    return {key: number for key, number in found.items() if number is not None}
+
+
+def _figures(value: object) -> dict[str, float | int | bool]:
+    return {
+        key: item
+        for key, item in _items(value)
+        if isinstance(item, bool) or (isinstance(item, (int, float)) and _number(item) is not None)
+    }
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
