@@ -13,15 +13,9 @@ import numpy as np
 from nni_wiring.monitor.local_cost import LocalCost
 from nni_wiring.monitor.patterns import patterns
 from nni_wiring.monitor.phase_statistics import PhaseStatistics
-from nni_wiring.monitor.topology import (
-    derived_wiring,
-    expected_topology,
-    official_probabilities,
-    topology_record,
-)
+from nni_wiring.supernet.derived import derive_cells, expectations, summary
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.truth.table import TruthTable
-from search_spaces.errors import SpaceError
 
 Table = dict[str, dict[str, Any]]
 
@@ -91,55 +85,23 @@ def statistics_record(statistics: Mapping[str, PhaseStatistics]) -> dict[str, di
     return record
 
 
-def truth_of(table: TruthTable | None, arch: str | None) -> dict[str, Any] | None:
-    """The truth of a cell: accuracy, rank, percentile and regret by data set and split; None
-    without table or cell.
-    """
-    if table is None or arch is None:
-        return None
-    found = table.query(arch)
-    return {key: found[key] for key in ("index", "accuracy", "rank", "percentile", "regret")}
-
-
-def expected_truth(table: TruthTable | None, p: np.ndarray) -> dict[str, Any] | None:
-    """The exact expected accuracy (percent) under p (6, 5), for every metric of the table."""
-    if table is None:
-        return None
-    accuracy: dict[str, dict[str, float | None]] = {}
-    for dataset in ("cifar10", "cifar100", "imagenet16"):
-        accuracy[dataset] = {
-            split: table.expectation(p, dataset, split) if table.has(dataset, split) else None
-            for split in ("valid", "test")
-        }
-    return {"accuracy": accuracy}
-
-
 def cell_record(
     group: EdgeGroup,
     chosen: Sequence[int],
     probabilities: np.ndarray,
     table: TruthTable | None,
 ) -> dict[str, Any]:
-    """The derived cell: arch, topology, truth, and their expectations under p(alpha).
+    """The derived cell of the only group: arch, topology, truth, and what p(alpha) expects.
 
-    chosen: a column of alpha for every edge. probabilities: p(alpha), (edges, operations). A group
-    that is no NAS-Bench-201 cell gets the sample spelt out as its arch and no more.
+    chosen: a column of alpha for every edge. probabilities: p(alpha), (edges, operations).
     """
-    wiring = derived_wiring(group, chosen)
-    p = official_probabilities(group, probabilities)
-    if wiring is None or p is None:
-        pairs = zip(group.edges, chosen, strict=True)
-        return {"arch": ";".join(f"{edge}={group.operations[k]}" for edge, k in pairs)}
-    try:
-        arch = wiring.arch
-    except SpaceError:
-        return {"topology": topology_record(wiring)}
+    cells = derive_cells([group], {group.name: chosen}, table)
+    expected = expectations(group, probabilities, table)
     return {
-        "arch": arch,
-        "topology": topology_record(wiring),
-        "topology_expected": dict(expected_topology(p)._asdict()),
-        "truth": truth_of(table, arch),
-        "truth_expected": expected_truth(table, p),
+        "cells": {kind: cell.to_json() for kind, cell in cells.items()},
+        **summary(cells),
+        "topology_expected": expected.topology,
+        "truth_expected": None if expected.truth is None else expected.truth.to_json(),
     }
 
 

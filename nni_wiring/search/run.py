@@ -11,8 +11,8 @@ import torch
 from nni_wiring.data import ImageData, Loaders, build_loaders, load_data, split
 from nni_wiring.errors import ConfigError, RunError, WiringError
 from nni_wiring.monitor.callback import Record, WiringMonitor
-from nni_wiring.monitor.record import cell_record
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
+from nni_wiring.records import DerivedCell
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.checkpoint import RunCheckpoint, finished_epochs, restore_trained
 from nni_wiring.search.config import RunConfig
@@ -28,6 +28,7 @@ from nni_wiring.search.process import (
 from nni_wiring.search.task import ClassificationTask
 from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.supernet.derived import derive_cells, summary
 from nni_wiring.truth import TruthTable, load_table
 from search_spaces.nni_api import Lightning, ModelSpace, TensorBoardLogger, Trainer, pl
 from search_spaces.registry import build_space, space_entry
@@ -231,13 +232,15 @@ def _result(
     table: TruthTable | None,
 ) -> dict[str, Any]:
     last = folder.epochs()[-1]
-    found = {**last, **selected_cell(strategy, table)}
+    cells = selected_cells(strategy, table)
+    found = {**last, **summary(cells)}
     result = {
         "run_id": folder.run_id,
         "arch": found.get("arch"),
         "selection": strategy.selection.name,
         "truth": found.get("truth"),
         "topology": found.get("topology"),
+        "cells": {kind: cell.to_json() for kind, cell in cells.items()},
         "config": config.flat(),
         "truth_dataset": dataset,
         "default": headline(found, dataset),
@@ -247,19 +250,12 @@ def _result(
     return result
 
 
-def selected_cell(strategy: WiringStrategy, table: TruthTable | None) -> dict[str, Any]:
-    """The strategy's selected cell with its topology and truth, as a record has them; of DARTS'
-    normal and reduction cells the genotype; empty for other spaces of several kinds of cell.
-    """
-    if len(strategy.groups) != 1:
-        details = {} if strategy.selected is None else strategy.selected.details
-        genotype = details.get("genotype") or magnitude_genotype(
-            strategy.groups, strategy.relaxation
-        )
-        return {} if genotype is None else {"arch": genotype}
-    group = strategy.groups[0]
-    p = strategy.relaxation.probabilities(group).detach().cpu().double().numpy()
-    return cell_record(group, strategy.chosen(group), p, table)
+def selected_cells(strategy: WiringStrategy, table: TruthTable | None) -> dict[str, DerivedCell]:
+    """The strategy's selected cell of every kind, by kind."""
+    chosen = {group.name: strategy.chosen(group) for group in strategy.groups}
+    details = {} if strategy.selected is None else strategy.selected.details
+    genotype = details.get("genotype") or magnitude_genotype(strategy.groups, strategy.relaxation)
+    return derive_cells(strategy.groups, chosen, table, genotype)
 
 
 def _log_hyperparameters(

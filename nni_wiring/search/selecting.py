@@ -8,12 +8,12 @@ from typing import Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.json_files import write_json
-from nni_wiring.monitor.record import cell_record
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.selection.base import Cells, Progress, Selected, Selection, SelectionContext
 from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.registry import selection_class
+from nni_wiring.supernet.derived import chosen_operations, derive_cells, summary
 
 Result = dict[str, Any]
 
@@ -37,16 +37,17 @@ def select_again(
     except OSError as error:
         raise RunError(f"cannot create {place.name} in the run's folder: {error}") from None
     selected = _select(found, selection, place, progress)
-    result = describe(found, selected.cells) | {
+    strategy = found.strategy
+    genotype = selected.details.get("genotype") or magnitude_genotype(
+        strategy.groups, strategy.relaxation
+    )
+    result = describe(found, selected.cells, genotype) | {
         "run_id": folder.run_id,
         "selection": method,
         "settings": selection.settings.model_dump(),
         "truth_dataset": found.dataset,
         "details": selected.details,
     }
-    if result["arch"] is None:
-        genotype = magnitude_genotype(found.strategy.groups, found.strategy.relaxation)
-        result["arch"] = selected.details.get("genotype") or genotype
     write_json(place / "result.json", result)
     return result
 
@@ -69,19 +70,12 @@ def _select(found: OpenSearch, selection: Selection, place: Path, progress: Prog
     return selection.select(context)
 
 
-def describe(found: OpenSearch, cells: Cells) -> Result:
-    """arch, topology and truth of selected cells; for several kinds of cell their operations."""
+def describe(found: OpenSearch, cells: Cells, genotype: str | None = None) -> Result:
+    """arch, topology and truth of selected cells, and of every kind its operations."""
     groups = found.strategy.groups
-    operations = {
-        group.name: {
-            edge: group.operations[k]
-            for edge, k in zip(group.edges, cells[group.name], strict=True)
-        }
-        for group in groups
+    derived = derive_cells(groups, cells, found.truth, genotype)
+    told = {"arch": None, "topology": None, "truth": None} | summary(derived)
+    return told | {
+        "operations": {g.name: chosen_operations(g, cells[g.name]) for g in groups},
+        "cells": {kind: cell.to_json() for kind, cell in derived.items()},
     }
-    if len(groups) != 1:
-        return {"arch": None, "truth": None, "operations": operations}
-    p = found.strategy.relaxation.probabilities(groups[0]).detach().cpu().double().numpy()
-    record = cell_record(groups[0], cells[groups[0].name], p, found.truth)
-    kept = {key: record.get(key) for key in ("arch", "topology", "truth")}
-    return {**kept, "operations": operations}
