@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from nni_wiring.files.json_files import append_line, from_json, read_file, to_json
+from nni_wiring.files.atomic import append_line
+from nni_wiring.files.json_files import from_json, read_file, to_json
 from nni_wiring.monitor.taps import Site, find_sites
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.cell import SupernetCell
