@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,22 +12,21 @@ from typing import Any
 import torch
 
 from nni_wiring.errors import RunError, WiringError
+from nni_wiring.files.atomic import replacing
+from nni_wiring.files.messages import first_line, reason, shown
 
 
 def replace_tensors(path: Path, save: Callable[[Path], object]) -> None:
-    """Let ``save`` write a file beside ``path``, then put it in the place of ``path`` in one step.
+    """Let ``save`` fill a file beside ``path``, then put it in the place of ``path`` in one step.
 
     Raises RunError where that fails (a full disk, say); ``path`` then is what it was.
     """
-    temporary = path.with_name(f".{path.name}.partial")
     try:
-        save(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path.name}: {error}") from None
+        with replacing(path) as temporary:
+            save(temporary)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
+        why = reason(error) if isinstance(error, OSError) else first_line(error)
+        raise RunError(f"cannot write {shown(path)}: {why}") from None
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from nni_wiring import __version__
 from nni_wiring.errors import RunError
 from nni_wiring.figures.palette import edge_label, look
-from nni_wiring.files.json_files import reason, replace_file, shown
+from nni_wiring.files.atomic import replace_file
+from nni_wiring.files.messages import reason, shown
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.curves import metric_title
 from nni_wiring.report.patterns import findings
@@ -131,7 +132,7 @@ def _write_page(folder: Path, page: str) -> Path:
 
 
 def _put(path: Path, content: bytes) -> None:
-    replace_file(path, lambda stream: stream.write(content))
+    replace_file(path, content)
 
 
 def _relative(page: Path, folder: Path) -> str:

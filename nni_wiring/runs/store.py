@@ -10,23 +10,22 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
+from nni_wiring.files.atomic import append_line, replace_file
 from nni_wiring.files.json_files import (
     MAX_LINES_BYTES,
-    append_line,
     from_json,
     read_file,
     read_object,
-    reason,
-    replace_file,
-    shown,
     to_json,
     write_json,
 )
+from nni_wiring.files.messages import reason, shown
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs import environment
 
@@ -150,18 +149,18 @@ class RunFolder:
         """Folder of the pages and pictures that `analyze` writes."""
         return self._inside("report")
 
-    def append_epoch(self, record: dict[str, Any]) -> None:
+    def append_epoch(self, record: EpochRecord | Mapping[str, Any]) -> None:
         """Append one epoch's record to `epochs.jsonl` and flush it (NaN and infinities as null).
 
         Raises:
             RunError: the record has no epoch number, or it cannot be written (earlier records
                 stay readable).
         """
-        if not _is_count(record.get("epoch")):
-            raise RunError(
-                f"run {self.run_id}: epoch {record.get('epoch')!r} is not a number from 0"
-            )
-        append_line(self.path / "epochs.jsonl", to_json(record))
+        value = record.to_json() if isinstance(record, EpochRecord) else dict(record)
+        epoch = value.get("epoch")
+        if not _is_count(epoch):
+            raise RunError(f"run {self.run_id}: epoch {epoch!r} is not a number from 0")
+        append_line(self.path / "epochs.jsonl", to_json(value))
 
     def epochs(self) -> list[dict[str, Any]]:
         """The records of all epochs, in order; a last line that was cut off is left out.
@@ -197,7 +196,7 @@ class RunFolder:
         """
         kept = [record for record in self.epochs() if record["epoch"] < count]
         lines = "".join(to_json(record) + "\n" for record in kept)
-        replace_file(self.path / "epochs.jsonl", lambda stream: stream.write(lines.encode()))
+        replace_file(self.path / "epochs.jsonl", lines.encode())
 
     def set_status(self, status: str, error: str | None = None) -> None:
         """Record how the run stands; `error` (its first line is kept) goes with ``failed``.

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
-from nni_wiring.files.json_files import read_object, shown
+from nni_wiring.files.json_files import read_object
+from nni_wiring.files.messages import shown
 from nni_wiring.service.manifest import (
     NNI_ID,
     as_integer,

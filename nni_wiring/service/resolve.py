@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
-from nni_wiring.files.json_files import shown
+from nni_wiring.files.messages import shown
 from nni_wiring.runs.store import FORMAT, RunFolder, runs_root
 from nni_wiring.service.experiment import NniExperiment, NniTrial, read_experiment
 from nni_wiring.service.manifest import (

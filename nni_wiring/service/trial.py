@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nni_wiring.errors import ConfigError, RunError, WiringError
-from nni_wiring.files.json_files import shown
+from nni_wiring.files.messages import shown
 from nni_wiring.runs.store import RunFolder
 
 INTERRUPTED = 130

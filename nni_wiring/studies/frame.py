@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nni_wiring.errors import ConfigError, RunError
-from nni_wiring.files.json_files import read_object, replace_file, to_json, write_json
+from nni_wiring.files.atomic import replace_file
+from nni_wiring.files.json_files import read_object, to_json, write_json
 from nni_wiring.runs.store import RunFolder, runs_root
 
 if TYPE_CHECKING:

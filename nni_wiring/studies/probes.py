@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -12,32 +12,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from nni_wiring.files.json_files import append_line, from_json, read_file, to_json
+from nni_wiring.files.atomic import append_line
+from nni_wiring.files.json_files import from_json, read_file, to_json
 from nni_wiring.monitor.taps import Site, find_sites
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw
+from nni_wiring.supernet.restoring import unmoved
 from search_spaces.nni_api import pl
 
 _MAX_BYTES = 64 * 2**20
 
 
-@contextmanager
-def untouched(module: SearchModule) -> Iterator[None]:
+def untouched(module: SearchModule) -> AbstractContextManager[None]:
     """Leave gradients, buffers and draws of the search as they were: a probe only looks."""
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
-    gradients = [(parameter, parameter.grad) for parameter in module.parameters()]
-    draws = [(group, group.draw) for group in module.strategy.groups]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        for group, draw in draws:
-            group.draw = draw
+    groups = module.strategy.groups
+    return unmoved(module.buffers(), gradients=module.parameters(), draws=groups)
 
 
 class _Collector:

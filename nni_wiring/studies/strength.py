@@ -17,6 +17,7 @@ from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Ve
 from nni_wiring.studies.marginals import accuracy_cube, mean_marginals
 from nni_wiring.studies.statistics import interval, spearman
 from nni_wiring.supernet.decisions import decided_weights
+from nni_wiring.supernet.restoring import unmoved
 from nni_wiring.supernet.variants import supernet_accuracies
 
 _ORDERS = ("alpha", "perturbation", "discretisation", "truth")
@@ -97,21 +98,20 @@ def _discretised(found: OpenSearch, edge: int, k: int, batches: list[Any], run: 
     """Accuracy after tuning the supernet with one edge one-hot; the supernet is put back."""
     module = found.module
     [group] = found.strategy.groups
-    before = {name: value.clone() for name, value in module.state_dict().items()}
     weights = module.weight_parameters()
     theta = torch.optim.SGD(weights, lr=run["tune_lr"], momentum=0.9, weight_decay=3e-4)
     module.decided, module.tuning = {group.name: {edge: k}}, {False: theta}
     module.train()
-    try:
-        found.loaders.train.set_epoch(0)
-        for step, batch in enumerate(islice(iter(found.loaders.train), run["tune_steps"])):
-            module.search_step({"train": batch}, step, alpha_moves=False)
-        p = found.strategy.relaxation.probabilities(group).detach()
-        z = {group.name: decided_weights(p, {edge: k})}
-        [count], images = supernet_accuracies(module.model, batches, [z])
-    finally:
-        module.decided, module.tuning = {}, {}
-        module.load_state_dict(before)
+    with unmoved([*module.parameters(), *module.buffers()]):
+        try:
+            found.loaders.train.set_epoch(0)
+            for step, batch in enumerate(islice(iter(found.loaders.train), run["tune_steps"])):
+                module.search_step({"train": batch}, step, alpha_moves=False)
+            p = found.strategy.relaxation.probabilities(group).detach()
+            z = {group.name: decided_weights(p, {edge: k})}
+            [count], images = supernet_accuracies(module.model, batches, [z])
+        finally:
+            module.decided, module.tuning = {}, {}
     return 100.0 * count / images
 
 

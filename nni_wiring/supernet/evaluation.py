@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
+from nni_wiring.supernet.restoring import unmoved
 
 #: Z by edge group name, each of shape (edges, operations).
 ZByGroup = Mapping[str, torch.Tensor]
@@ -36,21 +37,14 @@ def evaluation_mode(model: nn.Module, *, batch_statistics: bool = True) -> Itera
     batch_statistics: batch norm normalises by the batch (a supernet's running statistics mix all
     cells), and its running statistics stay as they are; otherwise it uses the latter.
     """
-    modes = [(module, module.training) for module in model.modules()]
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    model.eval()
-    try:
-        if batch_statistics:
-            for norm in norms:
-                # torch: a training norm that does not track takes the batch's, and keeps nothing
-                norm.training, norm.track_running_stats = True, False
+    with unmoved(modes=model.modules()):
+        model.eval()
+        for norm in norms if batch_statistics else ():
+            # torch: a training norm that does not track takes the batch's, and keeps nothing
+            norm.training, norm.track_running_stats = True, False
         with torch.no_grad():
             yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
-        for module, training in modes:
-            module.training = training
 
 
 def supernet_accuracy(
@@ -67,18 +61,13 @@ def supernet_accuracy(
     Runs under no_grad and leaves modes, batch norm statistics and the groups' draws as they were.
     """
     groups = [module for module in model.modules() if isinstance(module, EdgeGroup)]
-    before = [group.draw for group in groups]
     device = next(model.parameters()).device
     correct, images = torch.zeros((), dtype=torch.long, device=device), 0
-    try:
+    with unmoved(draws=groups), evaluation_mode(model, batch_statistics=batch_statistics):
         for group in groups:
             group.draw = fixed_draw(z_by_group[group.name], device)
-        with evaluation_mode(model, batch_statistics=batch_statistics):
-            for x, y in batches:
-                predicted = model(x.to(device)).argmax(dim=-1)
-                correct += (predicted == y.to(device)).sum()
-                images += len(y)
-    finally:
-        for group, draw in zip(groups, before, strict=True):
-            group.draw = draw
+        for x, y in batches:
+            predicted = model(x.to(device)).argmax(dim=-1)
+            correct += (predicted == y.to(device)).sum()
+            images += len(y)
     return 100.0 * float(correct) / max(images, 1)

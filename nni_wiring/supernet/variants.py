@@ -12,6 +12,7 @@ from torch import nn
 from nni_wiring.supernet.cell import SupernetCell, is_zero
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.evaluation import Draw, ZByGroup, evaluation_mode
+from nni_wiring.supernet.restoring import unmoved
 from search_spaces.operations import Noise
 
 
@@ -27,26 +28,21 @@ def supernet_accuracies(
     first cell, whose input is the same for all, run once.
     """
     groups = [module for module in model.modules() if isinstance(module, EdgeGroup)]
-    before = [group.draw for group in groups]
     unique: dict[tuple[bytes, ...], int] = {}
     places = [unique.setdefault(_function_key(groups, z), len(unique)) for z in variants]
     first = {place: variants[places.index(place)] for place in unique.values()}
     device = next(model.parameters()).device
     correct = torch.zeros(len(unique), dtype=torch.long, device=device)
     images = 0
-    try:
-        with evaluation_mode(model, batch_statistics=True), _first_cell_shared(model) as forget:
-            for x, y in batches:
-                x, y = x.to(device), y.to(device)
-                for place, z in first.items():
-                    for group in groups:
-                        group.draw = _draw(group, z[group.name].to(device))
-                    correct[place] += (model(x).argmax(dim=-1) == y).sum()
-                forget()
-                images += len(y)
-    finally:
-        for group, draw in zip(groups, before, strict=True):
-            group.draw = draw
+    with unmoved(draws=groups), evaluation_mode(model), _first_cell_shared(model) as forget:
+        for x, y in batches:
+            x, y = x.to(device), y.to(device)
+            for place, z in first.items():
+                for group in groups:
+                    group.draw = _draw(group, z[group.name].to(device))
+                correct[place] += (model(x).argmax(dim=-1) == y).sum()
+            forget()
+            images += len(y)
     counts = correct.tolist()
     return [counts[place] for place in places], images
 

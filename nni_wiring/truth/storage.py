@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.atomic import replacing
 from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData, check_data
 
 FORMAT = 1
@@ -48,14 +48,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         OSError: the folder cannot be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def save_arrays(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:

@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+from nni_wiring.files.atomic import append_line, replace_file
 from nni_wiring.tuners.samplers import Cell
 
 
@@ -29,10 +30,8 @@ class Journal:
         self.path = folder / "wiring-tuner.jsonl"
 
     def append(self, event: Event) -> None:
-        """Add one call; OSError if it cannot be written."""
-        text = json.dumps({"cell": event.cell, "value": event.value}, allow_nan=False)
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(f"{text}\n")
+        """Add one call; RunError if it cannot be written."""
+        append_line(self.path, _text(event))
 
     def read(self) -> list[Event]:
         """All calls up to the first damaged line, which a kill may have left at the end."""
@@ -50,10 +49,11 @@ class Journal:
 
     def repair(self, events: list[Event]) -> None:
         """Drop what stands behind the last good line, so that appending starts on a fresh one."""
-        temporary = self.path.with_suffix(".tmp")
-        lines = [json.dumps({"cell": event.cell, "value": event.value}) for event in events]
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        temporary.replace(self.path)
+        replace_file(self.path, "".join(f"{_text(event)}\n" for event in events).encode())
+
+
+def _text(event: Event) -> str:
+    return json.dumps({"cell": event.cell, "value": event.value}, allow_nan=False)
 
 
 def _parse(line: str) -> Event | None:

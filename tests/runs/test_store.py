@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from nni_wiring.errors import RunError
-from nni_wiring.files.json_files import replace_file
+from nni_wiring.files.atomic import replace_file
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 
 VALID = {"run_id": "r1", "format": 1, "status": "running", "error": None, "config": {}}
@@ -111,6 +112,15 @@ def test_record_without_an_epoch_number_is_refused(
         run.append_epoch(record)
     assert_one_line(caught, "epoch")
     assert run.epochs() == []
+
+
+def test_a_typed_record_and_a_plain_one_leave_the_same_line(run: RunFolder) -> None:
+    plain = {"epoch": 0, "seconds": 1.5, "steps": 3, "loss": {"train": 2.0}, "arch": "|none~0|"}
+    run.append_epoch(plain)
+    run.append_epoch(EpochRecord.from_json({**plain, "epoch": 1}))
+    lines = [json.loads(line) for line in (run.path / "epochs.jsonl").read_text().splitlines()]
+    assert lines == [plain, {**plain, "epoch": 1}]
+    assert run.records() == [EpochRecord.from_json(line) for line in lines]
 
 
 def test_status_and_result(run: RunFolder) -> None:

@@ -20,9 +20,9 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
-from nni_wiring.strategies.engine.unmoved import unmoved
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.fused.compiled import difference
+from nni_wiring.supernet.restoring import unmoved
 
 log = logging.getLogger(__name__)
 

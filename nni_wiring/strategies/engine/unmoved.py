@@ -1,20 +1,7 @@
-"""Work that leaves tensors as they were: virtual steps, trial runs."""
+"""Its home is :mod:`nni_wiring.supernet.restoring`; the name stays importable from here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from nni_wiring.supernet.restoring import unmoved
 
-import torch
-
-
-@contextmanager
-def unmoved(tensors: Sequence[torch.Tensor]) -> Iterator[None]:
-    """Put the values of tensors (weights, batch norm statistics) back on exit, in place."""
-    saved = [tensor.detach().clone() for tensor in tensors]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, saved, strict=True):
-                tensor.copy_(value)
+__all__ = ["unmoved"]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nni_wiring.strategies.engine.search_module import SearchModule
-from nni_wiring.strategies.engine.unmoved import unmoved
+from nni_wiring.supernet.restoring import unmoved
 
 Tensors = Sequence[torch.Tensor]
 

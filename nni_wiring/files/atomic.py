@@ -1,0 +1,122 @@
+"""Writing that is done or not done: files replaced in one step, lines appended whole.
+
+A process that dies at any moment leaves the old file or the new one, never a half of either. (One
+that is killed while it writes may leave a temporary file, whose name starts with a dot, ends in
+``.tmp`` and is taken by nobody else.)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import BinaryIO
+
+from nni_wiring.errors import RunError
+from nni_wiring.files.messages import reason, shown
+
+#: The whole content of a file, or a function that writes it to a stream.
+Content = bytes | Callable[[BinaryIO], object]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new, empty file beside `path` for the block to fill, which then takes the place of `path`.
+
+    Its name is unique, so that several processes may replace `path`; the last one stays. Whatever
+    goes wrong, `path` keeps its old content and no temporary file stays behind.
+
+    Raises:
+        OSError: the file cannot be made, flushed to the disk or put in place.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        os.close(os.open(temporary, flags, 0o666))
+        yield temporary
+        with open(temporary, "r+b") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def replace_file(path: Path, content: Content) -> None:
+    """Put `content` in the place of the file `path` in one step; see :func:`replacing`.
+
+    Raises:
+        RunError: the file cannot be written (a full disk, say); `path` is then as before.
+    """
+    try:
+        with replacing(path) as temporary, open(temporary, "wb") as stream:
+            if isinstance(content, bytes):
+                stream.write(content)
+            else:
+                content(stream)
+    except OSError as error:
+        raise RunError(f"cannot write {shown(path)}: {reason(error)}") from None
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append `line` and a newline to `path` and flush it to the disk; all of it or nothing.
+
+    Bytes after the last newline (a write that was cut off) are dropped first.
+
+    Raises:
+        RunError: the file cannot be written; it then holds what it held before.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        with FileIO(os.open(path, flags, 0o666), "r+") as stream:
+            end = _end_of_last_line(stream)
+            stream.truncate(end)
+            stream.seek(end)
+            try:
+                _write_all(stream, line.encode() + b"\n")
+                os.fsync(stream.fileno())
+            except OSError:
+                stream.truncate(end)
+                raise
+    except OSError as error:
+        raise RunError(f"cannot write {shown(path)}: {reason(error)}") from None
+
+
+def _write_all(stream: FileIO, content: bytes) -> None:
+    """Write `content` to an unbuffered stream, whose write may take only a part."""
+    view = memoryview(content)
+    while view:
+        view = view[stream.write(view) :]
+
+
+def _end_of_last_line(stream: FileIO, block: int = 65536) -> int:
+    """Offset just after the last newline of `stream`, 0 when it has none."""
+    position = stream.seek(0, os.SEEK_END)
+    while position > 0:
+        start = max(0, position - block)
+        stream.seek(start)
+        found = stream.read(position - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable where the platform allows a folder to be synced."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Network file systems answer EINVAL here; the rename itself has happened.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
