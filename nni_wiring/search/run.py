@@ -28,7 +28,7 @@ from nni_wiring.search.process import (
 from nni_wiring.search.task import ClassificationTask
 from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.truth import TruthTable, load_table
+from nni_wiring.truth import TruthTable, table_for
 from search_spaces.nni_api import Lightning, ModelSpace, TensorBoardLogger, Trainer, pl
 from search_spaces.registry import build_space, space_entry
 
@@ -164,9 +164,8 @@ def space_for(config: RunConfig, num_classes: int) -> ModelSpace:
 
 def truth_for(config: RunConfig) -> TruthTable | None:
     """The truth table of the search, or None where its space holds cells that no table knows."""
-    if not space_entry(config.space).tabulated(config.operations):
-        return None
-    return load_table(config.benchmark)
+    benchmark = space_entry(config.space).truth_benchmark(config.operations)
+    return table_for(benchmark, config.benchmark)
 
 
 def _logger(folder: RunFolder, config: RunConfig, done: int) -> TensorBoardLogger:
