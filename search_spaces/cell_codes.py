@@ -3,28 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache, reduce
+from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from search_spaces.errors import SpaceError
+from search_spaces.cell_codec import CODECS, CellCodec, check_ops, shown
 from search_spaces.graph import NB201, OPERATIONS
 
 ARCH_FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
-_EDGES = len(NB201.edges)
-_BASE = len(OPERATIONS)
-_PLACE_VALUES = _BASE ** np.arange(_EDGES - 1, -1, -1)
-_SHOWN_CHARACTERS = 80
 
 
-def _shown(text: str) -> str:
-    """The text as an error message quotes it: one line, not too long."""
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "...")
+class BarCodec(CellCodec):
+    """Cells spelt as the official arch strings: one group per node, one ``op~source`` per edge."""
+
+    def parse(self, arch: str) -> tuple[int, ...]:
+        """Read an arch string; see :func:`parse_arch`."""
+        if not isinstance(arch, str) or not arch.strip():
+            raise self.malformed(arch, "not an arch string")
+        nodes = arch.strip().split("+")
+        if len(nodes) != self.graph.nodes - 1:
+            raise self.malformed(arch, f"{len(nodes)} node(s) where {self.graph.nodes - 1} belong")
+        indices: list[int] = []
+        for target, node in enumerate(nodes, start=1):
+            indices += self._parse_node(arch, node, target)
+        return tuple(indices)
+
+    def _parse_node(self, arch: str, node: str, target: int) -> list[int]:
+        """Operation indices of the edges into ``target``, whose part of the string is ``node``."""
+        terms = node.split("|")
+        if len(terms) < 3 or terms[0] or terms[-1]:
+            raise self.malformed(arch, f"node {target} is not written between bars")
+        terms = terms[1:-1]
+        if len(terms) != target:
+            problem = f"node {target} has {len(terms)} edge(s) and needs {target}"
+            raise self.malformed(arch, problem)
+        indices = []
+        for source, term in enumerate(terms):
+            name, tilde, written = term.rpartition("~")
+            edge = f"edge {source}-{target}"
+            if not tilde or written != str(source):
+                problem = f"{shown(term)} stands where {edge} belongs"
+                raise self.malformed(arch, problem, f"expected <operation>~{source}")
+            if name not in self.operations:
+                problem = f"operation {shown(name)} on {edge} is not known"
+                raise self.malformed(arch, problem, f"allowed: {', '.join(self.operations)}")
+            indices.append(self.operations.index(name))
+        return indices
+
+    def spell(self, ops: Iterable[int]) -> str:
+        """Write an arch string; see :func:`format_arch`."""
+        digits = check_ops([*ops], self.edges, len(self.operations))[0]
+        nodes = []
+        for target in range(1, self.graph.nodes):
+            terms = [
+                f"{self.operations[digits[e]]}~{self.graph.edges[e][0]}"
+                for e in self.graph.edges_into(target)
+            ]
+            nodes.append(f"|{'|'.join(terms)}|")
+        return "+".join(nodes)
+
+    @cached_property
+    def archs(self) -> list[str]:
+        """All arch strings by code; a template makes them far faster than one call a cell."""
+        template = self.spell([0] * self.edges).replace(self.operations[0], "{}")
+        return [template.format(*names) for names in product(self.operations, repeat=self.edges)]
 
 
-def _malformed(arch: object, problem: str, allowed: str = f"expected {ARCH_FORM}") -> SpaceError:
-    return SpaceError(f"arch {_shown(str(arch))}: {problem}; {allowed}")
+NASBENCH201 = CODECS.register(BarCodec("nasbench201", NB201, OPERATIONS, ARCH_FORM))
 
 
 def parse_arch(arch: str) -> tuple[int, ...]:
@@ -33,37 +80,7 @@ def parse_arch(arch: str) -> tuple[int, ...]:
     Raises SpaceError (one line: the string, what is wrong, what is allowed) for anything but
     ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`` with operations of NAS-Bench-201.
     """
-    if not isinstance(arch, str) or not arch.strip():
-        raise _malformed(arch, "not an arch string")
-    nodes = arch.strip().split("+")
-    if len(nodes) != NB201.nodes - 1:
-        raise _malformed(arch, f"{len(nodes)} node(s) where {NB201.nodes - 1} belong")
-    indices: list[int] = []
-    for target, node in enumerate(nodes, start=1):
-        indices += _parse_node(arch, node, target)
-    return tuple(indices)
-
-
-def _parse_node(arch: str, node: str, target: int) -> list[int]:
-    """Operation indices of the edges into ``target``, whose part of the arch string is ``node``."""
-    terms = node.split("|")
-    if len(terms) < 3 or terms[0] or terms[-1]:
-        raise _malformed(arch, f"node {target} is not written between bars")
-    terms = terms[1:-1]
-    if len(terms) != target:
-        raise _malformed(arch, f"node {target} has {len(terms)} edge(s) and needs {target}")
-    indices = []
-    for source, term in enumerate(terms):
-        name, tilde, written = term.rpartition("~")
-        edge = f"edge {source}-{target} ({target}<-{source})"
-        if not tilde or written != str(source):
-            problem = f"{_shown(term)} stands where {edge} belongs"
-            raise _malformed(arch, problem, f"expected <operation>~{source}")
-        if name not in OPERATIONS:
-            problem = f"operation {_shown(name)} on {edge} is not known"
-            raise _malformed(arch, problem, f"allowed: {', '.join(OPERATIONS)}")
-        indices.append(OPERATIONS.index(name))
-    return indices
+    return NASBENCH201.parse(arch)
 
 
 def format_arch(indices: Iterable[int]) -> str:
@@ -71,40 +88,12 @@ def format_arch(indices: Iterable[int]) -> str:
 
     Raises SpaceError if they are not six integers of 0..4.
     """
-    digits = check_ops([*indices], _EDGES, _BASE)[0]
-    nodes = []
-    for target in range(1, NB201.nodes):
-        terms = [f"{OPERATIONS[digits[e]]}~{NB201.edges[e][0]}" for e in NB201.edges_into(target)]
-        nodes.append(f"|{'|'.join(terms)}|")
-    return "+".join(nodes)
+    return NASBENCH201.spell(indices)
 
 
-def check_ops(ops: ArrayLike, edges: int, operations: int) -> NDArray[np.integer]:
-    """Return ``ops`` as an integer array (n, edges); SpaceError if shape, type or range is wrong.
-
-    A single cell (edges,) counts as n = 1.
-    """
-    array = np.atleast_2d(np.asarray(ops))
-    if array.ndim != 2 or array.shape[1] != edges:
-        raise SpaceError(
-            f"cells: expected operation indices of shape (n, {edges}), got {np.shape(ops)}"
-        )
-    if not np.issubdtype(array.dtype, np.integer):
-        raise SpaceError(f"cells: operation indices must be integers, got {array.dtype}")
-    if array.size and (array.min() < 0 or array.max() >= operations):
-        raise SpaceError(
-            f"cells: operation indices must lie in 0..{operations - 1}, "
-            f"got {array.min()}..{array.max()}"
-        )
-    return array
-
-
-@lru_cache(maxsize=1)
 def all_cells() -> NDArray[np.uint8]:
     """All cells: (15625, 6) uint8, read-only; row = code, the last edge varies fastest."""
-    cells = np.indices((_BASE,) * _EDGES, dtype=np.uint8).reshape(_EDGES, -1).T.copy()
-    cells.flags.writeable = False
-    return cells
+    return NASBENCH201.cells
 
 
 def cell_code(ops: ArrayLike) -> NDArray[np.int64]:
@@ -112,23 +101,14 @@ def cell_code(ops: ArrayLike) -> NDArray[np.int64]:
 
     ops (..., 6) -> (...) int64; SpaceError if an index is out of range.
     """
-    array = np.asarray(ops)
-    if array.ndim == 0 or array.shape[-1] != _EDGES:
-        raise SpaceError(
-            f"cells: expected operation indices of shape (..., {_EDGES}), got {array.shape}"
-        )
-    check_ops(array.reshape(-1, _EDGES), _EDGES, _BASE)
-    return array.astype(np.int64) @ _PLACE_VALUES
+    return NASBENCH201.code(ops)
 
 
 def cell_probabilities(p: ArrayLike) -> NDArray[np.float64]:
     """Probability of every cell when each edge draws its operation on its own.
 
-    p: (6, 5), one row an edge, in edge and operation order. Returns (15625,) float64 in code order,
-    so that the expectation of any per-cell quantity is a dot product. Rows are taken as they are,
-    not normalised.
+    p: (6, 5), one row per edge, in edge and operation order. Returns (15625,) float64 in code
+    order, so that the expectation of any per-cell quantity is a dot product. Rows are taken as they
+    are, not normalised.
     """
-    rows = np.asarray(p, dtype=np.float64)
-    if rows.shape != (_EDGES, _BASE):
-        raise SpaceError(f"probabilities: expected shape ({_EDGES}, {_BASE}), got {rows.shape}")
-    return reduce(np.multiply.outer, rows).reshape(-1)
+    return NASBENCH201.probabilities(p)

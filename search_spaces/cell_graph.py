@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search_spaces.cell_codec import CellCodec, check_ops
 from search_spaces.cell_codes import (
     all_cells,
     cell_code,
     cell_probabilities,
-    check_ops,
     format_arch,
     parse_arch,
 )
@@ -26,6 +26,7 @@ from search_spaces.topology import (
     Topology,
     against_null,
     all_topology,
+    codec_topology,
     live_mask,
     live_wirings,
     null_distribution,
@@ -42,6 +43,7 @@ __all__ = [
     "NB201",
     "OPERATIONS",
     "ROLES",
+    "CellCodec",
     "CellGraph",
     "CellTopology",
     "NullComparison",
@@ -53,6 +55,7 @@ __all__ = [
     "all_topology",
     "cell_code",
     "cell_probabilities",
+    "codec_topology",
     "exact_class",
     "format_arch",
     "live_mask",

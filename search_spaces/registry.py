@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from search_spaces import transnas101_micro
+from search_spaces.cell_codec import CODECS
 from search_spaces.cell_graph import NB201, OPERATIONS, CellGraph
 from search_spaces.constraints import EdgeOperations, edge_operations, kinds_operations
 from search_spaces.errors import SpaceError
@@ -65,7 +67,8 @@ class SpaceEntry:
 
     kinds: the labels of its cells; where there are several, edges are named ``kind/edge``.
     candidates: the operations of an edge that no constraint names. defaults: of the space's
-    options, where they differ from those of NAS-Bench-201.
+    options, where they differ from those of NAS-Bench-201. benchmark: the name of the benchmark
+    whose cells these are, None where no benchmark holds them.
     """
 
     name: str
@@ -76,6 +79,7 @@ class SpaceEntry:
     kinds: tuple[str, ...] = ("cell",)
     candidates: tuple[str, ...] = OPERATIONS
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    benchmark: str | None = None
 
     def operations(self, override: EdgeOperations | None = None) -> dict[str, tuple[str, ...]]:
         """Allowed operations of every edge; ``override`` replaces the name's own constraint edge by
@@ -92,9 +96,21 @@ class SpaceEntry:
         return kinds_operations(self.graph, self.kinds, constraint, self.candidates)
 
     def tabulated(self, override: EdgeOperations | None = None) -> bool:
-        """Whether NAS-Bench-201 holds the truth of every cell of the space."""
+        """Whether the space's benchmark holds every cell of it."""
+        return self.truth_benchmark(override) is not None
+
+    def truth_benchmark(self, override: EdgeOperations | None = None) -> str | None:
+        """The name of the benchmark that holds every cell of the space; None without one, or where
+        the constraint allows an operation that the benchmark has not.
+
+        Raises:
+            SpaceError: the space names a benchmark that is not known.
+        """
+        if self.benchmark is None:
+            return None
         names = {name for names in self.operations(override).values() for name in names}
-        return self.graph == NB201 and names <= set(OPERATIONS)
+        holds = CODECS.lookup(self.benchmark).holds(self.graph, names)
+        return self.benchmark if holds else None
 
     def cells(self, override: EdgeOperations | None = None) -> int:
         """Number of cells in the space."""
@@ -119,32 +135,41 @@ def _darts_space(
     )
 
 
+def _nasbench201_space(
+    name: str, summary: str, constraint: Mapping[str, Sequence[str]] | None = None
+) -> SpaceEntry:
+    return SpaceEntry(name, summary, NB201, constraint or {}, benchmark="nasbench201")
+
+
 _ENTRIES = (
-    SpaceEntry("nasbench201", "the whole space: 5 operations on 6 edges", NB201),
-    SpaceEntry("nasbench201_simple", "without none", NB201, {"*": OPERATIONS[1:]}),
-    SpaceEntry(
+    _nasbench201_space("nasbench201", "the whole space: 5 operations on 6 edges"),
+    _nasbench201_space("nasbench201_simple", "without none", {"*": OPERATIONS[1:]}),
+    _nasbench201_space(
         "nasbench201_s2",
         "failure space S2: skip_connect, nor_conv_3x3 (DARTS-PT)",
-        NB201,
         {"*": ("skip_connect", "nor_conv_3x3")},
     ),
-    SpaceEntry(
+    _nasbench201_space(
         "nasbench201_s4",
         "failure space S4: noise, nor_conv_3x3 (DARTS-PT); no truth",
-        NB201,
         {"*": ("noise", "nor_conv_3x3")},
     ),
-    SpaceEntry(
+    _nasbench201_space(
         "nasbench201_s10",
         "failure space S10: none, nor_conv_3x3 (DARTS-PT)",
-        NB201,
         {"*": ("none", "nor_conv_3x3")},
     ),
-    SpaceEntry(
+    _nasbench201_space(
         "nasbench201_minimal",
         "S1's minimal wiring, tabulated: search 0-1, 0-2, 1-2; 1-3 = 2-3 = skip, 0-3 = none",
-        NB201,
         {"1-3": ("skip_connect",), "2-3": ("skip_connect",), "0-3": ("none",)},
+    ),
+    SpaceEntry(
+        "transnas101_micro",
+        "the cells of TransNAS-Bench-101 micro (4 operations) in NAS-Bench-201's network",
+        NB201,
+        candidates=transnas101_micro.OPERATIONS,
+        benchmark="transnas101_micro",
     ),
     SpaceEntry(
         "minimal",

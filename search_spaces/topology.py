@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from search_spaces.cell_codes import all_cells, check_ops
+from search_spaces.cell_codec import CellCodec, check_ops
+from search_spaces.cell_codes import NASBENCH201
 from search_spaces.errors import SpaceError
 from search_spaces.graph import NB201, OPERATIONS, CellGraph
 
@@ -43,7 +44,7 @@ class Topology(NamedTuple):
     convolutions on a live path. live_edges: edges on a path from an input to the output without
     none. none_edges: edges whose operation is none. live_paths: number of such paths. connected:
     whether there is one. intermediate_alive: whether an edge between intermediate nodes
-    (NAS-Bench-201: 2<-1) is live. A disconnected cell has 0 everywhere but in none_edges.
+    (NAS-Bench-201: 1-2) is live. A disconnected cell has 0 everywhere but in none_edges.
     """
 
     width: NDArray[np.float64]
@@ -110,13 +111,18 @@ def topology(
     )
 
 
-@lru_cache(maxsize=1)
-def all_topology() -> Topology:
-    """The figures of all 15,625 cells of NAS-Bench-201 in code order (cached, read-only)."""
-    figures = topology(all_cells())
+@lru_cache(maxsize=8)
+def codec_topology(codec: CellCodec) -> Topology:
+    """The figures of all cells of a benchmark in code order (cached, read-only)."""
+    figures = topology(codec.cells, codec.graph, codec.operations)
     for column in figures:
         column.flags.writeable = False
     return figures
+
+
+def all_topology() -> Topology:
+    """The figures of all 15,625 cells of NAS-Bench-201 in code order (cached, read-only)."""
+    return codec_topology(NASBENCH201)
 
 
 def live_wirings(

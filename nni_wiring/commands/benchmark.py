@@ -1,4 +1,4 @@
-"""`benchmark`: ask the table of true accuracies."""
+"""`benchmark`: ask the tables of truth."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import click
 from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.truth import (
-    DATASETS,
-    SPLITS,
+    BENCHMARKS,
     TruthTable,
     default_name,
     load_table,
@@ -26,23 +25,24 @@ _table_option = click.option(
     "--benchmark",
     "name",
     metavar="NAME",
-    help="Truth table; default: $NNI_WIRING_BENCHMARK, else the chosen default, else bundled.",
+    help="Truth table, or a benchmark for its default table; default: $NNI_WIRING_BENCHMARK, "
+    "else the chosen default, else bundled.",
 )
 _epochs_option = click.option(
     "--epochs",
     type=click.IntRange(1),
-    default=200,
-    show_default=True,
-    help="Length of the tabulated training.",
+    help="Length of the tabulated training; default: the longest.",
 )
 
 
 _FIGURES = ("accuracy", "rank", "percentile", "regret")
+_DATASETS = [name for one in BENCHMARKS.values() for name in one.dataset_names]
+_SPLITS = list(dict.fromkeys(split for one in BENCHMARKS.values() for split in one.splits))
 
 
 @click.group()
 def benchmark() -> None:
-    """Query the true accuracies of the 15,625 NAS-Bench-201 cells."""
+    """Query what every cell of a benchmark really reaches."""
 
 
 @benchmark.command()
@@ -53,12 +53,17 @@ def benchmark() -> None:
 @click.option("--epoch", type=click.IntRange(0), help="After this epoch of the curve, from 0.")
 @json_option
 def query(
-    arch: str, name: str | None, epochs: int, seed: int | None, epoch: int | None, as_json: bool
+    arch: str,
+    name: str | None,
+    epochs: int | None,
+    seed: int | None,
+    epoch: int | None,
+    as_json: bool,
 ) -> None:
-    """Show one cell: ARCH is an official arch string or index (0..15624).
+    """Show one cell: ARCH is its text as the benchmark spells it, or its index (from 0).
 
-    "cifar10 valid" is the training on 25,000 images, "cifar10 test" the training on all 50,000;
-    accuracies are means over seeds. A metric that the table lacks is shown as missing.
+    Values are means over seeds; a metric that the table lacks is shown as missing. Of NAS-Bench-201
+    "cifar10 valid" is the training on 25,000 images, "cifar10 test" the training on all 50,000.
     """
     table = load_table(name)
     answer = table.query_one(arch, epochs, seed, epoch)
@@ -68,37 +73,55 @@ def query(
         _show_cell(table, answer, epochs)
 
 
-def _show_cell(table: TruthTable, answer: dict[str, Any], epochs: int) -> None:
-    click.echo(f"{answer['arch']}\nindex {answer['index']}, table {table.name}")
+def _show_cell(table: TruthTable, answer: dict[str, Any], epochs: int | None) -> None:
+    benchmark = table.benchmark
+    click.echo(f"{answer['arch']}\nindex {answer['index']}, {benchmark.title}, table {table.name}")
     click.echo(", ".join(f"{key} {value}" for key, value in answer["topology"].items()))
     rows: list[list[object]] = [
         [dataset, split, *(answer[key][dataset][split] for key in _FIGURES)]
-        for dataset in DATASETS
-        for split in SPLITS
+        for dataset, split in benchmark.columns
     ]
-    columns = ["data set", "split", "accuracy %", "rank", "percentile", "regret"]
-    print_table(f"after {epochs} epochs", columns, rows)
+    columns = ["data set", "split", _metric_of(table), "rank", "percentile", "regret"]
+    title = "after the whole training" if epochs is None else f"after {epochs} epochs"
+    print_table(title, columns, rows)
     listed = ", ".join(f"{key} {value:,}" for key, value in answer["parameters"].items())
-    click.echo(f"parameters: {listed}")
+    if listed:
+        click.echo(f"parameters: {listed}")
+
+
+def _metric_of(table: TruthTable) -> str:
+    """The column's head: the metric that all data sets share, else "value"."""
+    labels = {dataset.measure.label for dataset in table.benchmark.datasets}
+    return labels.pop() if len(labels) == 1 else "value"
 
 
 @benchmark.command()
-@click.option("--dataset", type=click.Choice(DATASETS), default="cifar10", show_default=True)
-@click.option("--split", type=click.Choice(SPLITS), default="valid", show_default=True)
+@click.option("--dataset", type=click.Choice(_DATASETS), help="Default: the benchmark's first.")
+@click.option("--split", type=click.Choice(_SPLITS), default="valid", show_default=True)
 @click.option("-k", "--count", type=click.IntRange(1), default=10, show_default=True)
 @_table_option
 @_epochs_option
 @json_option
-def top(dataset: str, split: str, count: int, name: str | None, epochs: int, as_json: bool) -> None:
+def top(
+    dataset: str | None,
+    split: str,
+    count: int,
+    name: str | None,
+    epochs: int | None,
+    as_json: bool,
+) -> None:
     """List the best cells, best first."""
     table = load_table(name)
+    dataset = dataset or table.benchmark.dataset_names[0]
     entries = [asdict(entry) for entry in table.top(count, dataset, split, epochs)]
     if as_json:
         print_json(entries)
         return
     rows = [list(entry.values()) for entry in entries]
-    title = f"{dataset} {split} after {epochs} epochs, table {table.name}"
-    print_table(title, ["rank", "index", "arch", "accuracy %"], rows)
+    length = table.key(dataset, split, epochs).epochs
+    title = f"{dataset} {split} after {length} epochs, table {table.name}"
+    label = table.benchmark.measure(dataset).label
+    print_table(title, ["rank", "index", "arch", label], rows)
 
 
 @benchmark.command("stats")
@@ -118,8 +141,7 @@ def stats_command(name: str | None, as_json: bool) -> None:
     columns = ["accuracy", "index", "arch"]
     rows: list[list[object]] = [
         [dataset, split, *((best[dataset][split] or {}).get(key) for key in columns)]
-        for dataset in DATASETS
-        for split in SPLITS
+        for dataset, split in table.benchmark.columns
     ]
     print_table(f"best cells, table {table.name}", ["data set", "split", *columns], rows)
 
@@ -135,6 +157,7 @@ def sources(as_json: bool) -> None:
     rows: list[list[object]] = [
         [
             row["name"] + (" (default)" if row["default"] else ""),
+            row.get("benchmark"),
             row.get("kind"),
             row.get("version"),
             row.get("cells"),
@@ -142,15 +165,17 @@ def sources(as_json: bool) -> None:
         ]
         for row in described
     ]
-    print_table("truth tables", ["name", "kind", "version", "cells", "accuracies"], rows)
+    print_table("truth tables", ["name", "benchmark", "kind", "version", "cells", "metrics"], rows)
 
 
 def _describe(name: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": name, "default": name == default_name()}
     try:
         table = load_table(name)
     except BenchmarkError as error:
-        return {**row, "error": str(error)}
+        return {"name": name, "default": False, "error": str(error)}
+    benchmark = table.benchmark.name
+    row: dict[str, Any] = {"name": name, "default": name == default_name(benchmark)}
+    row["benchmark"] = benchmark
     known = ("kind", "version", "cells", "sha256")
     row |= {key: table.info[key] for key in known if key in table.info}
     row["metrics"] = [str(key) for key in table.metrics]
@@ -170,8 +195,8 @@ def _describe(name: str) -> dict[str, Any]:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML file that says what the columns of another delimited table mean.",
 )
-@click.option("--partial", is_flag=True, help="Accept a source with fewer than 15,625 cells.")
-@click.option("--no-default", is_flag=True, help="Do not make it the default table.")
+@click.option("--partial", is_flag=True, help="Accept a source that lacks cells.")
+@click.option("--no-default", is_flag=True, help="Do not make it its benchmark's default.")
 @json_option
 def import_command(
     path: Path,
@@ -185,8 +210,9 @@ def import_command(
     """Turn a source into one small, fast table; afterwards the source is not needed.
 
     PATH is the .pth of nas-bench-201, a NATS-Bench tss folder or .pickle.pbz2 file, or a .csv,
-    .csv.gz or .parquet table. The kind is found by content. The new table becomes the default of
-    all commands. Nothing is written if anything in the source is wrong.
+    .csv.gz or .parquet table, which may name another benchmark: the line `# benchmark: NAME` before
+    a CSV's header, or Parquet metadata. The kind is found by content. The new table becomes its
+    benchmark's default. Nothing is written if anything in the source is wrong.
     """
     from nni_wiring.truth.importer import import_table
 
@@ -205,11 +231,14 @@ def import_command(
         print_json(asdict(report))
         return
     click.echo(f"table {report.name}: {report.kind}, {report.version}, sha256 {report.sha256}")
-    click.echo(f"{report.cells:,} of 15,625 cells, {report.curves:,} per-epoch curves")
-    click.echo(f"accuracies: {', '.join(report.metrics)}")
+    whole = BENCHMARKS.lookup(report.benchmark)
+    cells = f"{report.cells:,} of {whole.cells:,} cells of {whole.title}"
+    click.echo(f"{cells}, {report.curves:,} per-epoch curves")
+    click.echo(f"metrics: {', '.join(report.metrics)}")
     click.echo(f"written to {report.path}")
     if report.default:
-        click.echo("it is the default table now (`benchmark use bundled` goes back)")
+        back = f" (`benchmark use {whole.bundled}` goes back)" if whole.bundled else ""
+        click.echo(f"it is the default table of {whole.title} now{back}")
 
 
 def _name_of(path: Path) -> str:
@@ -234,6 +263,6 @@ def _read_columns(path: Path) -> dict[str, str | list[str]]:
 @benchmark.command()
 @click.argument("name")
 def use(name: str) -> None:
-    """Make table NAME the default of all commands."""
+    """Make table NAME the default of its benchmark."""
     set_default(name)
     click.echo(f"default table: {name}")

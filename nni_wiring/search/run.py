@@ -29,7 +29,7 @@ from nni_wiring.search.task import ClassificationTask
 from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.supernet.derived import derive_cells, summary
-from nni_wiring.truth import TruthTable, load_table
+from nni_wiring.truth import TruthTable, table_for
 from search_spaces.nni_api import Lightning, ModelSpace, TensorBoardLogger, Trainer, pl
 from search_spaces.registry import build_space, space_entry
 
@@ -165,9 +165,8 @@ def space_for(config: RunConfig, num_classes: int) -> ModelSpace:
 
 def truth_for(config: RunConfig) -> TruthTable | None:
     """The truth table of the search, or None where its space holds cells that no table knows."""
-    if not space_entry(config.space).tabulated(config.operations):
-        return None
-    return load_table(config.benchmark)
+    benchmark = space_entry(config.space).truth_benchmark(config.operations)
+    return table_for(benchmark, config.benchmark)
 
 
 def _logger(folder: RunFolder, config: RunConfig, done: int) -> TensorBoardLogger:

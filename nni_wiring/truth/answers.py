@@ -1,4 +1,4 @@
-"""What ``TruthTable.query`` answers for one cell, built from few array reads."""
+"""The truth of single cells, and what ``TruthTable.query`` answers, built from few array reads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.truth import formulas
-from nni_wiring.truth.curves import SOURCES, CurveKey
-from nni_wiring.truth.metrics import CELLS, DATASETS, SPLITS, MetricKey
-from nni_wiring.truth.order import arch_strings
-from nni_wiring.truth.standing import DECIMALS, stand
-from search_spaces.cell_graph import all_cells, all_topology
+from nni_wiring.records import Score, Truth
+from nni_wiring.truth.benchmark import Benchmark
+from nni_wiring.truth.curves import CurveKey
+from nni_wiring.truth.metrics import MetricKey
+from nni_wiring.truth.standing import stand
 
 if TYPE_CHECKING:
     from nni_wiring.truth.table import TruthTable
@@ -28,21 +27,25 @@ _TOPOLOGY_FIELDS = (
     "connected",
     "intermediate_alive",
 )
-_STARTS = tuple((dataset, number * len(SPLITS)) for number, dataset in enumerate(DATASETS))
-_COLUMNS = len(DATASETS) * len(SPLITS)
 
 
 class Rows(NamedTuple):
-    """Accuracy, percentile, regret, and ranks, by official index; a column a metric."""
+    """Values, percentiles and regrets, and ranks, by official index; a column per metric."""
 
     floats: NDArray[np.float64]
     ranks: NDArray[np.int64]
 
 
-def gather(table: TruthTable, epochs: int) -> Rows:
-    """What ``answer`` reads of a table; NaN and rank 0 where it has no value."""
-    missing = stand(np.full(CELLS, np.nan, dtype=np.float32))
-    keys = [MetricKey(dataset, split, epochs) for dataset in DATASETS for split in SPLITS]
+def gather(table: TruthTable, epochs: int | None) -> Rows:
+    """The values that ``truth_at`` reads; NaN and rank 0 where the table has none.
+
+    Args:
+        table: the table.
+        epochs: length of training; None for that which counts on each data set.
+    """
+    benchmark = table.benchmark
+    missing = stand(np.full(benchmark.cells, np.nan, dtype=np.float32))
+    keys = [table.key(*column, epochs) for column in benchmark.columns]
     standings = [table.standing(*key) if key in table.data.metrics else missing for key in keys]
     columns = [s.accuracy for s in standings]
     columns += [s.percentile for s in standings]
@@ -50,42 +53,33 @@ def gather(table: TruthTable, epochs: int) -> Rows:
     return Rows(np.stack(columns, axis=1), np.stack([s.rank for s in standings], axis=1))
 
 
-def answer(rows: Rows, index: int, code: int) -> dict[str, Any]:
-    """The answer for one cell, ready for JSON."""
+def truth_at(benchmark: Benchmark, rows: Rows, index: int) -> Truth:
+    """The truth of one cell; every column of the benchmark, UNKNOWN's Nones where it is missing."""
     floats = [None if x != x else x for x in rows.floats[index].tolist()]
-    return {
-        "arch": arch_strings()[code],
-        "index": index,
-        "topology": dict(_topology_of_codes()[code]),
-        "parameters": dict(_parameters_of_codes()[code]),
-        "accuracy": _nest(floats, 0),
-        "rank": _nest([x or None for x in rows.ranks[index].tolist()], 0),
-        "percentile": _nest(floats, _COLUMNS),
-        "regret": _nest(floats, 2 * _COLUMNS),
+    ranks = rows.ranks[index].tolist()
+    count = len(ranks)
+    scores = {
+        column: Score(floats[i], ranks[i] or None, floats[count + i], floats[2 * count + i])
+        for i, column in enumerate(benchmark.columns)
     }
+    return Truth(scores, index, benchmark.name)
 
 
-def answer_single(
-    table: TruthTable, index: int, epochs: int, seed: int | None, epoch: int | None
-) -> dict[str, Any]:
-    """The answer with the accuracy of one seed, or after one epoch of the curve.
+def single_truth(
+    table: TruthTable, index: int, epochs: int | None, seed: int | None, epoch: int | None
+) -> Truth:
+    """The truth with the value of one seed, or after one epoch of the curve; no ranks.
 
     Raises:
         BenchmarkError: the epoch lies outside the training, or the table has no curves.
     """
-    if epoch is not None and not 0 <= epoch < epochs:
-        raise BenchmarkError(f"epoch {epoch} of {epochs}: allowed is 0..{epochs - 1}")
-    found = table.query(index, epochs)
-    for name in ("rank", "percentile", "regret"):
-        found[name] = {dataset: dict.fromkeys(SPLITS) for dataset in DATASETS}
-    found["accuracy"] = {
-        dataset: {
-            split: _single(table, index, MetricKey(dataset, split, epochs), seed, epoch)
-            for split in SPLITS
-        }
-        for dataset in DATASETS
-    }
-    return found
+    scores = {}
+    for dataset, split in table.benchmark.columns:
+        key = table.key(dataset, split, epochs)
+        if epoch is not None and not 0 <= epoch < key.epochs:
+            raise BenchmarkError(f"epoch {epoch} of {key.epochs}: allowed is 0..{key.epochs - 1}")
+        scores[dataset, split] = Score(_single(table, index, key, seed, epoch))
+    return Truth(scores, index, table.benchmark.name)
 
 
 def _single(
@@ -97,27 +91,44 @@ def _single(
             return None
         values = metric.trials[:, index][metric.seeds[:, index] == seed]
     else:
-        curve_key = CurveKey(*SOURCES[key.dataset, key.split], "accuracy", key.epochs)
-        seeds = table.curves.seeds(index, curve_key)
+        curves = table.curves
+        source = table.benchmark.curves.get((key.dataset, key.split))
+        if source is None:
+            return None
+        curve_key = CurveKey(*source, "accuracy", key.epochs)
+        seeds = curves.seeds(index, curve_key)
         if not seeds or (seed is not None and seed not in seeds):
             return None
-        values = table.curves.get(index, curve_key, seed)[epoch : epoch + 1]
-    return round(float(values[0]), DECIMALS) if np.isfinite(values).any() else None
+        values = curves.get(index, curve_key, seed)[epoch : epoch + 1]
+    decimals = table.benchmark.measure(key.dataset).decimals
+    return round(float(values[0]), decimals) if np.isfinite(values).any() else None
 
 
-def _nest(values: list[Any], start: int) -> dict[str, dict[str, Any]]:
-    return {d: {"valid": values[start + i], "test": values[start + i + 1]} for d, i in _STARTS}
+def answer(benchmark: Benchmark, truth: Truth, code: int) -> dict[str, Any]:
+    """A cell's truth with its text, topology and size, ready for JSON."""
+    figures = truth.to_json()
+    return {
+        "arch": benchmark.codec.archs[code],
+        "index": truth.index,
+        "topology": dict(_topology_of_codes(benchmark)[code]),
+        "parameters": dict(_parameters_of_codes(benchmark)[code]),
+        **{name: figures[name] for name in Score._fields},
+    }
 
 
-@lru_cache(maxsize=1)
-def _topology_of_codes() -> list[dict[str, Any]]:
-    figures = all_topology()
+@lru_cache(maxsize=8)
+def _topology_of_codes(benchmark: Benchmark) -> list[dict[str, Any]]:
+    figures = benchmark.topology
     return _shared_dicts({name: getattr(figures, name) for name in _TOPOLOGY_FIELDS})
 
 
-@lru_cache(maxsize=1)
-def _parameters_of_codes() -> list[dict[str, Any]]:
-    return _shared_dicts({name: formulas.parameters(all_cells(), name) for name in DATASETS})
+@lru_cache(maxsize=8)
+def _parameters_of_codes(benchmark: Benchmark) -> list[dict[str, Any]]:
+    if benchmark.parameters is None:
+        return [{}] * benchmark.cells
+    cells = benchmark.codec.cells
+    sizes = {name: benchmark.parameters(cells, name) for name in benchmark.dataset_names}
+    return _shared_dicts(sizes)
 
 
 def _shared_dicts(columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:

@@ -8,11 +8,15 @@ from functools import lru_cache
 from pathlib import Path
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.truth.benchmarks import BENCHMARKS
+from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 from nni_wiring.truth.sources import bundled
 from nni_wiring.truth.storage import cache_dir, read_table, write_atomically
 from nni_wiring.truth.table import TruthTable
 
 ENVIRONMENT = "NNI_WIRING_BENCHMARK"
+#: Whose table is meant where nothing else is said.
+FIRST = NASBENCH201.name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -29,23 +33,33 @@ def table_names() -> list[str]:
     return [bundled.NAME, *found]
 
 
-def default_name() -> str:
-    """$NNI_WIRING_BENCHMARK, else the table chosen by ``set_default``, else "bundled"."""
+def default_name(benchmark: str = FIRST) -> str | None:
+    """The table that stands for a benchmark where none is named; None where it has none.
+
+    It is $NNI_WIRING_BENCHMARK where that table is of this benchmark, else the one chosen by
+    ``set_default``, else the bundled one, else the only one that there is.
+    """
+    entry = BENCHMARKS.lookup(benchmark)
     chosen = os.environ.get(ENVIRONMENT)
-    if chosen:
+    if chosen and _benchmark_of(chosen) == benchmark:
         return chosen
     try:
-        written = (cache_dir() / "default-table").read_text().strip()
+        written = _default_file(benchmark).read_text().strip()
     except (OSError, UnicodeDecodeError):
-        return bundled.NAME
-    return written if written in table_names() else bundled.NAME
+        written = ""
+    if written in table_names() and _benchmark_of(written) == benchmark:
+        return written
+    if entry.bundled is not None:
+        return entry.bundled
+    own = _tables_of(benchmark)
+    return own[0] if len(own) == 1 else None
 
 
 def set_default(name: str) -> None:
-    """Make a table the default of every later command; BenchmarkError if there is no such table."""
-    _check_known(name)
+    """Make a table the default of its benchmark; BenchmarkError if there is no such table."""
+    path = _default_file(load_table(name).benchmark.name)
     try:
-        write_atomically(cache_dir() / "default-table", f"{name}\n".encode())
+        write_atomically(path, f"{name}\n".encode())
     except OSError as error:
         raise BenchmarkError(f"{cache_dir()}: cannot be written ({error.strerror})") from error
 
@@ -54,13 +68,76 @@ def load_table(name: str | None = None) -> TruthTable:
     """Load a table by name, once a process.
 
     Args:
-        name: "bundled" or the name of an imported table; None for the default
-            (see ``default_name``).
+        name: "bundled", the name of an imported table, or that of a benchmark for its default
+            table (see ``default_name``); None for $NNI_WIRING_BENCHMARK, else NAS-Bench-201's.
 
     Raises:
         BenchmarkError: there is no such table, or its file is damaged.
     """
-    return _load(name or default_name(), cache_dir())
+    name = name or os.environ.get(ENVIRONMENT) or FIRST
+    if name in BENCHMARKS and name not in table_names():
+        name = _default_of(name)
+    return _load(name, cache_dir())
+
+
+def table_for(benchmark: str | None, name: str | None = None) -> TruthTable | None:
+    """The truth of a search: the one place that decides whose.
+
+    Args:
+        benchmark: the benchmark that holds the space's cells (``SpaceEntry.truth_benchmark``); None
+            where none does.
+        name: the table that the user named; None for the benchmark's default.
+
+    Returns:
+        The table; None where no benchmark holds the cells, or where it has no table and none was
+        named.
+
+    Raises:
+        BenchmarkError: there is no such table, or it is another benchmark's.
+    """
+    if benchmark is None:
+        return None
+    if name is None:
+        name = default_name(benchmark)
+        return None if name is None else load_table(name)
+    table = load_table(name)
+    if table.benchmark.name != benchmark:
+        own = BENCHMARKS.lookup(benchmark)
+        raise BenchmarkError(
+            f"table {name!r} is of {table.benchmark.title}, the searched cells are those of "
+            f"{own.title}; allowed: a table of {benchmark} (see `benchmark sources`)"
+        )
+    return table
+
+
+def _default_of(benchmark: str) -> str:
+    name = default_name(benchmark)
+    if name is None:
+        entry = BENCHMARKS.lookup(benchmark)
+        own = _tables_of(benchmark)
+        if own:
+            choice = f"choose one of {', '.join(own)} with `benchmark use NAME`"
+            raise BenchmarkError(f"{entry.title} has several tables; {choice}")
+        raise BenchmarkError(f"{entry.title} has no table yet; {entry.obtain}")
+    return name
+
+
+def _tables_of(benchmark: str) -> list[str]:
+    return [name for name in table_names() if _benchmark_of(name) == benchmark]
+
+
+def _benchmark_of(table: str) -> str | None:
+    """The benchmark of a table; None if it cannot be loaded."""
+    try:
+        return _load(table, cache_dir()).benchmark.name
+    except BenchmarkError:
+        return None
+
+
+def _default_file(benchmark: str) -> Path:
+    """Where the choice is kept; that of the first benchmark has no name in it."""
+    suffix = "" if benchmark == FIRST else f"-{benchmark}"
+    return cache_dir() / f"default-table{suffix}"
 
 
 def _check_known(name: str) -> None:
@@ -71,7 +148,7 @@ def _check_known(name: str) -> None:
         )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _load(name: str, folder: Path) -> TruthTable:
     _check_known(name)
     if name == bundled.NAME:

@@ -1,7 +1,7 @@
 """Per-epoch curves in a file of their own, opened only when a curve is asked for.
 
 The file is a run of float32 values followed by an uncompressed .npz that says where each curve
-lies; so that importing 15,625 cells appends and never holds them in memory.
+lies; so that importing a whole table appends and never holds them in memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.truth.metrics import FULL_EPOCHS, Floats
+from nni_wiring.truth.metrics import Floats
 from nni_wiring.truth.storage import BROKEN, read_array
 
 
@@ -32,22 +32,8 @@ class CurveKey(NamedTuple):
 
     run: str
     images: str
-    quantity: str = "accuracy"
-    epochs: int = FULL_EPOCHS
-
-
-RUNS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
-IMAGES = ("train", "x-valid", "x-test", "ori-test")
-
-# Data set and split of this package -> the training and the images that they stand for.
-SOURCES: dict[tuple[str, str], tuple[str, str]] = {
-    ("cifar10", "valid"): ("cifar10-valid", "x-valid"),
-    ("cifar10", "test"): ("cifar10", "ori-test"),
-    ("cifar100", "valid"): ("cifar100", "x-valid"),
-    ("cifar100", "test"): ("cifar100", "x-test"),
-    ("imagenet16", "valid"): ("ImageNet16-120", "x-valid"),
-    ("imagenet16", "test"): ("ImageNet16-120", "x-test"),
-}
+    quantity: str
+    epochs: int
 
 
 class CurveWriter:

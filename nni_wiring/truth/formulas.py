@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nni_wiring.truth.metrics import check_names
+from nni_wiring.errors import BenchmarkError
 from search_spaces.cell_graph import OPERATIONS
 from search_spaces.errors import SpaceError
 
 _CONV1 = OPERATIONS.index("nor_conv_1x1")
 _CONV3 = OPERATIONS.index("nor_conv_3x3")
-_CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16": 120}
-_IMAGE_SIZE = {"cifar10": 32, "cifar100": 32, "imagenet16": 16}  # pixels a side
+# Number of classes, pixels a side.
+_IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16": (120, 16)}
 _CHANNELS = (16, 32, 64)
 _CELLS_A_STAGE = 5
 
@@ -32,14 +32,14 @@ def parameters(ops: ArrayLike, dataset: str) -> NDArray[np.int64]:
         (...) int64. For CIFAR-10: 73,306 + 243,040 n3 + 28,000 n1, with n3 and n1 the numbers of
         3x3 and 1x1 convolutions in the cell.
     """
-    check_names(dataset, "test")
+    classes, _ = _images(dataset)
     n1, n3 = _convolutions(ops)
     weights = _CELLS_A_STAGE * sum(c * c for c in _CHANNELS)
     batch_norm = _CELLS_A_STAGE * sum(2 * c for c in _CHANNELS)
     stem = 3 * 16 * 9 + 2 * 16
     reductions = sum(_reduction_weights(c) + 4 * c for c in _CHANNELS[1:])
     last = 2 * _CHANNELS[-1]  # the batch norm in front of the classifier
-    constant = stem + reductions + last + (_CHANNELS[-1] + 1) * _CLASSES[dataset]
+    constant = stem + reductions + last + (_CHANNELS[-1] + 1) * classes
     return constant + (9 * weights + batch_norm) * n3 + (weights + batch_norm) * n1
 
 
@@ -55,15 +55,21 @@ def flops(ops: ArrayLike, dataset: str) -> NDArray[np.int64]:
     Returns:
         (...) int64. For CIFAR-10: 7,783,050 + 35,389,440 n3 + 3,932,160 n1.
     """
-    check_names(dataset, "test")
+    classes, side = _images(dataset)
     n1, n3 = _convolutions(ops)
-    pixels = _IMAGE_SIZE[dataset] ** 2
+    pixels = side**2
     # Channels double where the area falls to a quarter, so each stage costs the same.
     one = _CELLS_A_STAGE * len(_CHANNELS) * _CHANNELS[0] ** 2 * pixels
     stem = 3 * 16 * 9 * pixels
     reductions = sum(_reduction_weights(c) * pixels * 16**2 // c**2 for c in _CHANNELS[1:])
-    classifier = (_CHANNELS[-1] + 1) * _CLASSES[dataset]
+    classifier = (_CHANNELS[-1] + 1) * classes
     return stem + reductions + classifier + 9 * one * n3 + one * n1
+
+
+def _images(dataset: str) -> tuple[int, int]:
+    if dataset not in _IMAGES:
+        raise BenchmarkError(f"unknown data set {dataset!r}; allowed: {', '.join(_IMAGES)}")
+    return _IMAGES[dataset]
 
 
 def _reduction_weights(channels: int) -> int:

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 from nni_wiring.truth.catalogue import forget, set_default, table_path
 from nni_wiring.truth.curves import CurveWriter
-from nni_wiring.truth.metrics import CELLS, TableData, check_data
-from nni_wiring.truth.order import OfficialOrder, official_order
+from nni_wiring.truth.metrics import TableData, check_data
+from nni_wiring.truth.order import CellOrder
 from nni_wiring.truth.sources import bundled, delimited, nats, official
 from nni_wiring.truth.sources.containers import LEGACY_MAGIC, Progress, file_hash
 from nni_wiring.truth.sources.official_records import RecordCollector
@@ -32,8 +33,9 @@ class ImportReport:
 
     Attributes:
         name, kind, version, sha256: the table and its source.
-        cells: how many of the 15,625 it holds.
-        metrics: its accuracies, as data set/split@epochs.
+        benchmark: name of the benchmark.
+        cells: how many of its cells it holds.
+        metrics: its columns, as data set/split@epochs.
         curves: number of per-epoch curves kept.
         path: the table file.
         default: whether later commands use this table unless told otherwise.
@@ -43,6 +45,7 @@ class ImportReport:
     kind: str
     version: str
     sha256: str
+    benchmark: str
     cells: int
     metrics: list[str]
     curves: int
@@ -91,8 +94,8 @@ def import_table(
         version: "v11" or "nats" chooses the columns of the merged table (default v11); for
             other sources it replaces the version read off the file name.
         columns: what the columns of another delimited table mean.
-        partial: accept a source with fewer than 15,625 cells.
-        make_default: let later commands use this table unless told otherwise.
+        partial: accept a source that lacks cells.
+        make_default: let later commands that ask for this benchmark use this table.
         progress: called with done and total.
 
     Raises:
@@ -102,13 +105,12 @@ def import_table(
     if name == bundled.NAME:
         raise BenchmarkError(f"table name {name!r} is taken by the table that is always there")
     kind = detect(path)
-    order = official_order(bundled.load().codes)
     with _scratch_folder(target.parent) as scratch:
         curves = scratch / "curves"
         if kind == delimited.KIND:
-            data, kept = _read_delimited(path, order, version, columns), 0
+            data, kept = delimited.read(path, columns, version), 0
         else:
-            data, kept = _read_records(path, kind, order, version, curves, progress)
+            data, kept = _read_records(path, kind, version, curves, progress)
         _check_complete(path, data, partial)
         check_data(data, str(path))
         data.info.update(kind=kind, sha256=file_hash(path), path=path.name)
@@ -119,7 +121,13 @@ def import_table(
     info = {key: data.info[key] for key in ("kind", "version", "sha256", "cells")}
     metrics = [str(key) for key in data.metrics]
     return ImportReport(
-        name=name, **info, metrics=metrics, curves=kept, path=str(target), default=make_default
+        name=name,
+        benchmark=data.benchmark.name,
+        **info,
+        metrics=metrics,
+        curves=kept,
+        path=str(target),
+        default=make_default,
     )
 
 
@@ -135,22 +143,9 @@ def _scratch_folder(parent: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _read_delimited(
-    path: Path, order: OfficialOrder, version: str | None, columns: delimited.ColumnMap | None
-) -> TableData:
-    if columns is not None:
-        return delimited.read(path, columns, order, {"version": version or "own columns"})
-    chosen = version or "v11"
-    if chosen not in delimited.VERSIONS:
-        allowed = ", ".join(delimited.VERSIONS)
-        raise BenchmarkError(f"version {chosen!r}: of the merged table there are {allowed}")
-    return delimited.read(path, delimited.VERSIONS[chosen], order, {"version": chosen})
-
-
 def _read_records(
     path: Path,
     kind: str,
-    order: OfficialOrder,
     version: str | None,
     curves: Path,
     progress: Progress,
@@ -160,7 +155,7 @@ def _read_records(
     try:
         with open(curves, "w+b") as file:
             writer = CurveWriter(file)
-            collector = RecordCollector(order, writer, str(path))
+            collector = RecordCollector(CellOrder(NASBENCH201), writer, str(path))
             source.read(path, collector, progress)
             if not collector.cells:
                 raise BenchmarkError(f"{path}: it holds no cells")
@@ -171,16 +166,16 @@ def _read_records(
 
 
 def _check_complete(path: Path, data: TableData, partial: bool) -> None:
-    cells = data.info["cells"]
-    if cells != CELLS and not partial:
+    cells, whole = data.info["cells"], data.benchmark.cells
+    if cells != whole and not partial:
         raise BenchmarkError(
-            f"{path}: {cells} of {CELLS} cells; {CELLS - cells} are missing "
+            f"{path}: {cells} of {whole} cells; {whole - cells} are missing "
             "(--partial imports it all the same)"
         )
     for key, metric in data.metrics.items():
         holes = cells - int(np.isfinite(metric.mean).sum())
         if holes and not partial:
-            raise BenchmarkError(f"{path}: {holes} cells have no accuracy {key}")
+            raise BenchmarkError(f"{path}: {holes} cells have no value of {key}")
 
 
 def _replace(target: Path, data: TableData, curves: Path | None) -> None:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
-
-Dataset = Literal["cifar10", "cifar100", "imagenet16"]
-Split = Literal["valid", "test"]
-DATASETS: tuple[str, ...] = get_args(Dataset)
-SPLITS: tuple[str, ...] = get_args(Split)
-CELLS = 15_625
-FULL_EPOCHS = 200  # the training length that papers report
+from nni_wiring.truth.benchmark import Benchmark
+from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 
 Floats = NDArray[np.float32]
 
 
 class MetricKey(NamedTuple):
-    """One accuracy column: data set, split, and the length of the training in epochs."""
+    """One column of a table: data set, split, and the length of the training in epochs."""
 
     dataset: str
     split: str
-    epochs: int = FULL_EPOCHS
+    epochs: int
 
     def __str__(self) -> str:
         return f"{self.dataset}/{self.split}@{self.epochs}"
@@ -44,12 +39,12 @@ COST_KINDS = ("train_epoch", "valid_pass", "latency")
 
 @dataclass(frozen=True)
 class Metric:
-    """Accuracy in percent of every cell, in official order; NaN where the source has none.
+    """One measured value of every cell, in official order; NaN where the source has none.
 
     Attributes:
-        mean: (15625,) float32, mean over the seeds that the source has for the cell.
-        trials: (T, 15625) float32 or None, the single seeds, NaN where a cell has fewer.
-        seeds: (T, 15625) int16 or None, the seed of each trial, 0 where it is not known.
+        mean: (cells,) float32, mean over the seeds that the source has for the cell.
+        trials: (T, cells) float32 or None, the single seeds, NaN where a cell has fewer.
+        seeds: (T, cells) int16 or None, the seed of each trial, 0 where it is not known.
     """
 
     mean: Floats
@@ -71,50 +66,57 @@ class TableData:
     """Everything that one source says, in official index order.
 
     Attributes:
-        codes: (15625,) int64, official index -> lexicographic code of ``cell_graph``.
-        metrics: accuracies by key.
-        costs: seconds by key, each (15625,) float32.
+        codes: (cells,) int64, official index -> the benchmark's code.
+        metrics: measured values by key.
+        costs: seconds by key, each (cells,) float32.
         info: where it came from: kind, version, sha256, path, cells (how many are present).
+        benchmark: whose cells and columns these are.
     """
 
     codes: NDArray[np.int64]
     metrics: dict[MetricKey, Metric]
     costs: dict[CostKey, Floats] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
+    benchmark: Benchmark = NASBENCH201
 
 
 def check_names(dataset: str, split: str) -> None:
-    """Raise BenchmarkError unless both names are known."""
-    if dataset not in DATASETS:
-        raise BenchmarkError(f"unknown data set {dataset!r}; allowed: {', '.join(DATASETS)}")
-    if split not in SPLITS:
-        raise BenchmarkError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")
+    """Raise BenchmarkError unless both names are NAS-Bench-201's; see ``Benchmark.check``."""
+    NASBENCH201.check(dataset, split)
 
 
 def check_data(data: TableData, name: str) -> None:
-    """Raise BenchmarkError naming the first thing that no NAS-Bench-201 table can hold."""
-    codes = data.codes
-    if codes.shape != (CELLS,) or not np.array_equal(np.sort(codes), np.arange(CELLS)):
-        raise BenchmarkError(f"{name}: its cells are not the 15,625 of NAS-Bench-201, each once")
+    """Raise BenchmarkError naming the first thing that no table of the benchmark can hold."""
+    benchmark, codes = data.benchmark, data.codes
+    cells = benchmark.cells
+    if codes.shape != (cells,) or not np.array_equal(np.sort(codes), np.arange(cells)):
+        raise BenchmarkError(
+            f"{name}: its cells are not the {cells} of {benchmark.title}, each once"
+        )
     for key, metric in data.metrics.items():
-        check_names(key.dataset, key.split)
+        benchmark.check(key.dataset, key.split)
+        measure = benchmark.measure(key.dataset)
         for array in (metric.mean, metric.trials):
             if array is not None:
-                _check_range(array, f"{name}: accuracy {key}", upper=100.0)
+                what = f"{name}: {measure.name} {key}"
+                _check_range(array, what, cells, measure.low, measure.high)
         trials, seeds = metric.trials, metric.seeds
         if (trials is None) != (seeds is None) or (
             trials is not None and seeds is not None and trials.shape != seeds.shape
         ):
-            raise BenchmarkError(f"{name}: accuracy {key} has seeds and trials of unequal shape")
+            raise BenchmarkError(
+                f"{name}: {measure.name} {key} has seeds and trials of other shape"
+            )
     for cost, array in data.costs.items():
-        _check_range(array, f"{name}: cost {'/'.join(cost)}", upper=float("inf"))
+        _check_range(array, f"{name}: cost {'/'.join(cost)}", cells, 0.0, float("inf"))
 
 
-def _check_range(array: Floats, what: str, upper: float) -> None:
-    if array.ndim not in (1, 2) or array.shape[-1] != CELLS:
-        raise BenchmarkError(f"{what} has shape {array.shape}, expected one value a cell")
+def _check_range(array: Floats, what: str, cells: int, low: float, high: float) -> None:
+    if array.ndim not in (1, 2) or array.shape[-1] != cells:
+        raise BenchmarkError(f"{what} has shape {array.shape}, expected one value per cell")
     with np.errstate(invalid="ignore"):
-        bad = (array < 0) | (array > upper) | np.isinf(array)
+        bad = (array < low) | (array > high) | np.isinf(array)
     if bad.any():
         index = int(np.argwhere(bad)[0][-1])
-        raise BenchmarkError(f"{what} of cell {index} is {array[bad][0]:g}, allowed: 0..{upper:g}")
+        value = array[bad][0]
+        raise BenchmarkError(f"{what} of cell {index} is {value:g}, allowed: {low:g}..{high:g}")

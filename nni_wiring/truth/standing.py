@@ -7,15 +7,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DECIMALS = 4  # of a percent: accuracies are means of multiples of 0.002
+from nni_wiring.truth.benchmark import ACCURACY, Measure
+
+_PERCENTILE_DECIMALS = 4
 
 
 class Standing(NamedTuple):
-    """How every cell stands in one metric, each (15625,) by official index.
+    """How every cell stands in one metric, each (cells,) by official index.
 
-    accuracy, regret: percent points, NaN where missing. rank: 1 is the best, ties share the
-    smaller rank, 0 where missing. percentile: percent of the cells that are not better than this
-    one (itself included; the best cell has 100).
+    Attributes:
+        accuracy: the metric in its unit, NaN where missing.
+        rank: 1 is the best, ties share the smaller rank, 0 where missing.
+        percentile: percent of the cells that are not better than this one (itself included; the
+            best cell has 100).
+        regret: distance to the best cell in the metric's unit, NaN where missing.
     """
 
     accuracy: NDArray[np.float64]
@@ -24,11 +29,11 @@ class Standing(NamedTuple):
     regret: NDArray[np.float64]
 
 
-def stand(values: NDArray[np.floating]) -> Standing:
-    """Rank cells by accuracy; NaN means missing and takes part in nothing."""
-    accuracy = values.astype(np.float64).round(DECIMALS)
+def stand(values: NDArray[np.floating], measure: Measure = ACCURACY) -> Standing:
+    """Rank cells by one metric; NaN means missing and takes part in nothing."""
+    accuracy = values.astype(np.float64).round(measure.decimals)
     present = np.isfinite(values)
-    order = np.argsort(-values)  # NaN sorts last
+    order = np.argsort(-measure.sign * values)  # NaN sorts last
     count = int(present.sum())
     ordered = values[order[:count]]
     first = np.ones(count, dtype=bool)
@@ -38,5 +43,5 @@ def stand(values: NDArray[np.floating]) -> Standing:
     rank[order[:count]] = np.maximum.accumulate(np.where(first, positions, 0))
     best = accuracy[order[0]] if count else np.nan
     percentile = np.where(present, 100.0 * (count + 1 - rank) / max(count, 1), np.nan)
-    regret = (best - accuracy).round(DECIMALS)
-    return Standing(accuracy, rank, percentile.round(DECIMALS), regret)
+    regret = np.abs(best - accuracy).round(measure.decimals)
+    return Standing(accuracy, rank, percentile.round(_PERCENTILE_DECIMALS), regret)

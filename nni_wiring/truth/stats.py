@@ -1,4 +1,4 @@
-"""Counts over all 15,625 cells, and the best cell of every metric."""
+"""Counts over all cells of a benchmark, and the best cell of every metric."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nni_wiring.truth.metrics import CELLS, DATASETS, SPLITS
 from nni_wiring.truth.table import TruthTable
-from search_spaces.cell_graph import all_cells, all_topology
+from search_spaces.cell_codec import CellCodec
+from search_spaces.cell_codes import NASBENCH201
 from search_spaces.uniqueness import unique_exact, unique_published
 
 
@@ -17,12 +17,14 @@ def stats(table: TruthTable) -> dict[str, Any]:
     """Topology counts, numbers of classes and the best cells, ready for JSON.
 
     Counts are keyed by the figure as text; ``width_depth`` by "width,depth", width in units of
-    the channels. ``best`` is None where the table has no such accuracy.
+    the channels. The numbers of classes are left out where no rule is known. ``best`` is None where
+    the table has no such metric.
     """
-    figures = all_topology()
-    cells = all_cells()
+    benchmark = table.benchmark
+    figures = benchmark.topology
+    cells = benchmark.codec.cells
     return {
-        "cells": CELLS,
+        "cells": benchmark.cells,
         "disconnected": int((~figures.connected).sum()),
         "depth": _counts(figures.depth),
         "conv_depth": _counts(figures.conv_depth),
@@ -30,13 +32,20 @@ def stats(table: TruthTable) -> dict[str, Any]:
         "live_edges": _counts(figures.live_edges),
         "non_none_edges": _counts(cells.shape[1] - figures.none_edges),
         "width_depth": _pair_counts(figures.width, figures.depth),
-        "unique_published": unique_published(cells),
-        "unique_exact": unique_exact(cells),
+        **_classes(benchmark.codec),
         "best": {
-            dataset: {split: _best(table, dataset, split) for split in SPLITS}
-            for dataset in DATASETS
+            dataset: {split: _best(table, dataset, split) for split in benchmark.splits}
+            for dataset in benchmark.dataset_names
         },
     }
+
+
+def _classes(codec: CellCodec) -> dict[str, int]:
+    """Numbers of different cells; they are known for NAS-Bench-201's cells and parts of them."""
+    if not NASBENCH201.holds(codec.graph, codec.operations):
+        return {}
+    cells = np.array(NASBENCH201.indices(codec.operations))[codec.cells]
+    return {"unique_published": unique_published(cells), "unique_exact": unique_exact(cells)}
 
 
 def _best(table: TruthTable, dataset: str, split: str) -> dict[str, Any] | None:

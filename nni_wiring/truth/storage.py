@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.atomic import replacing
+from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData, check_data
 
-FORMAT = 1
+FORMAT = 2
+_FIRST = 1  # without the benchmark, which was NAS-Bench-201
 _SIZE_LIMIT = 64 * 2**20  # bytes; a full table has about 5 MB
 # What reading a damaged or foreign .npz raises.
 BROKEN = (
@@ -66,7 +68,7 @@ def read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise BenchmarkError("it is not a table file (compressed members)")
     header = json.loads(bytes(read_array(archive, "header")))
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+    if not isinstance(header, dict) or header.get("format") not in (_FIRST, FORMAT):
         raise BenchmarkError("it is not a table file of this version")
     return header
 
@@ -93,6 +95,7 @@ def save_table(path: Path, data: TableData) -> None:
         arrays[f"cost{number}"] = cost.astype(np.float32)
     header = {
         "format": FORMAT,
+        "benchmark": data.benchmark.name,
         "metrics": rows,
         "costs": [list(key) for key in data.costs],
         "info": data.info,
@@ -130,4 +133,5 @@ def _read_parts(archive: zipfile.ZipFile, header: dict[str, Any]) -> TableData:
         for number, key in enumerate(header["costs"])
     }
     codes = read_array(archive, "codes").astype(np.int64)
-    return TableData(codes, metrics, costs, dict(header["info"]))
+    name = "nasbench201" if header["format"] == _FIRST else str(header["benchmark"])
+    return TableData(codes, metrics, costs, dict(header["info"]), BENCHMARKS.lookup(name))

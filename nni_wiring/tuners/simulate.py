@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.truth import TruthTable
-from nni_wiring.truth.metrics import FULL_EPOCHS
+from nni_wiring.truth import Measure, TruthTable
 from nni_wiring.tuners.bayes import BayesSampler
 from nni_wiring.tuners.samplers import (
+    Choices,
     EvolutionSampler,
     LocalSearchSampler,
     RandomSampler,
@@ -35,7 +35,6 @@ METHODS: dict[str, type[Sampler]] = {
         BayesSampler,
     )
 }
-_SHORT_EPOCHS = 12  # the training that NAS-Bench-201's searches see
 _GRID = 200  # points of a curve
 _MOST_EVALUATIONS = 10_000_000
 
@@ -64,18 +63,22 @@ class Task(NamedTuple):
     """What is searched, as plain lists by code, since a search reads single numbers.
 
     Attributes:
-        signal: accuracy that the search sees, percent.
+        choices: the operation indices of each edge.
+        signal: metric that the search sees, in its unit, negated if it is to be small.
         seconds: what seeing it costs.
-        score: accuracy that counts in the end, percent.
+        score: metric that counts in the end, of the same sign as the signal.
         best: the highest score.
+        measure: the metric.
         signal_epochs: length of the training that the search sees.
         split: of the score; "test" where the table has it.
     """
 
+    choices: Choices
     signal: list[float]
     seconds: list[float]
     score: list[float]
     best: float
+    measure: Measure
     signal_epochs: int
     dataset: str
     split: str
@@ -88,27 +91,40 @@ def make_task(table: TruthTable, dataset: str, signal_epochs: int | None = None)
     Args:
         table: where accuracies and seconds come from.
         dataset: the data set.
-        signal_epochs: which validation accuracy the search sees; None for 12 epochs where the
-            table has them, else 200.
+        signal_epochs: which validation metric the search sees; None for the shortest training
+            that the table has.
 
     Raises:
         BenchmarkError: the table lacks what was asked for, or some of the cells.
     """
+    benchmark, measure = table.benchmark, table.benchmark.measure(dataset)
     if signal_epochs is None:
-        short = table.has(dataset, "valid", _SHORT_EPOCHS)
-        signal_epochs = _SHORT_EPOCHS if short else FULL_EPOCHS
+        lengths = benchmark.dataset(dataset).protocol.epochs
+        known = [epochs for epochs in lengths if table.has(dataset, "valid", epochs)]
+        signal_epochs = min(known, default=lengths[-1])
     split = "test" if table.has(dataset, "test") else "valid"
     columns = (
-        table.values(dataset, "valid", signal_epochs),
+        measure.sign * table.values(dataset, "valid", signal_epochs),
         table.seconds(dataset, signal_epochs),
-        table.values(dataset, split),
+        measure.sign * table.values(dataset, split),
     )
     by_code = np.empty((len(columns), len(table)))
     by_code[:, table.codes] = columns
     if np.isnan(by_code).any():
         raise ConfigError(f"table {table.name!r} is incomplete; a baseline needs every cell")
     signal, seconds, score = by_code.tolist()
-    return Task(signal, seconds, score, max(score), signal_epochs, dataset, split, table.name)
+    return Task(
+        choices=(tuple(range(len(benchmark.operations))),) * benchmark.codec.edges,
+        signal=signal,
+        seconds=seconds,
+        score=score,
+        best=max(score),
+        measure=measure,
+        signal_epochs=signal_epochs,
+        dataset=dataset,
+        split=split,
+        table=table.name,
+    )
 
 
 class Search(NamedTuple):
@@ -128,14 +144,15 @@ def run_search(sampler: Sampler, task: Task, budget: Budget) -> Search:
     """Search until the budget is used up; an evaluation that exceeds it does not count."""
     ask, tell = sampler.ask, sampler.tell
     signal, seconds = task.signal, task.seconds
-    by_seconds = budget.unit == "seconds"
+    by_seconds, base = budget.unit == "seconds", len(task.choices[0])
     at: list[float] = []
     codes: list[int] = []
-    best, clock, count = -1.0, 0.0, 0
+    best, clock, count = float("-inf"), 0.0, 0
     while count < _MOST_EVALUATIONS:
         cell = ask()
-        a, b, c, d, e, f = cell
-        code = ((((a * 5 + b) * 5 + c) * 5 + d) * 5 + e) * 5 + f
+        code = 0
+        for operation in cell:
+            code = code * base + operation
         clock += seconds[code]
         if (clock if by_seconds else count + 1) > budget.amount:
             clock -= seconds[code]
@@ -157,9 +174,9 @@ class Baseline:
     Attributes:
         method: its name.
         grid: (points,) budget used, in the budget's unit.
-        quartiles: (3, points) regret in percent points: lower quartile, median, upper quartile;
+        quartiles: (3, points) regret in the metric's unit: lower quartile, median, upper quartile;
             NaN before most searches have seen a cell.
-        scores: (repeats,) final accuracy in percent of the cell each search returns.
+        scores: (repeats,) final score of the cell each search returns.
         evaluations: mean number of evaluations of a search.
         task, budget: what was searched, for how long.
     """
@@ -180,7 +197,7 @@ class Baseline:
             "method": self.method,
             "repeats": len(self.scores),
             "evaluations": round(self.evaluations, 1),
-            "mean": round(float(self.scores.mean()), 4),
+            "mean": round(self.task.measure.sign * float(self.scores.mean()), 4),
             "std": round(float(self.scores.std()), 4),
             "regret": {
                 "lower": round(lower, 4),
@@ -200,7 +217,9 @@ def run_baseline(method: str, task: Task, budget: Budget, repeats: int, seed: in
         raise ConfigError(f"unknown method {method!r}; allowed: {', '.join(METHODS)}")
     check_integer("repeats", repeats, 1, 1_000_000)
     seeds = np.random.SeedSequence(seed).generate_state(repeats, np.uint64).tolist()
-    searches = [run_search(METHODS[method](seed=s), task, budget) for s in seeds]
+    searches = [
+        run_search(METHODS[method](choices=task.choices, seed=s), task, budget) for s in seeds
+    ]
     if not all(search.codes for search in searches):
         raise ConfigError(f"budget {budget.amount:g} {budget.unit}: not one evaluation fits")
     grid = np.linspace(0.0, budget.amount, _GRID + 1)[1:]

@@ -9,6 +9,7 @@ import pytest
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.truth import (
+    DATASETS,
     TruthTable,
     default_name,
     load_table,
@@ -18,7 +19,6 @@ from nni_wiring.truth import (
 )
 from nni_wiring.truth.catalogue import table_path
 from nni_wiring.truth.importer import detect, import_table
-from nni_wiring.truth.metrics import DATASETS
 
 RUNS = {"cifar10": "cifar10valid", "cifar100": "cifar100", "imagenet16": "imagenet16"}
 

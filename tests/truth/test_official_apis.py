@@ -16,8 +16,9 @@ from numpy._core import multiarray
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.truth import TruthTable, load_table
-from nni_wiring.truth.curves import RUNS, CurveKey
+from nni_wiring.truth.curves import CurveKey
 from nni_wiring.truth.importer import import_table
+from nni_wiring.truth.sources.official_records import RUNS
 
 PTH = ("nb201_tiny3.pth", "nb201_tiny3_legacy.pth", "nb201_tiny3_official_like.pth")
 CELLS = (0, 11, 284)

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import kendalltau, rankdata
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.truth import DATASETS, TruthTable, load_table
-from nni_wiring.truth.metrics import CELLS, Metric, MetricKey, TableData
+from nni_wiring.truth import CELLS, DATASETS, TruthTable, load_table
+from nni_wiring.truth.metrics import Metric, MetricKey, TableData
 from nni_wiring.truth.standing import stand
 from search_spaces.cell_graph import all_cells
 from search_spaces.errors import SpaceError
@@ -26,7 +26,7 @@ def table() -> TruthTable:
 
 def made(values: np.ndarray) -> TruthTable:
     """A table in code order whose only accuracy is cifar10 valid."""
-    metrics = {MetricKey("cifar10", "valid"): Metric(values.astype(np.float32))}
+    metrics = {MetricKey("cifar10", "valid", 200): Metric(values.astype(np.float32))}
     return TruthTable("made", TableData(np.arange(CELLS), metrics))
 
 

@@ -17,18 +17,12 @@ from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError, WiringError
 from nni_wiring.files.pickles import load_pickle
-from nni_wiring.truth.metrics import (
-    CELLS,
-    CostKey,
-    Metric,
-    MetricKey,
-    TableData,
-    check_data,
-)
+from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
+from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData, check_data
 from nni_wiring.truth.storage import cache_dir, read_table, save_table
-from search_spaces.cell_graph import cell_code
 
 NAME = "bundled"
+_CODEC = NASBENCH201.codec
 _FILES = {"cifar10": "cifar10.pkl", "cifar100": "cifar100.pkl", "imagenet16": "imagenet.pkl"}
 _EPOCHS = 200
 _TIMES = ("train_time", "latency")  # seconds: of the whole training, of one forward batch
@@ -84,8 +78,8 @@ def read_source(source: Path) -> TableData:
         costs[CostKey("train_epoch", dataset)] = per_epoch
         costs[CostKey("latency", dataset)] = times["latency"].astype(np.float32)
     assert codes is not None
-    info = {"kind": NAME, "version": "NATS-Bench tss v1.0", "cells": CELLS}
-    data = TableData(codes, metrics, costs, info)
+    info = {"kind": NAME, "version": "NATS-Bench tss v1.0", "cells": _CODEC.size}
+    data = TableData(codes, metrics, costs, info, NASBENCH201)
     check_data(data, NAME)
     return data
 
@@ -102,11 +96,11 @@ def _stamp(source: Path) -> list[list[int]]:
 def _columns(
     raw: Any,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Codes (15625,), accuracies (3, 15625) with NaN where a cell has two trials, and seconds."""
-    if not isinstance(raw, dict) or len(raw) != CELLS:
-        raise ValueError("expected 15,625 cells")
+    """Codes (cells,), accuracies (3, cells) with NaN where a cell has two trials, and seconds."""
+    if not isinstance(raw, dict) or len(raw) != _CODEC.size:
+        raise ValueError(f"expected {_CODEC.size:,} cells")
     digits = np.frombuffer("".join(raw).encode("ascii"), np.uint8)
-    codes = cell_code(digits.reshape(CELLS, 6).astype(np.int64) - ord("0"))
+    codes = _CODEC.code(digits.reshape(_CODEC.size, _CODEC.edges).astype(np.int64) - ord("0"))
     cells = list(raw.values())
     padding = (float("nan"),) * len(_SEEDS)
     trials = np.array([(*cell["val_acc"], *padding)[: len(_SEEDS)] for cell in cells])

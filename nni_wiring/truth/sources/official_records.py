@@ -10,13 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.truth.curves import IMAGES, RUNS, SOURCES, CurveKey, CurveWriter
-from nni_wiring.truth.metrics import CELLS, CostKey, Metric, MetricKey, TableData
-from nni_wiring.truth.order import OfficialOrder
+from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
+from nni_wiring.truth.curves import CurveKey, CurveWriter
+from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData
+from nni_wiring.truth.order import CellOrder
 
 _TRAININGS = (12, 200)  # epochs
 _MOST_SEEDS = 16
-_DATASET_OF_RUN = {SOURCES[key][0]: key[0] for key in SOURCES if key[1] == "valid"}
+RUNS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
+IMAGES = ("train", "x-valid", "x-test", "ori-test")
+_COLUMN_OF_CURVE = {source: column for column, source in NASBENCH201.curves.items()}
+_DATASET_OF_RUN = {
+    s[0]: column[0] for s, column in _COLUMN_OF_CURVE.items() if column[1] == "valid"
+}
 
 
 class RecordCollector:
@@ -28,9 +34,9 @@ class RecordCollector:
         name: the source for error lines.
     """
 
-    def __init__(self, order: OfficialOrder, curves: CurveWriter | None, name: str) -> None:
+    def __init__(self, order: CellOrder, curves: CurveWriter | None, name: str) -> None:
         self._order = order
-        self._indices = {arch: index for index, arch in enumerate(order.archs)}
+        self._cells = order.benchmark.cells
         self._curves = curves
         self._name = name
         self._trials: dict[MetricKey, dict[int, NDArray[np.float64]]] = {}
@@ -49,9 +55,9 @@ class RecordCollector:
         own_index, arch, results = (
             record.get(key) for key in ("arch_index", "arch_str", "all_results")
         )
-        if not isinstance(arch, str) or arch not in self._indices:
+        if not isinstance(arch, str) or arch not in self._order.indices:
             raise self._fail(f"record {own_index!r:.40}: {arch!r:.80} is not a NAS-Bench-201 cell")
-        index = self._indices[arch]
+        index = self._order.indices[arch]
         if not isinstance(own_index, int) or self.own_indices.setdefault(own_index, arch) != arch:
             raise self._fail(f"record {own_index!r:.40} does not stand for one cell alone")
         if not isinstance(results, Mapping) or not results:
@@ -116,14 +122,14 @@ class RecordCollector:
     def _keep(self, index: int, key: CurveKey, seed: int, curve: NDArray[np.float64]) -> None:
         if self._curves is not None:
             self._curves.add(index, key, seed, curve)
-        split = next((name for name, source in SOURCES.items() if source == key[:2]), None)
+        split = _COLUMN_OF_CURVE.get(key[:2])
         if split is None or key.quantity != "accuracy" or math.isnan(curve[-1]):
             return
         columns = self._trials.setdefault(MetricKey(*split, key.epochs), {})
         if seed not in columns:
             if len(columns) == _MOST_SEEDS:
                 raise self._fail(f"more than {_MOST_SEEDS} different seeds")
-            columns[seed] = np.full(CELLS, np.nan)
+            columns[seed] = np.full(self._cells, np.nan)
         columns[seed][index] = curve[-1]
 
     def _add_costs(
@@ -146,7 +152,7 @@ class RecordCollector:
             if values:
                 seconds = self._numbers(f"{where}: {kind}", values, math.inf).mean()
                 column = self._costs.setdefault(
-                    CostKey(kind, _DATASET_OF_RUN[run]), np.full(CELLS, np.nan)
+                    CostKey(kind, _DATASET_OF_RUN[run]), np.full(self._cells, np.nan)
                 )
                 column[index] = seconds
 
@@ -157,19 +163,20 @@ class RecordCollector:
             BenchmarkError: a record stands at an index where the list has another cell, or the
                 list is whole and in another order than the official one.
         """
-        if not isinstance(archs, (list, tuple)) or len(archs) > CELLS:
+        if not isinstance(archs, (list, tuple)) or len(archs) > self._cells:
             raise self._fail("its meta_archs is not a list of cells")
         for index, arch in self.own_indices.items():
             if not 0 <= index < len(archs) or archs[index] != arch:
                 raise self._fail(f"record {index} is not the cell that its meta_archs names")
-        if len(archs) == CELLS and list(archs) != self._order.archs:
+        if len(archs) == self._cells and list(archs) != self._order.archs:
             raise self._fail("its cells stand in another order than the official one")
 
     def table(self, info: dict[str, Any]) -> TableData:
         """The columns of everything taken so far."""
         metrics = {key: _pack(columns) for key, columns in sorted(self._trials.items())}
         costs = {key: column.astype(np.float32) for key, column in sorted(self._costs.items())}
-        return TableData(self._order.codes, metrics, costs, {**info, "cells": len(self.cells)})
+        info = {**info, "cells": len(self.cells)}
+        return TableData(self._order.codes, metrics, costs, info, self._order.benchmark)
 
     def _fail(self, what: str) -> BenchmarkError:
         return BenchmarkError(f"{self._name}: {what}")
