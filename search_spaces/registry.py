@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import ValidationError
+
 from search_spaces import transnas101_micro
 from search_spaces.cell_codec import CODECS
 from search_spaces.cell_graph import NB201, OPERATIONS, CellGraph
@@ -19,16 +21,25 @@ from search_spaces.genotypes import (
     SIMPLIFIED_GRAPH,
 )
 from search_spaces.names import Registry
+from search_spaces.settings import (
+    RUN_OPTIONS,
+    DartsSettings,
+    NasBench201Settings,
+    S1Settings,
+    SpaceSettings,
+    misfit,
+)
+from search_spaces.validation import one_line_validation
 
 if TYPE_CHECKING:
     from search_spaces.nni_api import ModelSpace
 
 
 class SpaceBuilder(Protocol):
-    """Builds a space; keywords are the space's options (channels, cells, head, affine, ...)."""
+    """Builds a space; keywords are num_classes and the space's settings (channels, cells, ...)."""
 
     def __call__(self, *, operations: EdgeOperations, **options: Any) -> ModelSpace:
-        """Return the model space under the constraint ``operations``."""
+        """Return the model space under the constraint ``operations``, spelt out edge by edge."""
 
 
 def _nasbench201(*, operations: EdgeOperations, **options: Any) -> ModelSpace:
@@ -55,20 +66,15 @@ def _simplified(*, operations: EdgeOperations, **options: Any) -> ModelSpace:
     return DartsSpace(operations, graph=SIMPLIFIED_GRAPH, reduction=False, **options)
 
 
-#: Defaults of options that are not those of NAS-Bench-201's macro network.
-_DARTS_DEFAULTS = {"cells": 8, "head": "darts"}
-_S1_DEFAULTS = {"cells": 8, "head": "bias_free"}
-
-
 @dataclass(frozen=True)
 class SpaceEntry:
     """A named search space: its cell graph, the constraint that the name stands for, and how it is
     built.
 
     kinds: the labels of its cells; where there are several, edges are named ``kind/edge``.
-    candidates: the operations of an edge that no constraint names. defaults: of the space's
-    options, where they differ from those of NAS-Bench-201. benchmark: the name of the benchmark
-    whose cells these are, None where no benchmark holds them.
+    candidates: the operations of an edge that no constraint names. settings: the model of the
+    space's options, with its defaults. benchmark: the name of the benchmark whose cells these are,
+    None where no benchmark holds them.
     """
 
     name: str
@@ -78,7 +84,7 @@ class SpaceEntry:
     builder: SpaceBuilder = _nasbench201
     kinds: tuple[str, ...] = ("cell",)
     candidates: tuple[str, ...] = OPERATIONS
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    settings: type[SpaceSettings] = NasBench201Settings
     benchmark: str | None = None
 
     def operations(self, override: EdgeOperations | None = None) -> dict[str, tuple[str, ...]]:
@@ -94,6 +100,12 @@ class SpaceEntry:
         if len(self.kinds) == 1:
             return edge_operations(self.graph, constraint, self.candidates)
         return kinds_operations(self.graph, self.kinds, constraint, self.candidates)
+
+    def build(self, settings: SpaceSettings, num_classes: int) -> ModelSpace:
+        """The model space with these settings, not yet a supernet; SpaceError for bad ones."""
+        options = settings.model_dump(exclude={"operations"})
+        operations = self.operations(settings.operations)
+        return self.builder(operations=operations, num_classes=num_classes, **options)
 
     def tabulated(self, override: EdgeOperations | None = None) -> bool:
         """Whether the space's benchmark holds every cell of it."""
@@ -131,7 +143,7 @@ def _darts_space(
         builder=_darts,
         kinds=("normal", "reduce"),
         candidates=DARTS_OPERATIONS,
-        defaults=_DARTS_DEFAULTS,
+        settings=DartsSettings,
     )
 
 
@@ -177,7 +189,7 @@ _ENTRIES = (
         MINIMAL_GRAPH,
         builder=_minimal,
         candidates=DARTS_OPERATIONS,
-        defaults=_S1_DEFAULTS,
+        settings=S1Settings,
     ),
     SpaceEntry(
         "simplified",
@@ -185,7 +197,7 @@ _ENTRIES = (
         SIMPLIFIED_GRAPH,
         builder=_simplified,
         candidates=DARTS_OPERATIONS,
-        defaults=_S1_DEFAULTS,
+        settings=S1Settings,
     ),
     _darts_space("darts", "DARTS: normal and reduction cells, 8 operations on 14 edges; no truth"),
     _darts_space(
@@ -208,18 +220,36 @@ _ENTRIES = (
     ),
 )
 
-SPACES = Registry("space", SpaceError, _ENTRIES)
+
+def _check(entry: SpaceEntry) -> None:
+    if not isinstance(entry, SpaceEntry):
+        raise SpaceError(f"space: {entry!r:.60} is not a SpaceEntry")
+    reason = misfit(entry.settings, {"the run": RUN_OPTIONS})
+    if reason is not None:
+        raise SpaceError(f"space {entry.name}: {reason}")
+
+
+SPACES = Registry("space", SpaceError, _ENTRIES, group="nni_wiring.spaces", check=_check)
+register_space = SPACES.register
 space_entry = SPACES.lookup
 
 
-def build_space(
-    name: str, *, operations: EdgeOperations | None = None, **options: Any
-) -> ModelSpace:
+def build_space(name: str, *, num_classes: int = 10, **options: Any) -> ModelSpace:
     """Build a space by name.
 
-    operations: per-edge constraint on top of the name's own. options: of the space (num_classes,
-    channels, cells, head, affine, track_stats); those not given are the space's own
-    defaults. Raises SpaceError for an unknown name or a bad option.
+    Args:
+        name: of the registry.
+        num_classes: labels of the data.
+        **options: the space's settings (channels, cells, head, ..., operations); those not given
+            are its defaults.
+
+    Raises:
+        SpaceError: unknown name or bad option, in one line.
     """
     entry = space_entry(name)
-    return entry.builder(operations=entry.operations(operations), **{**entry.defaults, **options})
+    try:
+        settings = entry.settings(**options)
+    except ValidationError as error:
+        known = entry.settings.model_fields
+        raise SpaceError(one_line_validation(error, f"space {name}", known)) from None
+    return entry.build(settings, num_classes)

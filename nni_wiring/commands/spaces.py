@@ -1,4 +1,4 @@
-"""`spaces`: list the search spaces."""
+"""`spaces`: list the search spaces and their options."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from nni_wiring.commands.output import json_option, print_json, print_table
 
 
 @click.command()
+@click.option("--options", "name", metavar="NAME", help="List the options of the space NAME.")
 @json_option
-def spaces(as_json: bool) -> None:
+def spaces(name: str | None, as_json: bool) -> None:
     """List the search spaces: name, number of cells, whether all are tabulated, summary."""
     from search_spaces.registry import SPACES
 
+    if name is not None:
+        _options(name, as_json)
+        return
     rows = [
         {
             "name": entry.name,
@@ -28,3 +32,14 @@ def spaces(as_json: bool) -> None:
         return
     columns = ("name", "cells", "tabulated", "summary")
     print_table("search spaces", columns, [[row[column] for column in columns] for row in rows])
+
+
+def _options(name: str, as_json: bool) -> None:
+    from search_spaces.registry import space_entry
+
+    values = space_entry(name).settings().model_dump(mode="json")
+    if as_json:
+        print_json(values)
+        return
+    rows = [[key, repr(value)] for key, value in values.items()]
+    print_table(f"options of {name}", ("option", "default"), rows)

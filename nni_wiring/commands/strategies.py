@@ -11,13 +11,20 @@ from nni_wiring.commands.output import json_option, print_json, print_table
 
 @click.command()
 @click.option("--options", "name", metavar="NAME", help="List every option that NAME takes.")
+@click.option("--space", metavar="SPACE", help="With --options: in this space, not nasbench201.")
+@click.option("--relaxations", is_flag=True, help="List the relaxations that strategies are of.")
 @json_option
-def strategies(name: str | None, as_json: bool) -> None:
+def strategies(name: str | None, space: str | None, relaxations: bool, as_json: bool) -> None:
     """List the strategies: name, level, relaxation, selection, paper."""
     from nni_wiring.strategies.registry import STRATEGIES
 
+    if space is not None and name is None:
+        raise click.UsageError("--space goes with --options")
     if name is not None:
-        _options(name, as_json)
+        _options(name, space, as_json)
+        return
+    if relaxations:
+        _relaxations(as_json)
         return
     rows = [_row(strategy) for strategy in STRATEGIES.values()]
     if as_json:
@@ -38,13 +45,29 @@ def _row(strategy: Any) -> dict[str, str]:
     }
 
 
-def _options(name: str, as_json: bool) -> None:
+def _relaxations(as_json: bool) -> None:
+    from nni_wiring.supernet.relaxations import RELAXATIONS
+
+    rows = [
+        {"name": entry.name, "summary": (entry.__doc__ or "").strip().split("\n")[0]}
+        for entry in RELAXATIONS.values()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    print_table("relaxations", ("name", "summary"), [[*row.values()] for row in rows])
+
+
+def _options(name: str, space: str | None, as_json: bool) -> None:
     from nni_wiring.search.config import make_config
 
-    values = make_config({"strategy": name}).flat()
+    config = make_config({"strategy": name, "space": space})
     if as_json:
-        print_json(values)
+        print_json(config.flat())
         return
-    print_table(
-        f"options of {name}", ("option", "default"), [[key, repr(v)] for key, v in values.items()]
-    )
+    of_method, of_space = type(config.method).model_fields, type(config.space_settings).model_fields
+    rows = []
+    for key, value in config.flat().items():
+        whose = "strategy" if key in of_method else "space" if key in of_space else "run"
+        rows.append([key, repr(value), whose])
+    print_table(f"options of {name} in {config.run.space}", ("option", "default", "of the"), rows)

@@ -48,12 +48,11 @@ def study(
     from nni_wiring.studies.registry import study as find
 
     if name is None:
+        titles = {entry.name: entry.title for entry in STUDIES.values()}
         if as_json:
-            print_json(STUDIES)
+            print_json(titles)
         else:
-            print_table(
-                "studies", ["name", "what it measures"], [[*row] for row in STUDIES.items()]
-            )
+            print_table("studies", ["name", "what it measures"], [[*row] for row in titles.items()])
         return
     found = find(name)
     from nni_wiring.search.config import parse_assignments

@@ -1,8 +1,8 @@
 """Which data sets there are: name, policy and loader of each (no torch import).
 
 To add one: write ``load(source, name, root, download) -> ImageData`` in a file of its own (build
-the result with ``images.image_data``) and ``register`` a `DataSource` that names it; a name that is
-taken already is a DataError.
+the result with ``images.image_data``) and ``register`` a `DataSource` that names it, or announce
+the `DataSource` as an entry point ``nni_wiring.data``; a name that is taken already is a DataError.
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ class DataSource:
     def takes_path(self) -> bool:
         """Whether the name is followed by a path."""
         return self.name.endswith(":")
+
+
+def _check(source: DataSource) -> None:
+    if not isinstance(source, DataSource):
+        raise DataError(f"data: {source!r:.60} is not a DataSource")
 
 
 _SOURCES = Registry(
@@ -103,6 +108,8 @@ _SOURCES = Registry(
             loader="nni_wiring.data.npz:load",
         ),
     ),
+    group="nni_wiring.data",
+    check=_check,
 )
 register = _SOURCES.register
 

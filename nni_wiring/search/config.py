@@ -1,94 +1,75 @@
-"""RunConfig: everything that defines one search, under the CLI's option names."""
+"""RunConfig: everything that defines one search, and its flat form under the option names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.search.precision import Precision
+from nni_wiring.search.settings import DataSettings, RunSettings, ThetaSettings
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.registry import strategy_class
-from nni_wiring.strategies.settings import ThetaDefaults
+from nni_wiring.strategies.settings import StrategySettings
 from nni_wiring.validation import one_line_validation, unknown_name
 from search_spaces.constraints import EdgeOperations
 from search_spaces.errors import SpaceError
+from search_spaces.nni_api import ModelSpace
 from search_spaces.registry import SpaceEntry, space_entry
+from search_spaces.settings import RUN_OPTIONS, SPACE_OPTIONS, SpaceSettings
 
+Model = TypeVar("Model", bound=BaseModel)
 _NUMBER = re.compile(r"[0-9]{1,12}")
-#: Most CPU threads that a search may ask for.
-MAX_THREADS = 1024
+_PARTS: tuple[type[BaseModel], ...] = (RunSettings, DataSettings, ThetaSettings)
+assert {"seeds"}.union(*(part.model_fields for part in _PARTS)) == RUN_OPTIONS
 
 
-class RunConfig(BaseModel):
-    """One search. Field names are the option names of ``search``, of ``--set`` and of NNI's YAML.
+@dataclass(frozen=True)
+class RunConfig:
+    """One search: its settings by the thing that they belong to.
 
-    strategy, space, data: names of the registries (``npz:PATH`` is a data name too). data_dir: the
-    folder of downloaded data sets. dataset: whose truth is shown; unset: the data's own. benchmark:
-    the truth table's name; unset: the default one. seed: of weights, splits, order and draws.
-    epochs, batch_size (images), lr, lr_min (at most lr), momentum, weight_decay, nesterov: training
-    of theta; unset: the strategy's paper. split: ``half`` or ``full+xvalid``; unset: the data's
-    own. augment: random crop and flip. cutout: side in pixels, 0 for none. max_steps: cap on the
-    steps of an epoch. channels (C), cells (N, a stage; in DARTS-type spaces, in all), head, affine,
-    track_stats, operations (``{edge or "*": [..]}``): of the space; unset: its defaults. device:
-    where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast). threads: of
-    one search on the CPU; unset: torch's own choice (several seeds at once: their share of the
-    cores). method: the strategy's own settings, checked by it.
+    Outside of the program all of them stand side by side, under the names that ``search --set``,
+    NNI's YAML and ``run.json`` have: ``flat`` and :func:`make_config` go there and back.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    run: RunSettings
+    data_settings: DataSettings
+    theta: ThetaSettings
+    space_settings: SpaceSettings
+    method: StrategySettings
 
-    strategy: str = "darts"
-    space: str = "nasbench201"
-    data: str = "digits"
-    data_dir: str = "data"
-    dataset: Literal["cifar10", "cifar100", "imagenet16"] | None = None
-    benchmark: str | None = None
-    seed: int = Field(default=1, ge=0, lt=2**31)
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=2)
-    lr: float = Field(gt=0)
-    lr_min: float = Field(ge=0)
-    momentum: float = Field(ge=0, lt=1)
-    weight_decay: float = Field(ge=0)
-    nesterov: bool
-    split: Literal["half", "full+xvalid"] | None = None
-    augment: bool = True
-    cutout: int = Field(default=0, ge=0)
-    max_steps: int | None = Field(default=None, ge=1)
-    channels: int = Field(default=16, ge=1)
-    cells: int = Field(default=5, ge=1)
-    head: Literal["nasbench201", "darts", "bias_free"] = "nasbench201"
-    affine: bool = False
-    track_stats: bool = False
-    operations: dict[str, list[str]] | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Precision = "float32"
-    threads: int | None = Field(default=None, ge=1, le=MAX_THREADS)
-    method: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _check_schedule(self) -> RunConfig:
-        if self.lr_min > self.lr:
-            raise ValueError(f"lr_min {self.lr_min:g} must not be above lr {self.lr:g}")
-        return self
+    def __getattr__(self, name: str) -> Any:
+        """A setting by its flat name (``epochs``, ``seed``, ``channels``, a space's own, ...); a
+        strategy's own settings are those of ``method`` only.
+        """
+        for part in ("run", "data_settings", "theta", "space_settings"):
+            settings = self.__dict__.get(part)
+            if settings is not None and name in type(settings).model_fields:
+                return getattr(settings, name)
+        raise AttributeError(f"a search has no setting {name!r}")
 
     def flat(self) -> dict[str, Any]:
-        """All settings under their option names, the strategy's own among them; JSON-ready."""
-        values = self.model_dump(mode="json", exclude={"method"})
-        return {**values, **self.method}
+        """All settings under their option names; JSON-ready."""
+        values: dict[str, Any] = {}
+        for part in (self.run, self.data_settings, self.theta, self.space_settings, self.method):
+            values |= part.model_dump(mode="json")
+        return values
 
     def draws_noise(self) -> bool:
         """Whether the operation ``noise`` is searched, which draws from torch's own generator."""
-        operations = space_entry(self.space).operations(self.operations)
+        operations = space_entry(self.run.space).operations(self.space_settings.operations)
         return any("noise" in names for names in operations.values())
 
     def build_strategy(self) -> WiringStrategy:
         """The strategy object, with its settings."""
-        return strategy_class(self.strategy)(**self.method)
+        return strategy_class(self.run.strategy)(**self.method.model_dump())
+
+    def build_space(self, num_classes: int) -> ModelSpace:
+        """The model space, not yet a supernet."""
+        return space_entry(self.run.space).build(self.space_settings, num_classes)
 
 
 def check_operations(entry: SpaceEntry, operations: EdgeOperations | None) -> None:
@@ -101,44 +82,74 @@ def check_operations(entry: SpaceEntry, operations: EdgeOperations | None) -> No
                 raise SpaceError(f"operations of edge {edge}: unknown {name!r}; allowed: {allowed}")
 
 
-def option_names(strategy: str) -> list[str]:
-    """All option names that a search with this strategy takes, sorted."""
-    own = strategy_class(strategy).Settings.model_fields
-    return sorted({*RunConfig.model_fields, *own, "seeds"} - {"method"})
+def option_names(strategy: str, space: str = "nasbench201") -> list[str]:
+    """All option names that a search with this strategy and space takes, sorted.
+
+    Raises:
+        ConfigError: unknown name, or the space and the strategy have a setting of the same name.
+    """
+    own, of_space = strategy_class(strategy).Settings.model_fields, _entry(space).settings
+    for name in own:
+        if name in of_space.model_fields:
+            raise ConfigError(
+                f"strategy {strategy} and space {space} both have a setting {name!r}, "
+                "so they cannot be searched together"
+            )
+    return sorted({*RUN_OPTIONS, *of_space.model_fields, *own})
 
 
 def make_config(values: Mapping[str, Any]) -> RunConfig:
-    """Check flat options and fill in the strategy's defaults.
+    """Check flat options and fill in what they leave out: the strategy's paper's training of theta,
+    and the defaults.
 
     Raises ConfigError, one line: the option, what is wrong with it, what is allowed.
     """
-    # None leaves an option of the run unset, but is a value of a method's own (clip: no limit)
-    run_fields = RunConfig.model_fields
-    unset = {*run_fields, "seeds"}
+    # None leaves an option unset, but is a value of a method's own (clip: no limit)
+    unset = RUN_OPTIONS | SPACE_OPTIONS
     given = {k: v for k, v in values.items() if v is not None or k not in unset}
-    name = given.get("strategy", "darts")
-    if not isinstance(name, str):
-        raise ConfigError(f"strategy: must be a name, got {name!r:.60}")
-    strategy = strategy_class(name)
+    strategy, entry = strategy_class(_name(given, "strategy")), _entry(_name(given, "space"))
+    known = option_names(strategy.name, entry.name)
     for key in given:
-        if key not in option_names(name):
-            raise ConfigError(unknown_name(str(key), f"strategy {name}", option_names(name)))
+        if key not in known:
+            whose = f"strategy {strategy.name}, space {entry.name}"
+            raise ConfigError(unknown_name(str(key), whose, known))
     if "seeds" in given:
         raise ConfigError("seeds: this is one search, which has one seed; give seed instead")
-    run = {key: value for key, value in given.items() if key in run_fields}
-    method = {key: value for key, value in given.items() if key not in run_fields}
-    theta: ThetaDefaults = strategy.theta
+    method = {k: v for k, v in given.items() if k in strategy.Settings.model_fields}
     settings = strategy(**method).settings  # checks them
+    given = {**strategy.theta._asdict(), **given}
     try:
-        entry = space_entry(str(run.get("space", RunConfig.model_fields["space"].default)))
-        filled = {**theta._asdict(), **entry.defaults, **run}
-        config = RunConfig(**filled, method=settings.model_dump(mode="json"))
-        check_operations(entry, config.operations)
+        config = RunConfig(
+            _part(RunSettings, given),
+            _part(DataSettings, given),
+            _part(ThetaSettings, given),
+            _part(entry.settings, given),
+            settings,
+        )
+        check_operations(entry, config.space_settings.operations)
     except ValidationError as error:
-        raise ConfigError(one_line_validation(error, "configuration", option_names(name))) from None
+        raise ConfigError(one_line_validation(error, "configuration", known)) from None
     except SpaceError as error:
         raise ConfigError(str(error)) from None
     return config
+
+
+def _name(given: Mapping[str, Any], option: str) -> str:
+    name = given.get(option, RunSettings.model_fields[option].default)
+    if not isinstance(name, str):
+        raise ConfigError(f"{option}: must be a name, got {name!r:.60}")
+    return name
+
+
+def _entry(space: str) -> SpaceEntry:
+    try:
+        return space_entry(space)
+    except SpaceError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _part(model: type[Model], given: Mapping[str, Any]) -> Model:
+    return model(**{key: value for key, value in given.items() if key in model.model_fields})
 
 
 def make_configs(values: Mapping[str, Any]) -> list[RunConfig]:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.search.config import MAX_THREADS, RunConfig
+from nni_wiring.search.config import RunConfig
+from nni_wiring.search.settings import MAX_THREADS
 from search_spaces.nni_api import pl
 
 _LOGGERS = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning", "nni")

@@ -31,7 +31,7 @@ from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.supernet.derived import derive_cells, summary
 from nni_wiring.truth import TruthTable, table_for
 from search_spaces.nni_api import Lightning, ModelSpace, TensorBoardLogger, Trainer, pl
-from search_spaces.registry import build_space, space_entry
+from search_spaces.registry import space_entry
 
 OnEpoch = Callable[[Record], None]
 
@@ -151,16 +151,7 @@ def loaders_for(config: RunConfig, data: ImageData, device: torch.device) -> Loa
 
 def space_for(config: RunConfig, num_classes: int) -> ModelSpace:
     """The model space of the search, not yet a supernet."""
-    return build_space(
-        config.space,
-        operations=config.operations,
-        num_classes=num_classes,
-        channels=config.channels,
-        cells=config.cells,
-        head=config.head,
-        affine=config.affine,
-        track_stats=config.track_stats,
-    )
+    return config.build_space(num_classes)
 
 
 def truth_for(config: RunConfig) -> TruthTable | None:

@@ -112,7 +112,7 @@ def share_of_cores(config: RunConfig, count: int) -> tuple[int, int]:
     """
     cuda, cores = choose_device(config.device).type == "cuda", _cores()
     at_once = count if cuda else min(count, max(1, cores // (config.threads or 1)))
-    if config.draws_noise() or (cuda and config.method.get("cuda_graphs")):
+    if config.draws_noise() or (cuda and config.method.cuda_graphs):
         at_once = 1
     threads = config.threads or max(1, min(torch.get_num_threads(), cores // at_once))
     return at_once, threads

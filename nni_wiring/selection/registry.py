@@ -1,7 +1,7 @@
 """The selections by name. A new one is one file, one line here and one test.
 
 ``register_selection`` adds one from elsewhere (a decorator), ``selection_class`` looks one up; both
-raise ConfigError.
+raise ConfigError. Other packages announce theirs as entry points ``nni_wiring.selections``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,18 @@ from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.selection.supernet_ranking import SupernetRanking
 from search_spaces.names import Registry
 
+
+def _check(selection: type[Selection]) -> None:
+    if not (isinstance(selection, type) and issubclass(selection, Selection)):
+        raise ConfigError(f"selection: {selection!r:.60} is not a subclass of Selection")
+
+
 SELECTIONS: Registry[type[Selection]] = Registry(
     "selection",
     ConfigError,
     (Magnitude, MagnitudeWithoutNone, SupernetRanking, Perturbation),
+    group="nni_wiring.selections",
+    check=_check,
 )
 register_selection = SELECTIONS.register
 selection_class = SELECTIONS.lookup

@@ -1,7 +1,7 @@
 """The strategies by name. A new strategy is one file, one line here and one test.
 
 ``register`` adds one from elsewhere (a decorator), ``strategy_class`` looks one up; both raise
-ConfigError.
+ConfigError. Other packages announce theirs as entry points ``nni_wiring.strategies``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,17 @@ from nni_wiring.strategies.sdarts import SmoothDartsADV, SmoothDartsRS
 from nni_wiring.strategies.sgas import SGAS
 from nni_wiring.strategies.snas import SNAS
 from search_spaces.names import Registry
+from search_spaces.settings import RUN_OPTIONS, SPACE_OPTIONS, misfit
+
+
+def _check(strategy: type[WiringStrategy]) -> None:
+    if not (isinstance(strategy, type) and issubclass(strategy, WiringStrategy)):
+        raise ConfigError(f"strategy: {strategy!r:.60} is not a subclass of WiringStrategy")
+    taken = {"the run": RUN_OPTIONS, "the space": SPACE_OPTIONS}
+    reason = misfit(strategy.Settings, taken)
+    if reason is not None:
+        raise ConfigError(f"strategy {strategy.name}: {reason}")
+
 
 STRATEGIES: Registry[type[WiringStrategy]] = Registry(
     "strategy",
@@ -43,6 +54,8 @@ STRATEGIES: Registry[type[WiringStrategy]] = Registry(
         RandomSampling,
         ENAS,
     ),
+    group="nni_wiring.strategies",
+    check=_check,
 )
 register = STRATEGIES.register
 strategy_class = STRATEGIES.lookup

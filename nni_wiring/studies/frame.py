@@ -92,8 +92,20 @@ class Study:
                 raise ConfigError(
                     f"study {self.name}: {key}={options[key]!r:.60} must be of the form {default!r}"
                 )
-        make_config({k: v for k, v in options.items() if k not in self.own})
+        make_config(self._of_search(options))
         return options
+
+    def meaning(self, options: Mapping[str, Any]) -> tuple[Options, RunConfig]:
+        """The study's own options and those of its searches, what is missing filled in: equal for
+        options that mean the same, also where one of them was kept by an older version.
+        """
+        from nni_wiring.search.config import make_config
+
+        own = {name: options.get(name, default) for name, default in self.own.items()}
+        return json.loads(to_json(own)), make_config(self._of_search(options))
+
+    def _of_search(self, options: Mapping[str, Any]) -> Options:
+        return {key: value for key, value in options.items() if key not in self.own}
 
 
 class StudyRun:
@@ -116,18 +128,18 @@ class StudyRun:
         """The configuration of one of the study's searches."""
         from nni_wiring.search.config import make_config
 
-        search = {k: v for k, v in self.options.items() if k not in self.study.own}
-        return make_config({**search, **changes})
+        return make_config({**self.study._of_search(self.options), **changes})
 
     def search(self, label: str, probes: Sequence[pl.Callback] = (), **changes: Any) -> RunFolder:
         """Run the search ``label``, go on with it, or take it as it is if it is finished."""
+        from nni_wiring.search.config import make_config
         from nni_wiring.search.run import run_search
 
         config = self.config(**changes)
         path = self.path / "runs" / label
         resume = (path / "run.json").exists()
         folder = RunFolder.open(path) if resume else RunFolder.create(path, label, config.flat())
-        if folder.config != json.loads(to_json(config.flat())):
+        if make_config(folder.config) != config:
             raise RunError(f"{label} in {self.path.name} was started with other options")
         if folder.status != "finished":
             self.say(f"search {label}")
@@ -169,7 +181,7 @@ def run_study(
     path.mkdir(parents=True, exist_ok=True)
     asked = json.loads(to_json({"study": study.name, "options": options}))
     known = read_object(path / "options.json")
-    if known is not None and known != asked:
+    if known is not None and not _same(study, known, asked):
         raise RunError(f"{path.name} holds a study of other options; choose another --out")
     write_json(path / "options.json", asked)
     started = time.perf_counter()
@@ -188,6 +200,17 @@ def run_study(
     }
     write_json(path / "study.json", result)
     return json.loads(to_json(result))
+
+
+def _same(study: Study, known: Options, asked: Options) -> bool:
+    """Whether ``options.json`` holds what is asked for."""
+    options = known.get("options")
+    if known.get("study") != study.name or not isinstance(options, dict):
+        return False
+    try:
+        return study.meaning(options) == study.meaning(asked["options"])
+    except ConfigError:
+        return False
 
 
 def _draw(study: Study, findings: Findings, path: Path) -> list[str]:

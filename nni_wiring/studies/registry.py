@@ -1,14 +1,34 @@
-"""The studies by name. A new study is one file with a ``STUDY`` in it and one line here."""
+"""The studies by name. A new study is one file with a ``STUDY`` in it and one line here.
+
+``register_study`` adds one from elsewhere; other packages announce theirs (a ``Study``, or a
+``StudyEntry`` that imports it late) as entry points ``nni_wiring.studies``.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import NamedTuple
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.studies.frame import Study
+from search_spaces.names import Registry
 
-#: name -> (module, what it measures); modules are imported when a study is run.
-STUDIES: dict[str, str] = {
+
+class StudyEntry(NamedTuple):
+    """A study that is imported when it is run: its name, what it measures, ``module:object``."""
+
+    name: str
+    title: str
+    place: str
+
+
+def _check(entry: Study | StudyEntry) -> None:
+    if not isinstance(entry, (Study, StudyEntry)):
+        raise ConfigError(f"study: {entry!r:.60} is not a Study or a StudyEntry")
+
+
+#: name -> what it measures
+_OURS: dict[str, str] = {
     "cost-at-initialisation": "S1: local costs with weights and alpha at their initialisation",
     "cost-after-training": "S1: the same after training on uniformly sampled operations",
     "cost-decomposition": "S1: L - H by correct and wrong samples, training and search half",
@@ -22,11 +42,24 @@ STUDIES: dict[str, str] = {
     "failure-spaces": "S2: magnitude against perturbation in the failure spaces",
 }
 
+STUDIES: Registry[Study | StudyEntry] = Registry(
+    "study",
+    ConfigError,
+    [
+        StudyEntry(name, title, f"nni_wiring.studies.{name.replace('-', '_')}:STUDY")
+        for name, title in _OURS.items()
+    ],
+    group="nni_wiring.studies",
+    check=_check,
+)
+register_study = STUDIES.register
+
 
 def study(name: str) -> Study:
     """Load a study by name; raises ConfigError naming the known ones."""
-    if name not in STUDIES:
-        raise ConfigError(f"study: {name!r} is not known; allowed: {', '.join(STUDIES)}")
-    found = import_module(f"nni_wiring.studies.{name.replace('-', '_')}").STUDY
+    found = STUDIES.lookup(name)
+    if isinstance(found, StudyEntry):
+        module, _, attribute = found.place.partition(":")
+        found = getattr(import_module(module), attribute)
     assert isinstance(found, Study)
     return found

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field, create_model
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.search.config import RunConfig, make_config, parse_assignments
+from nni_wiring.search.config import make_config, parse_assignments
+from nni_wiring.search.settings import DataSettings, RunSettings, ThetaSettings
 from nni_wiring.strategies.registry import STRATEGIES, register
-from search_spaces.registry import SPACES
+from nni_wiring.strategies.settings import StrategySettings
+from search_spaces.cell_graph import NB201
+from search_spaces.errors import SpaceError
+from search_spaces.registry import SPACES, SpaceEntry, register_space
+from search_spaces.settings import DartsSettings, NasBench201Settings, SpaceSettings
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,103 @@ def test_flat_options_make_the_same_config_again() -> None:
         {"order": 2, "operations": {"*": ["none", "skip_connect"]}, "alpha_betas": [0.1, 0.2]}
     )
     assert make_config(json.loads(json.dumps(config.flat()))) == config
-    assert set(config.flat()) >= set(RunConfig.model_fields) - {"method"}
+    parts = (RunSettings, DataSettings, ThetaSettings, NasBench201Settings, DartsSettings)
+    names = {name for part in parts for name in part.model_fields}
+    assert set(config.flat()) == names | set(STRATEGIES["darts"].Settings.model_fields)
+
+
+def test_settings_stand_where_they_belong() -> None:
+    config = make_config({"seed": 2, "cutout": 4, "epochs": 3, "cells": 2, "clip": 1, "data": "a"})
+    assert (config.run.seed, config.data_settings.cutout, config.theta.epochs) == (2, 4, 3)
+    assert (config.space_settings.cells, config.method.clip) == (2, 1.0)
+    assert config.data_settings.data == "a"
+    # every one but the strategy's own is found by its flat name, too
+    of_method = type(config.method).model_fields
+    for name, value in config.flat().items():
+        if name not in of_method:
+            assert getattr(config, name) == value
+    assert copy.deepcopy(config) == config
+    with pytest.raises(AttributeError, match="'clip'"):
+        _ = config.clip
+
+
+def test_defaults_of_a_space_are_its_own() -> None:
+    for name, cells, head in (
+        ("nasbench201", 5, "nasbench201"),
+        ("darts_s3", 8, "darts"),
+        ("minimal", 8, "bias_free"),
+    ):
+        settings = make_config({"space": name}).space_settings
+        assert (settings.cells, settings.model_dump()["head"]) == (cells, head)
+    with pytest.raises(ConfigError, match="head.*'darts' or 'bias_free'.*'nasbench201'"):
+        make_config({"space": "darts", "head": "nasbench201"})
+
+
+def test_the_options_of_an_older_version_s_run_are_read() -> None:
+    run = json.loads((SUPPORT / "run_of_0_1_0" / "run.json").read_text())
+    config = make_config(run["config"])
+    assert {name: config.flat()[name] for name in run["config"]} == run["config"]
+    # an option that the older version had not has its default
+    older = {k: v for k, v in run["config"].items() if k not in ("cutout", "head", "compile")}
+    assert make_config(older) == config
+
+
+class Knots(SpaceSettings):
+    knots: int | None = Field(default=3, ge=1)
+
+
+def space_of(settings: type[SpaceSettings]) -> SpaceEntry:
+    return SpaceEntry("knotted", "", NB201, settings=settings)
+
+
+def test_a_space_s_own_setting_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SPACES, "knotted", space_of(Knots))
+    assert make_config({"space": "knotted"}).flat()["knots"] == 3
+    config = make_config({"space": "knotted", "knots": 5, "channels": None})
+    assert config.knots == 5 and config.channels == 16
+    without = make_config({"space": "knotted", "knots": None})  # a value, as for a strategy's own
+    assert without.space_settings == Knots(knots=None)
+    for made in (config, without):
+        assert make_config(json.loads(json.dumps(made.flat()))) == made
+    with pytest.raises(ConfigError, match="knots: .*greater than or equal to 1.*got 0"):
+        make_config({"space": "knotted", "knots": 0})
+    with pytest.raises(ConfigError, match="'head' is not a setting"):  # this space has none
+        make_config({"space": "knotted", "head": "bias_free"})
+    with pytest.raises(ConfigError, match="'knots' is not a setting"):
+        make_config({"knots": 5})
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"), [("epochs", "the run"), ("seeds", "the run"), ("channels", "the space")]
+)
+def test_a_strategy_s_setting_with_a_taken_name_is_refused(name: str, owner: str) -> None:
+    model = create_model("Bad", __base__=StrategySettings, **{name: (int, 1)})
+    clash = type("Clash", (STRATEGIES["darts"],), {"name": "clash", "Settings": model})
+    with pytest.raises(ConfigError) as caught:
+        register(clash)
+    line = f"strategy clash: its setting {name!r} has the name of an option of {owner}; "
+    assert str(caught.value) == line + "it must be called otherwise"
+    assert "clash" not in STRATEGIES
+
+
+def test_a_space_s_setting_with_a_taken_name_is_refused() -> None:
+    bad = create_model("Bad", __base__=SpaceSettings, lr=(float, 0.1))
+    with pytest.raises(SpaceError, match="^space knotted: its setting 'lr' .* of the run; "):
+        register_space(space_of(bad))
+    needed = create_model("Needed", __base__=SpaceSettings, knots=(int, ...))
+    with pytest.raises(SpaceError, match="^space knotted: its setting 'knots' has no default$"):
+        register_space(space_of(needed))
+    assert "knotted" not in SPACES
+
+
+def test_a_space_and_a_strategy_with_the_same_setting_do_not_go_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bad = create_model("Bad", __base__=SpaceSettings, order=(int, 7))
+    monkeypatch.setitem(SPACES, "knotted", space_of(bad))
+    with pytest.raises(ConfigError, match="strategy darts and space knotted both .* 'order'"):
+        make_config({"space": "knotted"})
+    assert make_config({"space": "knotted", "strategy": "gdas"}).order == 7
 
 
 def test_assignments_are_yaml() -> None:

@@ -117,6 +117,24 @@ def test_a_folder_belongs_to_one_set_of_options(tmp_path: Path) -> None:
     assert study_folder(found, one) == study_folder(found, dict(one))
 
 
+@pytest.mark.slow
+def test_a_folder_of_an_older_version_is_gone_on_with(tmp_path: Path) -> None:
+    whole = run("bilevel-failure", tmp_path / "study", seeds=2)
+    for path in sorted((tmp_path / "study").rglob("run.json")):
+        info = json.loads(path.read_text())
+        assert info["status"] == "finished"
+        for name in ("cutout", "threads", "affine", "compile"):  # options that it did not have
+            del info["config"][name]
+        path.write_text(json.dumps(info))
+    kept = json.loads((tmp_path / "study" / "options.json").read_text())
+    assert kept["options"].pop("seeds") == study("bilevel-failure").own["seeds"]
+    (tmp_path / "study" / "options.json").write_text(json.dumps(kept))
+    again = run("bilevel-failure", tmp_path / "study", seeds=2)
+    assert measured(again) == measured(whole)
+    with pytest.raises(RunError, match="other options"):
+        run("bilevel-failure", tmp_path / "study", seeds=2, cutout=2)
+
+
 def test_the_command() -> None:
     listed = CliRunner().invoke(main, ["study", "--json"])
     assert set(json.loads(listed.output)) == set(STUDIES)

@@ -1,5 +1,10 @@
-"""Relaxations: how alpha becomes Z (theory page, section 1). One file a kind."""
+"""Relaxations: how alpha becomes Z (theory page, section 1). One file a kind, and its name here.
 
+``register_relaxation`` adds one from elsewhere (a decorator), ``relaxation_class`` looks one up;
+both raise ConfigError. Other packages announce theirs as entry points ``nni_wiring.relaxations``.
+"""
+
+from nni_wiring.errors import ConfigError
 from nni_wiring.supernet.relaxations.base import Relaxation
 from nni_wiring.supernet.relaxations.decided import DecidedSoftmax
 from nni_wiring.supernet.relaxations.dirichlet import DirichletRelaxation
@@ -9,8 +14,10 @@ from nni_wiring.supernet.relaxations.perturbed import PerturbedSoftmax
 from nni_wiring.supernet.relaxations.sigmoid import Sigmoid
 from nni_wiring.supernet.relaxations.softmax import Softmax
 from nni_wiring.supernet.relaxations.uniform import Uniform
+from search_spaces.names import Registry
 
 __all__ = [
+    "RELAXATIONS",
     "BinaryGates",
     "Concrete",
     "DecidedSoftmax",
@@ -22,4 +29,33 @@ __all__ = [
     "Softmax",
     "StraightThroughGumbel",
     "Uniform",
+    "register_relaxation",
+    "relaxation_class",
 ]
+
+
+def _check(relaxation: type[Relaxation]) -> None:
+    if not (isinstance(relaxation, type) and issubclass(relaxation, Relaxation)):
+        raise ConfigError(f"relaxation: {relaxation!r:.60} is not a subclass of Relaxation")
+
+
+RELAXATIONS: Registry[type[Relaxation]] = Registry(
+    "relaxation",
+    ConfigError,
+    (
+        Softmax,
+        Concrete,
+        StraightThroughGumbel,
+        Sigmoid,
+        BinaryGates,
+        OneHotScore,
+        PerturbedSoftmax,
+        DirichletRelaxation,
+        DecidedSoftmax,
+        Uniform,
+    ),
+    group="nni_wiring.relaxations",
+    check=_check,
+)
+register_relaxation = RELAXATIONS.register
+relaxation_class = RELAXATIONS.lookup

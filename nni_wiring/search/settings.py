@@ -1,0 +1,74 @@
+"""The settings of a search that belong neither to its space nor to its strategy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nni_wiring.search.precision import Precision
+
+#: Most CPU threads that a search may ask for.
+MAX_THREADS = 1024
+
+
+class Settings(BaseModel):
+    """Settings under their option names: checked when they are made, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class RunSettings(Settings):
+    """What is run, and on what.
+
+    strategy, space: names of the registries. dataset: whose truth is shown; None: the data's own.
+    benchmark: the truth table's name; None: the default one. seed: of weights, splits, order and
+    draws. device: where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16``
+    (autocast). threads: of one search on the CPU; None: torch's own choice (several seeds at once:
+    their share of the cores).
+    """
+
+    strategy: str = "darts"
+    space: str = "nasbench201"
+    dataset: Literal["cifar10", "cifar100", "imagenet16"] | None = None
+    benchmark: str | None = None
+    seed: int = Field(default=1, ge=0, lt=2**31)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Precision = "float32"
+    threads: int | None = Field(default=None, ge=1, le=MAX_THREADS)
+
+
+class DataSettings(Settings):
+    """The images of a search.
+
+    data: a name of the registry (``npz:PATH`` is one too). data_dir: the folder of downloaded data
+    sets. split: ``half`` or ``full+xvalid``; None: the data's own. augment: random crop and flip.
+    cutout: side in pixels, 0 for none. max_steps: cap on the steps of an epoch.
+    """
+
+    data: str = "digits"
+    data_dir: str = "data"
+    split: Literal["half", "full+xvalid"] | None = None
+    augment: bool = True
+    cutout: int = Field(default=0, ge=0)
+    max_steps: int | None = Field(default=None, ge=1)
+
+
+class ThetaSettings(Settings):
+    """How the weights are trained, by default as in the strategy's paper: epochs, batch_size
+    (images), lr and lr_min (at most lr; the ends of a cosine), momentum, weight_decay, nesterov.
+    """
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    lr: float = Field(gt=0)
+    lr_min: float = Field(ge=0)
+    momentum: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    nesterov: bool
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> ThetaSettings:
+        if self.lr_min > self.lr:
+            raise ValueError(f"lr_min {self.lr_min:g} must not be above lr {self.lr:g}")
+        return self
