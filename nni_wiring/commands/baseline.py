@@ -58,17 +58,17 @@ def baseline(
     tabulated training and pay its seconds; the cell that a search returns is judged after full
     training, by test accuracy where the table has it.
     """
+    from nni_wiring.report.baselines import plot, run_points, write_tensorboard
     from nni_wiring.runs.store import runs_root
-    from nni_wiring.tuners import baseline_report
 
     limit = parse_budget(budget)
     task = make_task(load_table(name), dataset, signal_epochs)
-    points = [p for run in runs for p in baseline_report.run_points(run, dataset, task.split)]
+    points = [p for run in runs for p in run_points(run, dataset, task.split)]
     chosen = methods or ("random", "evolution")
     baselines = [run_baseline(method, task, limit, repeats, seed) for method in chosen]
     folder = out or runs_root() / "baselines" / f"{dataset}-{budget}-seed{seed}"
-    baseline_report.draw(baselines, points, folder / "regret.png")
-    baseline_report.write_tensorboard(baselines, points, folder / "tensorboard")
+    plot(baselines, points, folder / "regret.png")
+    write_tensorboard(baselines, points, folder / "tensorboard")
     if as_json:
         print_json(
             {
@@ -92,13 +92,13 @@ def baseline(
 
 
 def _row(one: Baseline) -> dict[str, object]:
-    from nni_wiring.tuners.baseline_report import curve_rows
+    from nni_wiring.report.baselines import curve_rows
 
     return {**one.summary(), "curve": curve_rows(one)}
 
 
 def _show(baselines: list[Baseline]) -> None:
-    from nni_wiring.tuners.baseline_report import curve_rows
+    from nni_wiring.report.baselines import curve_rows
 
     task, budget = baselines[0].task, baselines[0].budget
     rows: list[list[object]] = []

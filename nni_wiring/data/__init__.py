@@ -9,7 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nni_wiring.data.registry import DataSource, data_sources, find_source, load_data, register
+from nni_wiring.data.registry import data_sources, find_source, load_data, register
+from nni_wiring.data.source import DataSource
 
 if TYPE_CHECKING:
     from nni_wiring.data.augment import Augmentation

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nni_wiring.data.images import ImageData, Labelled, image_data
-from nni_wiring.data.registry import DataSource
+from nni_wiring.data.source import DataSource
 from nni_wiring.errors import DataError
 
 CONNECT_SECONDS = 20.0

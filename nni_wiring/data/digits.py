@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nni_wiring.data.images import CHANNELS, ImageData, Labelled, image_data
-from nni_wiring.data.registry import DataSource
+from nni_wiring.data.source import DataSource
 
 TRAIN_IMAGES = 1500  # of 1,797; the rest, written by other people, is the test part
 ENLARGE = 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nni_wiring.data.images import ImageData, Labelled, image_data
-from nni_wiring.data.registry import DataSource
+from nni_wiring.data.source import DataSource
 from nni_wiring.errors import DataError
 from nni_wiring.files.pickles import load_pickle
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nni_wiring.data.registry import DataSource
+from nni_wiring.data.source import DataSource
 from nni_wiring.errors import DataError
 
 CHANNELS = 3

@@ -22,7 +22,7 @@ import numpy as np
 
 from nni_wiring.data.images import MAX_BYTES, ImageData, Labelled, count_classes, image_data
 from nni_wiring.data.jpeg import decode
-from nni_wiring.data.registry import DataSource
+from nni_wiring.data.source import DataSource
 from nni_wiring.errors import DataError
 
 TRAIN = ("train_x", "train_y")

@@ -56,7 +56,7 @@ def curve_rows(baseline: Baseline, count: int = 10) -> list[dict[str, float | No
     return rows
 
 
-def draw(baselines: list[Baseline], points: list[Point], path: Path) -> None:
+def plot(baselines: list[Baseline], points: list[Point], path: Path) -> None:
     """Write the regret curves (median and quartiles over repeats) as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
