@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "select": "nni_wiring.commands.select:select:Read another cell off a finished run.",
     "study": "nni_wiring.commands.study:study:Repeat a measurement of the papers.",
     "analyze": "nni_wiring.commands.analyze:analyze:Explain finished or running searches.",
+    "explain": "nni_wiring.commands.explain:explain:Tell why, edge by edge, and what it cost.",
     "compare": "nni_wiring.commands.compare:compare:Set runs side by side.",
     "benchmark": "nni_wiring.commands.benchmark:benchmark:Query the table of true accuracies.",
     "baseline": "nni_wiring.commands.baseline:baseline:Search the table many times in process.",

@@ -1,0 +1,99 @@
+"""Explanation: what is known of one cell, edge by edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nni_wiring.explain.decisions import EdgeDecision
+from nni_wiring.explain.repairs import Repair
+from nni_wiring.explain.timeline import EpochStep
+
+
+@dataclass(frozen=True)
+class BestCell:
+    """The best cell of the benchmark; of several equal ones the nearest to the explained cell.
+
+    ties: how many cells share this accuracy.
+    """
+
+    arch: str
+    index: int
+    accuracy: float
+    ties: int
+
+
+@dataclass(frozen=True)
+class EdgeExplanation:
+    """One edge of the cell.
+
+    Attributes:
+        edge: its name.
+        operation: what the cell has there; None where a run without truth does not tell.
+        best_operation: what the best cell has there; None without truth.
+        shapley: percent points of the regret that the edge's choice accounts for; below 0 where
+            the choice is better than the best cell's. None without truth.
+        choices: accuracy with every operation there, all else equal; the cell's own is one of
+            them. None where the table lacks it; empty without truth.
+        decision: of the run; None without one.
+    """
+
+    edge: str
+    operation: str | None
+    best_operation: str | None = None
+    shapley: float | None = None
+    choices: Mapping[str, float | None] = field(default_factory=dict)
+    decision: EdgeDecision | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a cell was chosen, and what each choice cost.
+
+    Attributes:
+        arch, index: the cell; no index without truth, no arch where a run's cell has no such form.
+        run_id: None for a cell alone.
+        benchmark, table: whose truth it is, and the table's name; None without truth.
+        dataset, split: the accuracy.
+        accuracy: percent. regret: percent points below `best`.
+        best: the nearest best cell.
+        edges: in the cell's order; the shares add up to the regret.
+        repairs: best change of one edge, and of two where that gains more.
+        epochs: the cells that the run passed by; empty for a cell alone or without truth.
+        notes: what has to be said beside the figures.
+    """
+
+    arch: str | None
+    edges: tuple[EdgeExplanation, ...]
+    run_id: str | None = None
+    benchmark: str | None = None
+    table: str | None = None
+    dataset: str | None = None
+    split: str | None = None
+    index: int | None = None
+    accuracy: float | None = None
+    regret: float | None = None
+    best: BestCell | None = None
+    repairs: tuple[Repair, ...] = ()
+    epochs: tuple[EpochStep, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def metric(self) -> tuple[str | None, ...]:
+        """What the truth is about: benchmark, table, data set, split."""
+        return self.benchmark, self.table, self.dataset, self.split
+
+    @property
+    def attributed(self) -> bool:
+        """Whether every edge has its share of the regret."""
+        return bool(self.edges) and all(edge.shapley is not None for edge in self.edges)
+
+    @property
+    def worst_first(self) -> tuple[EdgeExplanation, ...]:
+        """The edges by falling share of the regret; in the cell's order where there is none."""
+        return tuple(sorted(self.edges, key=lambda edge: -(edge.shapley or 0.0)))
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain values; fields are only ever added to this form."""
+        return asdict(self)
