@@ -13,7 +13,7 @@ from nni_wiring.explain.repairs import best_repairs
 from nni_wiring.explain.timeline import EpochStep, timeline
 from nni_wiring.files.json_files import shown
 from nni_wiring.records import EpochRecord
-from nni_wiring.truth.standing import DECIMALS
+from nni_wiring.truth.benchmark import ACCURACY
 from nni_wiring.truth.table import Arch, TruthTable
 
 
@@ -166,7 +166,7 @@ def _with_truth(
         split=land.split,
         index=index,
         accuracy=accuracy,
-        regret=round(best.accuracy - accuracy, DECIMALS),
+        regret=round(best.accuracy - accuracy, ACCURACY.decimals),
         best=best_cell,
         repairs=best_repairs(land, cell),
         epochs=steps,

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.explain.shapley import shapley
-from nni_wiring.files.json_files import shown
-from nni_wiring.truth.standing import DECIMALS
+from nni_wiring.files.messages import shown
+from nni_wiring.truth.benchmark import ACCURACY
 from nni_wiring.truth.table import Arch, TruthTable
-from search_spaces.cell_graph import NB201, OPERATIONS
 
 _DIGITS = 18  # no benchmark has a cell whose index is longer
 
@@ -31,8 +30,9 @@ class CellSpace(NamedTuple):
 
 
 def cell_space(table: TruthTable) -> CellSpace:
-    """The cells that a table is about: the one place here that names a benchmark."""
-    return CellSpace("nasbench201", NB201.edge_names, OPERATIONS)
+    """The cells that a table is about."""
+    benchmark = table.benchmark
+    return CellSpace(benchmark.name, benchmark.graph.edge_names, benchmark.operations)
 
 
 class NearestBest(NamedTuple):
@@ -127,7 +127,7 @@ def landscape(table: TruthTable, dataset: str, split: str) -> Landscape:
         BenchmarkError: the table has no such accuracy; the line names it.
     """
     space = cell_space(table)
-    values = np.asarray(table.values(dataset, split), dtype=np.float64).round(DECIMALS)
+    values = np.asarray(table.values(dataset, split), dtype=np.float64).round(ACCURACY.decimals)
     accuracies = np.full((len(space.operations),) * len(space.edges), np.nan)
     accuracies[tuple(table.operations.T)] = values
     return Landscape(table, space, dataset, split, accuracies)

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from nni_wiring.explain.landscape import Cell, Landscape
-from nni_wiring.truth.standing import DECIMALS
+from nni_wiring.truth.benchmark import ACCURACY
 
 MOST_EDGES = 2
 
@@ -71,4 +71,4 @@ def _repair(land: Landscape, cell: Cell, repaired: Cell, gain: float) -> Repair:
         if old != new
     }
     accuracy = float(land.accuracies[repaired])
-    return Repair(changes, land.arch(repaired), accuracy, round(gain, DECIMALS))
+    return Repair(changes, land.arch(repaired), accuracy, round(gain, ACCURACY.decimals))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nni_wiring.explain.landscape import Cell, Landscape
 from nni_wiring.records import EpochRecord
-from nni_wiring.truth.standing import DECIMALS
+from nni_wiring.truth.benchmark import ACCURACY
 from search_spaces.errors import WiringError
 
 
@@ -39,7 +39,9 @@ def timeline(records: Sequence[EpochRecord], land: Landscape) -> tuple[EpochStep
         if cell is None or record.arch is None:
             continue
         accuracy = land.accuracy(cell)
-        regret = None if accuracy is None else round(land.best_accuracy - accuracy, DECIMALS)
+        regret = (
+            None if accuracy is None else round(land.best_accuracy - accuracy, ACCURACY.decimals)
+        )
         moves = {} if before is None else _moves(land, before, cell)
         steps.append(EpochStep(record.epoch, record.arch, accuracy, regret, moves))
         before = cell

@@ -93,7 +93,10 @@ def test_the_metric_can_be_chosen(root: Path) -> None:
         ([""], "the run id is empty"),
         (["16000"], "cell index 16000 does not exist; allowed: 0..15624"),
         (["|none~0|"], "1 node(s) where 3 belong"),
-        (["3", "--dataset", "mnist"], "unknown data set 'mnist'; allowed: cifar10"),
+        (
+            ["3", "--dataset", "mnist"],
+            "unknown data set 'mnist' of NAS-Bench-201; allowed: cifar10",
+        ),
         (["3", "--split", "test"], "has no accuracy cifar10/test"),
         (["3", "--benchmark", "none-such"], "no table 'none-such'"),
     ],

@@ -32,6 +32,6 @@ def made_up() -> Callable[[np.ndarray], TruthTable]:
     def build(accuracies: np.ndarray) -> TruthTable:
         metric = Metric(accuracies.astype(np.float32))
         codes = np.arange(len(all_cells()))
-        return TruthTable("made-up", TableData(codes, {MetricKey("cifar10", "valid"): metric}))
+        return TruthTable("made-up", TableData(codes, {MetricKey("cifar10", "valid", 200): metric}))
 
     return build

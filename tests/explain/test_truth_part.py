@@ -179,8 +179,8 @@ def test_json_form(bundled: TruthTable) -> None:
         ("|none~0|", None, None, "1 node"),
         (15_625, None, None, "allowed: 0..15624"),
         ("9" * 5000, None, None, "does not exist"),
-        (3, "cifar11", None, "unknown data set 'cifar11'; allowed: cifar10"),
-        (3, "cifar10", "tests", "unknown split 'tests'; allowed: valid, test"),
+        (3, "cifar11", None, "unknown data set 'cifar11' of NAS-Bench-201; allowed: cifar10"),
+        (3, "cifar10", "tests", "unknown split 'tests' of NAS-Bench-201; allowed: valid, test"),
         (3, "cifar10", "test", "'bundled' has no accuracy cifar10/test"),
     ],
 )
