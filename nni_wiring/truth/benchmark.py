@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -222,6 +222,25 @@ class Benchmark:
     def order(self) -> NDArray[np.int64]:
         """(cells,) the code of every official index."""
         return np.arange(self.cells) if self.official_codes is None else self.official_codes()
+
+    def in_order(self, operations: Sequence[str], p: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities of a space's operations in the benchmark's order, for ``expectation``.
+
+        Args:
+            operations: the benchmark's names of p's columns.
+            p: (edges, len(operations)), one row per edge in the graph's order.
+
+        Returns:
+            (edges, operations of the benchmark), every row normalised.
+
+        Raises:
+            SpaceError: an operation that the benchmark has not.
+        """
+        rows = np.asarray(p, dtype=np.float64)
+        found = np.zeros((len(rows), len(self.operations)))
+        for column, index in enumerate(self.codec.indices(operations)):
+            found[:, index] += rows[:, column]
+        return found / found.sum(axis=1, keepdims=True)
 
     def dataset(self, name: str) -> Dataset:
         """One data set; BenchmarkError naming the known ones."""
