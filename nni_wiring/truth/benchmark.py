@@ -250,6 +250,21 @@ class Benchmark:
         known = ", ".join(self.dataset_names)
         raise BenchmarkError(f"unknown data set {name!r} of {self.title}; allowed: {known}")
 
+    def shown_dataset(self, chosen: str | None, usual: str) -> str:
+        """The data set whose numbers stand beside a search.
+
+        Args:
+            chosen: by the user; None for no choice.
+            usual: the one that goes with the searched data; it may be another benchmark's, then the
+                first one stands in.
+
+        Raises:
+            BenchmarkError: the benchmark does not have the chosen one.
+        """
+        if chosen is not None:
+            return self.dataset(chosen).name
+        return usual if usual in self.dataset_names else self.dataset_names[0]
+
     def check(self, dataset: str, split: str) -> None:
         """Raise BenchmarkError unless both names are known."""
         self.dataset(dataset)

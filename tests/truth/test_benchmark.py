@@ -132,6 +132,26 @@ def test_a_space_that_names_a_benchmark_has_its_graph_and_operations(name: str) 
     assert entry.graph == named.graph and set(entry.candidates) == set(named.operations)
 
 
+def test_whose_data_set_is_shown() -> None:
+    assert NASBENCH201.shown_dataset(None, "cifar100") == "cifar100"
+    assert NASBENCH201.shown_dataset("imagenet16", "cifar100") == "imagenet16"
+    assert MICRO.shown_dataset(None, "cifar10") == "class_scene"
+    with pytest.raises(BenchmarkError, match="'cifar10' of TransNAS-Bench-101 micro"):
+        MICRO.shown_dataset("cifar10", "cifar10")
+
+
+def test_a_training_is_held_against_the_protocol() -> None:
+    protocol = NASBENCH201.dataset("cifar10").protocol
+    tabulated = {"channels": 16, "cells": 5, "epochs": 200, "batch_size": 256, "lr": 0.1}
+    assert protocol.differences(tabulated) == {}
+    changed = {**tabulated, "lr": 0.025, "epochs": 12, "nesterov": False}
+    assert protocol.differences(changed) == {
+        "epochs": (12, 200),
+        "lr": (0.025, 0.1),
+        "nesterov": (False, True),
+    }
+
+
 def test_columns_of_alpha_in_the_benchmark_s_order() -> None:
     p = np.array([[0.1, 0.6, 0.3]] * len(NB201.edges))
     found = MICRO.in_order(("nor_conv_3x3", "none", "skip_connect"), p)
