@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.truth import BENCHMARKS, NASBENCH201, Benchmark
+from nni_wiring.truth import BENCHMARKS, NASBENCH201, Benchmark, Dataset, Protocol, table_for
 from nni_wiring.truth.benchmarks import benchmark
+from nni_wiring.truth.importer import import_table
 from search_spaces.cell_codec import CODECS
+from search_spaces.cell_codes import BarCodec
 from search_spaces.cell_graph import NB201, all_topology
 from search_spaces.errors import SpaceError
-from search_spaces.registry import SPACES
+from search_spaces.registry import SPACES, SpaceEntry
 
 MICRO = BENCHMARKS["transnas101_micro"]
 #: string, operation index per edge 0-1, 0-2, 1-2, 0-3, 1-3, 2-3 (the README of its authors)
@@ -150,6 +153,30 @@ def test_a_training_is_held_against_the_protocol() -> None:
         "lr": (0.025, 0.1),
         "nesterov": (False, True),
     }
+
+
+def test_a_benchmark_of_one_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/benchmark.md shows it: 2**6 cells, one data set."""
+    monkeypatch.setenv("NNI_WIRING_CACHE", str(tmp_path / "cache"))
+    codec = CODECS.register(BarCodec("mine", NB201, ("none", "nor_conv_3x3"), "|op~0|+..."))
+    protocol = Protocol({"valid": 1000}, epochs=(30,), channels=8, cells=1, optimiser="SGD, lr .1")
+    own = Benchmark("My cells", codec, (Dataset("mine", "My images", protocol),))
+    BENCHMARKS.register(own)
+    try:
+        cells = ["".join(ops) for ops in product("01", repeat=6)]
+        rows = [f"{cell},{cell.count('1') / 2}" for cell in reversed(cells)]
+        lines = ["# benchmark: mine", "ops,mine/valid", *rows, ""]
+        (tmp_path / "own.csv").write_text("\n".join(lines))
+        import_table(tmp_path / "own.csv", "own")
+        space = SpaceEntry("mine", "", NB201, candidates=codec.operations, benchmark="mine")
+        table = table_for(space.truth_benchmark())
+        assert table is not None and table.benchmark is own and len(table) == 64
+        best = table.optimum("mine", "valid")
+        assert best.accuracy == 3.0 and best.arch.count("nor_conv_3x3") == 6
+        assert table.expectation(np.full((6, 2), 0.5), "mine", "valid") == pytest.approx(1.5)
+        assert space.truth_benchmark({"*": ["skip_connect"]}) is None
+    finally:
+        del BENCHMARKS["mine"], CODECS["mine"]
 
 
 def test_columns_of_alpha_in_the_benchmark_s_order() -> None:
