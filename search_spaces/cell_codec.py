@@ -85,6 +85,11 @@ class CellCodec(ABC):
         """Number of cells."""
         return len(self.operations) ** self.edges
 
+    @property
+    def choices(self) -> tuple[tuple[int, ...], ...]:
+        """The operation indices of every edge."""
+        return (tuple(range(len(self.operations))),) * self.edges
+
     @cached_property
     def cells(self) -> NDArray[np.uint8]:
         """All cells: (size, edges) uint8, read-only; row = code."""

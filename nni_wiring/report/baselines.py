@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from nni_wiring.errors import RunError
+from nni_wiring.records import Truth
+from nni_wiring.truth import Measure
 from nni_wiring.tuners.simulate import Baseline
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
@@ -16,7 +18,7 @@ _QUARTILES = ("lower", "median", "upper")
 
 
 class Point(NamedTuple):
-    """A one-shot run beside the curves: its real search seconds and true regret (points)."""
+    """A one-shot run beside the curves: its real search seconds and true regret."""
 
     label: str
     seconds: float
@@ -33,12 +35,11 @@ def run_points(run_id: str, dataset: str, split: str) -> list[Point]:
 
     points = []
     for run in resolve(run_id):
-        result = run.result() or {}
-        truth: dict[str, Any] = result.get("truth") or {}
-        regret = truth.get("regret", {}).get(dataset, {}).get(split)
+        truth = Truth.from_json((run.result() or {}).get("truth"))
+        regret = None if truth is None else truth.at(dataset, split).regret
         if regret is not None:
             seconds = sum(float(record.get("seconds") or 0.0) for record in run.epochs())
-            points.append(Point(run.run_id, seconds, float(regret)))
+            points.append(Point(run.run_id, seconds, regret))
     if not points:
         raise RunError(f"run {run_id!r} has no result with a {dataset} {split} regret")
     return points
@@ -75,14 +76,20 @@ def plot(baselines: list[Baseline], points: list[Point], path: Path) -> None:
         at = point.seconds if budget.unit == "seconds" else budget.amount
         axes.plot(at, point.regret, marker, color="#222222", markersize=10, label=point.label)
     unit = "simulated training, seconds" if budget.unit == "seconds" else "evaluations"
-    axes.set_xlabel(f"{unit} (searches see {task.signal_epochs}-epoch validation accuracy)")
-    axes.set_ylabel(f"regret, {task.dataset} {task.split}, percent points")
+    axes.set_xlabel(
+        f"{unit} (searches see {task.signal_epochs}-epoch validation {task.measure.name})"
+    )
+    axes.set_ylabel(f"regret, {task.dataset} {task.split}, {_regret_unit(task.measure)}")
     axes.set_yscale("symlog", linthresh=0.1)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize="small")
     axes.set_title("median and quartiles over repeats", fontsize="medium")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
+
+
+def _regret_unit(measure: Measure) -> str:
+    return "percent points" if measure.unit == "%" else measure.name
 
 
 def write_tensorboard(baselines: list[Baseline], points: list[Point], folder: Path) -> None:

@@ -18,11 +18,12 @@ from nni_wiring.truth.catalogue import (
     table_names,
 )
 from nni_wiring.truth.formulas import flops, parameters
+from nni_wiring.truth.order import Arch
 from nni_wiring.truth.published import published_rows
 from nni_wiring.truth.standing import Standing
 from nni_wiring.truth.stats import stats
 from nni_wiring.truth.storage import cache_dir
-from nni_wiring.truth.table import Arch, Entry, TruthTable
+from nni_wiring.truth.table import Entry, TruthTable
 
 # Of NAS-Bench-201; what has a table at hand asks its benchmark instead.
 CELLS = NASBENCH201.cells

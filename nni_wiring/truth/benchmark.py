@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -223,6 +223,25 @@ class Benchmark:
         """(cells,) the code of every official index."""
         return np.arange(self.cells) if self.official_codes is None else self.official_codes()
 
+    def in_order(self, operations: Sequence[str], p: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities of a space's operations in the benchmark's order, for ``expectation``.
+
+        Args:
+            operations: the benchmark's names of p's columns.
+            p: (edges, len(operations)), one row per edge in the graph's order.
+
+        Returns:
+            (edges, operations of the benchmark), every row normalised.
+
+        Raises:
+            SpaceError: an operation that the benchmark has not.
+        """
+        rows = np.asarray(p, dtype=np.float64)
+        found = np.zeros((len(rows), len(self.operations)))
+        for column, index in enumerate(self.codec.indices(operations)):
+            found[:, index] += rows[:, column]
+        return found / found.sum(axis=1, keepdims=True)
+
     def dataset(self, name: str) -> Dataset:
         """One data set; BenchmarkError naming the known ones."""
         for dataset in self.datasets:
@@ -230,6 +249,21 @@ class Benchmark:
                 return dataset
         known = ", ".join(self.dataset_names)
         raise BenchmarkError(f"unknown data set {name!r} of {self.title}; allowed: {known}")
+
+    def shown_dataset(self, chosen: str | None, usual: str) -> str:
+        """The data set whose numbers stand beside a search.
+
+        Args:
+            chosen: by the user; None for no choice.
+            usual: the one that goes with the searched data; it may be another benchmark's, then the
+                first one stands in.
+
+        Raises:
+            BenchmarkError: the benchmark does not have the chosen one.
+        """
+        if chosen is not None:
+            return self.dataset(chosen).name
+        return usual if usual in self.dataset_names else self.dataset_names[0]
 
     def check(self, dataset: str, split: str) -> None:
         """Raise BenchmarkError unless both names are known."""

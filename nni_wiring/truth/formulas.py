@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nni_wiring.errors import BenchmarkError
-from search_spaces.cell_graph import OPERATIONS
+from search_spaces.cell_codes import NASBENCH201
 from search_spaces.errors import SpaceError
 
-_CONV1 = OPERATIONS.index("nor_conv_1x1")
-_CONV3 = OPERATIONS.index("nor_conv_3x3")
+_CONV1, _CONV3 = NASBENCH201.indices(("nor_conv_1x1", "nor_conv_3x3"))
 # Number of classes, pixels a side.
 _IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16": (120, 16)}
 _CHANNELS = (16, 32, 64)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from nni_wiring.truth.benchmark import Benchmark
+from nni_wiring.truth.benchmark import Benchmark, Dataset
 from search_spaces.errors import SpaceError
 from search_spaces.registry import space_entry
 
@@ -18,6 +18,7 @@ _SPOKEN = {
     "epochs": "{} epochs",
     "head": "the head {}",
 }
+_NETWORK = ("channels", "cells", "head")
 _LONGEST_NAME = 60
 
 
@@ -56,19 +57,25 @@ def provenance_of(
     Raises:
         BenchmarkError: the benchmark has no such data set.
     """
+    own = benchmark.dataset(dataset)
     data = _printable(config.get("data"))
     parts = []
-    if data_note or data not in benchmark.dataset(dataset).data:
-        parts.append(_data_part(data, benchmark, dataset, data_note))
-    differences = _protocol_part(config, benchmark)
-    if differences:
-        subject = "search " if not parts else ""
-        parts.append(f"{subject}not comparable with the published rows: {differences}")
+    if data_note or config.get("data") not in own.data:
+        parts.append(_data_part(data, benchmark, own, data_note))
+    if benchmark.search is None:
+        differences = own.protocol.differences(config)
+        network = {name: pair for name, pair in differences.items() if name in _NETWORK}
+        departures, subject = _departures(network), "another network than the benchmark's"
+    else:
+        departures = _departures(benchmark.search.differences(config))
+        subject = f"{'' if parts else 'search '}not comparable with the published rows"
+    departures += _shortcuts(config, benchmark)
+    if departures:
+        parts.append(f"{subject}: {', '.join(departures)}")
     return Provenance(benchmark.name, dataset, data, not parts, "; ".join(parts))
 
 
-def _data_part(data: str, benchmark: Benchmark, dataset: str, note: str) -> str:
-    own = benchmark.dataset(dataset)
+def _data_part(data: str, benchmark: Benchmark, own: Dataset, note: str) -> str:
     name = own.measure.name.removeprefix("top-1 ")
     are = "accuracies are those" if name == "accuracy" else f"values of {name} are those"
     whose = f"the {are} of {own.title} networks of {benchmark.title}"
@@ -82,20 +89,20 @@ def _data_part(data: str, benchmark: Benchmark, dataset: str, note: str) -> str:
     return f"searched on {detail} ({data}); {whose}"
 
 
-def _protocol_part(config: Mapping[str, Any], benchmark: Benchmark) -> str:
-    """What differs from the published searches, as "8 channels, 6 epochs instead of 16, 50"."""
-    if benchmark.search is None:
-        return "it has none" if benchmark.published else ""
-    differences = benchmark.search.differences(config)
-    parts = []
-    if differences:
-        own = ", ".join(_spoken(option, value) for option, (value, _) in differences.items())
-        published = ", ".join(str(value) for _, value in differences.values())
-        parts.append(f"{own} instead of {published}")
-    if config.get("max_steps"):
-        parts.append(f"{config['max_steps']} steps an epoch at most")
-    restriction = _restriction(config, benchmark)
-    return "; ".join([*parts, restriction] if restriction else parts)
+def _departures(differences: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """``["8 channels, 6 epochs instead of 16, 50"]``, or nothing."""
+    if not differences:
+        return []
+    own = ", ".join(_spoken(option, value) for option, (value, _) in differences.items())
+    published = ", ".join(str(value) for _, value in differences.values())
+    return [f"{own} instead of {published}"]
+
+
+def _shortcuts(config: Mapping[str, Any], benchmark: Benchmark) -> list[str]:
+    """Capped epochs and a restricted space, where the config says so."""
+    steps, restriction = config.get("max_steps"), _restriction(config, benchmark)
+    capped = [f"at most {_printable(steps)} steps an epoch"] if steps else []
+    return [*capped, restriction] if restriction else capped
 
 
 def _restriction(config: Mapping[str, Any], benchmark: Benchmark) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +16,8 @@ from nni_wiring.truth.answers import Rows, answer, gather, single_truth, truth_a
 from nni_wiring.truth.benchmark import Benchmark
 from nni_wiring.truth.curves import CurveFile, CurveKey
 from nni_wiring.truth.metrics import CostKey, Floats, Metric, MetricKey, TableData
+from nni_wiring.truth.order import Arch, CellOrder
 from nni_wiring.truth.standing import Standing, stand
-from search_spaces.cell_graph import Wiring
-from search_spaces.errors import SpaceError
-
-#: A cell: its text, its official index, its operation indices, or a Wiring.
-Arch = str | int | Sequence[int] | NDArray[np.integer] | Wiring
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class TruthTable:
         self.codes = data.codes
         self.info = data.info
         self._curve_path = curves
-        self._index_of_code = np.argsort(data.codes)
+        self._order = CellOrder(data.benchmark, data.codes)
         self._standings: dict[MetricKey, Standing] = {}
         self._rows: dict[int | None, Rows] = {}
         self._by_code: dict[MetricKey, NDArray[np.float64]] = {}
@@ -75,23 +70,7 @@ class TruthTable:
             SpaceError: the text, the operations or the graph are not those of a cell.
             BenchmarkError: the index does not exist.
         """
-        codec = self.benchmark.codec
-        if isinstance(arch, Wiring):
-            if arch.graph != codec.graph:
-                raise SpaceError(f"wiring: its graph is not that of {self.benchmark.title}")
-            arch = codec.indices(arch.operations)
-        if isinstance(arch, str) and not arch.strip().isdecimal():
-            code = codec.code_of_arch.get(arch)
-            if code is None:  # another spelling, or not a cell: the parser says what is wrong
-                code = codec.code(codec.parse(arch)).item()
-            return self._index_of_code[code].item()
-        if isinstance(arch, (str, int, np.integer)):
-            index = int(arch)
-            if not 0 <= index < len(self):
-                last = len(self) - 1
-                raise BenchmarkError(f"cell index {index} does not exist; allowed: 0..{last}")
-            return index
-        return self._index_of_code[codec.code(np.asarray(arch))].item()
+        return self._order.find(arch)
 
     def arch(self, index: int) -> str:
         """The text of the cell with an official index."""
@@ -225,7 +204,7 @@ class TruthTable:
                     f"table {self.name!r} has no {self.benchmark.measure(dataset).name} {key} for "
                     f"{lacking} cells: an expectation needs all {len(self):,}"
                 )
-            self._by_code[key] = values[self._index_of_code].astype(np.float64)
+            self._by_code[key] = values[self._order.index_of_code].astype(np.float64)
         return self._by_code[key]
 
     def truth(self, arch: Arch, epochs: int | None = None) -> Truth:

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.tuners.samplers import ALL_CHOICES, Cell, Choices, Sampler, check_integer
-from search_spaces.cell_graph import NB201, OPERATIONS, all_cells, cell_code, live_mask
+from search_spaces.cell_codes import NASBENCH201
+from search_spaces.cell_graph import live_mask
 
 if TYPE_CHECKING:
     from sklearn.gaussian_process import GaussianProcessRegressor
 
-_DEAD = OPERATIONS.index("none")
+_GRAPH = NASBENCH201.graph
+_DEAD = NASBENCH201.operations.index("none")
 
 
 @lru_cache(maxsize=2)
@@ -36,9 +38,9 @@ def graph_features(rounds: int = 1) -> NDArray[np.float32]:
         rounds: how far the labels look.
 
     Returns:
-        (15625, labels) float32.
+        (cells, labels) float32.
     """
-    cells = all_cells()
+    cells = NASBENCH201.cells
     labels = np.where(live_mask(cells), cells.astype(np.int64), _DEAD)
     parts = [_counts(labels)]
     for _ in range(rounds):
@@ -50,14 +52,14 @@ def graph_features(rounds: int = 1) -> NDArray[np.float32]:
 def _refine(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """New labels of (n, edges) from each edge's own, its predecessors' and its successors'."""
     rows: list[NDArray[np.int64]] = []
-    for own, (source, target) in enumerate(NB201.edges):
-        before = [e for e, edge in enumerate(NB201.edges) if edge[1] == source]
-        behind = [e for e, edge in enumerate(NB201.edges) if edge[0] == target]
-        row = np.full((len(labels), 2 + 2 * NB201.nodes), _DEAD, dtype=np.int64)
+    for own, (source, target) in enumerate(_GRAPH.edges):
+        before = [e for e, edge in enumerate(_GRAPH.edges) if edge[1] == source]
+        behind = [e for e, edge in enumerate(_GRAPH.edges) if edge[0] == target]
+        row = np.full((len(labels), 2 + 2 * _GRAPH.nodes), _DEAD, dtype=np.int64)
         row[:, 0] = labels[:, own]
-        row[:, 1] = 2 * (source in NB201.inputs) + (target in NB201.outputs)
+        row[:, 1] = 2 * (source in _GRAPH.inputs) + (target in _GRAPH.outputs)
         row[:, 2 : 2 + len(before)] = np.sort(labels[:, before], axis=1)[:, ::-1]
-        start = 2 + NB201.nodes
+        start = 2 + _GRAPH.nodes
         row[:, start : start + len(behind)] = np.sort(labels[:, behind], axis=1)[:, ::-1]
         row[labels[:, own] == _DEAD] = _DEAD
         rows.append(row)
@@ -97,7 +99,7 @@ class BayesSampler(Sampler):
         check_integer("start", start, 2, 10_000)
         check_integer("refit", refit, 1, 10_000)
         check_integer("window", window, 10, 5_000)
-        if len(self.choices) != len(NB201.edges):
+        if len(self.choices) != len(_GRAPH.edges):
             raise ConfigError("bayes: its kernel knows NAS-Bench-201 cells (six edges) only")
         self.start, self.refit, self.window = start, refit, window
         self.codes: list[int] = []
@@ -105,9 +107,9 @@ class BayesSampler(Sampler):
         self._asked: set[int] = set()
         self._kernel: object = None
         self._fitted = 0
-        allowed = np.ones(len(all_cells()), dtype=bool)
+        allowed = np.ones(len(NASBENCH201.cells), dtype=bool)
         for edge, operations in enumerate(self.choices):
-            allowed &= np.isin(all_cells()[:, edge], operations)
+            allowed &= np.isin(NASBENCH201.cells[:, edge], operations)
         self._candidates = np.flatnonzero(allowed)
 
     def ask(self) -> Cell:
@@ -119,13 +121,13 @@ class BayesSampler(Sampler):
             gains = self._expected_improvement(fresh)
             best = np.flatnonzero(gains == gains.max())
             pick = int(fresh[best[int(self.random.random() * len(best))]])
-            cell = tuple(int(operation) for operation in all_cells()[pick])
-        self._asked.add(int(cell_code(np.asarray(cell))))
+            cell = tuple(int(operation) for operation in NASBENCH201.cells[pick])
+        self._asked.add(int(NASBENCH201.code(np.asarray(cell))))
         return cell
 
     def tell(self, cell: Cell, value: float) -> None:
         """Remember the value."""
-        code = int(cell_code(np.asarray(cell)))
+        code = int(NASBENCH201.code(np.asarray(cell)))
         self.codes.append(code)
         self.values.append(float(value))
         self._asked.add(code)

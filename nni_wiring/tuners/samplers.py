@@ -16,11 +16,11 @@ from typing import ClassVar
 import numpy as np
 
 from nni_wiring.errors import ConfigError
-from search_spaces.cell_graph import NB201, OPERATIONS
+from search_spaces.cell_codes import NASBENCH201
 
 Cell = tuple[int, ...]
 Choices = Sequence[Sequence[int]]
-ALL_CHOICES: Choices = (tuple(range(len(OPERATIONS))),) * len(NB201.edges)
+ALL_CHOICES: Choices = NASBENCH201.choices
 
 
 class Sampler(ABC):

@@ -114,7 +114,7 @@ def make_task(table: TruthTable, dataset: str, signal_epochs: int | None = None)
         raise ConfigError(f"table {table.name!r} is incomplete; a baseline needs every cell")
     signal, seconds, score = by_code.tolist()
     return Task(
-        choices=(tuple(range(len(benchmark.operations))),) * benchmark.codec.edges,
+        choices=benchmark.codec.choices,
         signal=signal,
         seconds=seconds,
         score=score,

@@ -127,6 +127,32 @@ def test_import_of_a_part(shared_data: Path, cache: Path) -> None:
     assert row["accuracy"]["cifar100"]["valid"] is None
 
 
+def test_a_table_of_another_benchmark(cache: Path, tmp_path: Path) -> None:
+    lines = ["# benchmark: transnas101_micro", "arch,room_layout/valid,jigsaw/test"]
+    lines += ["64-41414-1_02_333,0.5,90.5", "64-41414-3_33_333,0.25,91"]
+    (tmp_path / "micro.csv").write_text("\n".join([*lines, ""]))
+    result = run("import", str(tmp_path / "micro.csv"), "--partial")
+    assert result.exit_code == 0, result.output
+    assert "2 of 4,096 cells of TransNAS-Bench-101 micro" in result.output
+    assert "default table of TransNAS-Bench-101 micro now\n" in result.output
+    row = answer("query", "64-41414-3_33_333", "--benchmark", "transnas101_micro")
+    assert isinstance(row, dict)
+    assert (row["rank"]["room_layout"]["valid"], row["accuracy"]["jigsaw"]["test"]) == (1, 91.0)
+    text = run("query", "64-41414-1_02_333", "--benchmark", "micro").output
+    assert "room_layout\tvalid\t0.5\t2\t50.0\t0.25" in text and "value" in text
+    entries = answer("top", "--dataset", "room_layout", "--benchmark", "micro")
+    assert isinstance(entries, list)
+    assert [entry["arch"] for entry in entries] == ["64-41414-3_33_333", "64-41414-1_02_333"]
+    listed = answer("sources")
+    assert isinstance(listed, list)
+    found = {one["name"]: (one["benchmark"], one["default"]) for one in listed}
+    expected = {"bundled": ("nasbench201", True), "micro": ("transnas101_micro", True)}
+    assert found == expected
+    assert isinstance(answer("query", "6111"), dict)
+    wrong = run("top", "--dataset", "cifar10", "--benchmark", "micro")
+    assert isinstance(wrong.exception, BenchmarkError)
+
+
 def test_import_with_a_column_map(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(f"cell,score\n{CELL},91.5\n")
     columns = tmp_path / "columns.yml"

@@ -8,7 +8,7 @@ import pytest
 
 from search_spaces.cell_graph import NB201, OPERATIONS
 from search_spaces.errors import SpaceError
-from search_spaces.registry import SPACES, build_space, space_entry
+from search_spaces.registry import SPACES, SpaceEntry, build_space, space_entry
 
 #: name: allowed operations an edge, in NAS-Bench-201's edge order (theory page, sections 1 and 2)
 CONV, SKIP, NONE = "nor_conv_3x3", "skip_connect", "none"
@@ -20,6 +20,7 @@ EXPECTED = {
     "nasbench201_s10": [{NONE, CONV}] * 6,
     # 3<-1 = 3<-2 = skip, 3<-0 = none, the first three edges are searched
     "nasbench201_minimal": [set(OPERATIONS)] * 3 + [{NONE}, {SKIP}, {SKIP}],
+    "transnas101_micro": [set(OPERATIONS) - {"avg_pool_3x3"}] * 6,
 }
 
 
@@ -64,6 +65,20 @@ def test_override_replaces_edge_by_edge_and_star_replaces_all() -> None:
 def test_override_with_noise_has_no_truth() -> None:
     assert not space_entry("nasbench201").tabulated({"0-1": ["noise", SKIP]})
     assert space_entry("nasbench201_s4").tabulated({"*": [NONE, SKIP]})
+
+
+def test_a_space_of_the_same_graph_and_fewer_operations_has_a_benchmark_of_its_own() -> None:
+    entry = space_entry("transnas101_micro")
+    assert entry.graph == NB201 and entry.cells() == 4**6
+    assert {*entry.operations().values()} == {(NONE, SKIP, "nor_conv_1x1", CONV)}
+    assert entry.truth_benchmark() == "transnas101_micro"
+    assert entry.truth_benchmark({"*": [NONE, CONV]}) == "transnas101_micro"
+    assert entry.truth_benchmark({"0-1": ["avg_pool_3x3"]}) is None
+    assert not entry.tabulated({"0-1": ["noise"]})
+    own = SpaceEntry("own", "of the benchmark's graph and operations, named for none", NB201)
+    assert own.truth_benchmark() is None and not own.tabulated()
+    with pytest.raises(SpaceError, match="'nowhere' is not known; allowed: nasbench201"):
+        SpaceEntry("own", "", NB201, benchmark="nowhere").tabulated()
 
 
 def test_unknown_name_lists_the_known() -> None:

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import kendalltau, rankdata
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.records import Score, Truth
 from nni_wiring.truth import CELLS, DATASETS, TruthTable, load_table
 from nni_wiring.truth.metrics import Metric, MetricKey, TableData
 from nni_wiring.truth.standing import stand
@@ -95,6 +96,28 @@ def test_query_has_the_documented_shape(table: TruthTable) -> None:
     assert answer["percentile"]["cifar10"] == {"valid": 100.0, "test": None}
     assert answer["regret"]["cifar10"] == {"valid": 0.0, "test": None}
     assert set(answer["accuracy"]) == set(DATASETS)
+
+
+def test_truth_is_the_query_as_a_value(table: TruthTable) -> None:
+    for cell in (BEST, 0, 15_624):
+        answer, truth = table.query(cell), table.truth(cell)
+        assert Truth.from_json(answer) == truth
+        assert (truth.index, truth.benchmark) == (answer["index"], "nasbench201")
+    assert table.truth(BEST).at("cifar10", "valid") == Score(91.6067, 1, 100.0, 0.0)
+    assert table.truth(BEST).at("cifar10", "test") == Score()
+    assert table.truth(BEST, epochs=12).at("cifar10", "valid") == Score()
+
+
+def test_expected_truth_has_every_column_that_is_there_in_full(table: TruthTable) -> None:
+    p = np.random.default_rng(2).dirichlet(np.ones(5), size=6)
+    truth = table.expected_truth(p)
+    assert list(truth.scores) == [(d, s) for d in DATASETS for s in ("valid", "test")]
+    for dataset in DATASETS:
+        assert truth.at(dataset, "valid") == Score(table.expectation(p, dataset, "valid"))
+        assert truth.at(dataset, "test") == Score()
+    values = np.full(CELLS, 50.0)
+    values[3] = np.nan
+    assert made(values).expected_truth(p).at("cifar10", "valid") == Score()
 
 
 def test_a_missing_metric_is_named_never_substituted(table: TruthTable) -> None:
