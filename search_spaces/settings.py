@@ -23,29 +23,36 @@ RUN_OPTIONS = frozenset(
 
 
 class SpaceSettings(BaseModel):
-    """Settings of a space of cells, all settable by their flat names; a space adds its own.
+    """Settings of a space, all settable by their flat names; a space adds its own.
 
-    channels: C, of the first cells. cells: how many there are, as the space counts them. affine,
-    track_stats: of the batch norms inside the cells. operations: ``{edge or "*": [..]}``, on top of
-    the space's own constraint; None: nothing more.
+    operations: ``{edge or "*": [..]}``, on top of the space's own constraint; None: nothing more.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    operations: dict[str, list[str]] | None = None
+
+
+class CellNetworkSettings(SpaceSettings):
+    """Those of a network that is a stack of cells.
+
+    channels: C, of the first cells. cells: how many there are, as the space counts them. affine,
+    track_stats: of the batch norms inside the cells.
+    """
 
     channels: int = Field(default=16, ge=1)
     cells: int = Field(default=5, ge=1)
     affine: bool = False
     track_stats: bool = False
-    operations: dict[str, list[str]] | None = None
 
 
-class NasBench201Settings(SpaceSettings):
+class NasBench201Settings(CellNetworkSettings):
     """cells: N, of every stage. head: ``nasbench201``, or S1's ``bias_free``."""
 
     head: Literal["nasbench201", "bias_free"] = "nasbench201"
 
 
-class DartsSettings(SpaceSettings):
+class DartsSettings(CellNetworkSettings):
     """cells: in all. head: ``darts`` (linear with bias), or S1's ``bias_free``."""
 
     cells: int = Field(default=8, ge=1)

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import append_line, replace_file
@@ -28,6 +28,9 @@ from nni_wiring.files.json_files import (
 from nni_wiring.files.messages import reason, shown
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs import environment
+
+if TYPE_CHECKING:
+    import pandas
 
 FORMAT = 1
 STATUSES = ("running", "finished", "failed", "interrupted")
@@ -187,6 +190,12 @@ class RunFolder:
     def records(self) -> list[EpochRecord]:
         """The records of all epochs, typed; see :meth:`epochs`."""
         return [EpochRecord.from_json(value) for value in self.epochs()]
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row an epoch; see :func:`nni_wiring.runs.frame.frame_of`."""
+        from nni_wiring.runs.frame import frame_of
+
+        return frame_of(self.records())
 
     def keep_epochs(self, count: int) -> None:
         """Drop the records of epochs >= `count`, atomically (a resume runs these epochs again).

@@ -58,6 +58,18 @@ def resolve(run_id: str) -> list[RunFolder]:
     )
 
 
+def load_run(run_id: Path | str) -> RunFolder:
+    """The one run that ``run_id`` names, as :func:`resolve` reads it.
+
+    Raises:
+        RunError: it names no run, or several.
+    """
+    runs = resolve(str(run_id))
+    if len(runs) != 1:
+        raise RunError(f"{str(run_id)!r} names {len(runs)} runs; give the id of one of them")
+    return runs[0]
+
+
 def runs_of(experiment: NniExperiment) -> list[RunFolder]:
     """The runs of all trials of `experiment`, also of those that left no run.json.
 

@@ -18,7 +18,12 @@ from nni_wiring.strategies.settings import StrategySettings
 from search_spaces.cell_graph import NB201
 from search_spaces.errors import SpaceError
 from search_spaces.registry import SPACES, SpaceEntry, register_space
-from search_spaces.settings import DartsSettings, NasBench201Settings, SpaceSettings
+from search_spaces.settings import (
+    CellNetworkSettings,
+    DartsSettings,
+    NasBench201Settings,
+    SpaceSettings,
+)
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
@@ -135,7 +140,7 @@ def test_the_options_of_an_older_version_s_run_are_read() -> None:
     assert make_config(older) == config
 
 
-class Knots(SpaceSettings):
+class Knots(CellNetworkSettings):
     knots: int | None = Field(default=3, ge=1)
 
 

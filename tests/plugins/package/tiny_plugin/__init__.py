@@ -1,0 +1,1 @@
+"""A package outside of nni-wiring that brings one thing of each kind."""

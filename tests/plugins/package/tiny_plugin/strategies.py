@@ -1,0 +1,46 @@
+"""A strategy that is DARTS with the package's own relaxation."""
+
+import os
+
+from pydantic import Field
+
+from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.settings import StrategySettings
+from nni_wiring.supernet.relaxations import Relaxation, relaxation_class
+
+
+class SharpSettings(StrategySettings):
+    """sharpness: what alpha is multiplied by."""
+
+    sharpness: float = Field(default=2.0, gt=0)
+
+
+class SharpDARTS(WiringStrategy):
+    """DARTS with sharper Z."""
+
+    name = "tiny_sharp"
+    paper = "a test"
+    Settings = SharpSettings
+    settings: SharpSettings
+
+    def relaxation_for(self) -> Relaxation:
+        return relaxation_class("tiny_sharp_softmax")(self.settings.sharpness)
+
+    def on_epoch_start(self, epoch: int, epochs: int) -> None:
+        if os.environ.get("TINY_PLUGIN_STOPS_AT") == str(epoch):  # as Ctrl-C would
+            raise KeyboardInterrupt
+
+
+class Greedy(WiringStrategy):
+    """Refused: a setting of its own has the name of a run's option."""
+
+    name = "tiny_greedy"
+
+    class Settings(StrategySettings):
+        epochs: int = 7
+
+
+class Impostor(WiringStrategy):
+    """Refused: the name is taken."""
+
+    name = "darts"
