@@ -55,7 +55,7 @@ def _parse_node(arch: str, node: str, target: int) -> list[int]:
     indices = []
     for source, term in enumerate(terms):
         name, tilde, written = term.rpartition("~")
-        edge = f"edge {source}-{target} ({target}<-{source})"
+        edge = f"edge {source}-{target}"
         if not tilde or written != str(source):
             problem = f"{_shown(term)} stands where {edge} belongs"
             raise _malformed(arch, problem, f"expected <operation>~{source}")

@@ -111,7 +111,7 @@ class CellGraph:
         return tuple(e for e, (_, target) in enumerate(self.edges) if target == node)
 
 
-#: The cell of NAS-Bench-201 (Dong & Yang, ICLR 2020): 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2.
+#: The cell of NAS-Bench-201 (Dong & Yang, ICLR 2020): 0-1, 0-2, 1-2, 0-3, 1-3, 2-3.
 NB201 = CellGraph(
     inputs=(0,),
     nodes=4,

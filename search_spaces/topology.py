@@ -43,7 +43,7 @@ class Topology(NamedTuple):
     convolutions on a live path. live_edges: edges on a path from an input to the output without
     none. none_edges: edges whose operation is none. live_paths: number of such paths. connected:
     whether there is one. intermediate_alive: whether an edge between intermediate nodes
-    (NAS-Bench-201: 2<-1) is live. A disconnected cell has 0 everywhere but in none_edges.
+    (NAS-Bench-201: 1-2) is live. A disconnected cell has 0 everywhere but in none_edges.
     """
 
     width: NDArray[np.float64]

@@ -50,18 +50,18 @@ def test_all_strings_are_distinct_and_read_back_in_code_order() -> None:
         (OFFICIAL + "+|none~0|", ["4 node(s)", "3 belong"]),
         (OFFICIAL.replace("+", ""), ["1 node(s)"]),
         (OFFICIAL.strip("|"), ["node 1", "bars"]),
-        ("||+||+||", ["''", "1<-0", "~0"]),
+        ("||+||+||", ["''", "0-1", "~0"]),
         ("|none~0|none~1|+||+||", ["node 1", "2 edge(s)", "needs 1"]),
         (OFFICIAL.replace("|skip_connect~2|", "|"), ["node 3", "2 edge(s)", "needs 3"]),
-        (OFFICIAL.replace("avg_pool_3x3~1", "avg_pool_3x3~0"), ["'avg_pool_3x3~0'", "2<-1", "~1"]),
-        (OFFICIAL.replace("skip_connect~2", "skip_connect~3"), ["'skip_connect~3'", "3<-2", "~2"]),
-        (OFFICIAL.replace("skip_connect~2", "skip_connect"), ["'skip_connect'", "3<-2"]),
-        (OFFICIAL.replace("avg_pool_3x3", "max_pool_3x3"), ["'max_pool_3x3'", "2<-1", *OPERATIONS]),
-        (OFFICIAL.replace("avg_pool_3x3", ""), ["''", "2<-1", *OPERATIONS]),
-        (OFFICIAL.replace("avg_pool", "avg\npool"), ["2<-1", *OPERATIONS]),
+        (OFFICIAL.replace("avg_pool_3x3~1", "avg_pool_3x3~0"), ["'avg_pool_3x3~0'", "1-2", "~1"]),
+        (OFFICIAL.replace("skip_connect~2", "skip_connect~3"), ["'skip_connect~3'", "2-3", "~2"]),
+        (OFFICIAL.replace("skip_connect~2", "skip_connect"), ["'skip_connect'", "2-3"]),
+        (OFFICIAL.replace("avg_pool_3x3", "max_pool_3x3"), ["'max_pool_3x3'", "1-2", *OPERATIONS]),
+        (OFFICIAL.replace("avg_pool_3x3", ""), ["''", "1-2", *OPERATIONS]),
+        (OFFICIAL.replace("avg_pool", "avg\npool"), ["1-2", *OPERATIONS]),
         ("x" * 1_000_000, ["1 node(s)"]),
         ("|" * 1_000_000, ["1 node(s)"]),
-        (OFFICIAL.replace("avg_pool_3x3", "y" * 1_000_000), ["2<-1", *OPERATIONS]),
+        (OFFICIAL.replace("avg_pool_3x3", "y" * 1_000_000), ["1-2", *OPERATIONS]),
     ],
 )
 def test_bad_string_is_refused_in_one_line(arch: str, named: list[str]) -> None:
@@ -124,7 +124,7 @@ def test_expectations_agree_with_closed_forms(seed: int) -> None:
     assert probabilities @ figures.none_edges == pytest.approx(p[:, 0].sum())
     paths = pass_03 + pass_01 * pass_13 + pass_02 * pass_23 + pass_01 * pass_12 * pass_23
     assert probabilities @ figures.live_paths == pytest.approx(paths)
-    # condition on node 1: without it 3<-0 or 0-2-3; with it node 2 is fed by either edge
+    # condition on node 1: without it 0-3 or 0-2-3; with it node 2 is fed by either edge
     fed = 1 - (1 - pass_02) * (1 - pass_12)
     without = 1 - (1 - pass_03) * (1 - pass_02 * pass_23)
     with_1 = 1 - (1 - pass_03) * (1 - pass_13) * (1 - fed * pass_23)

@@ -24,6 +24,7 @@ _CAPTION = (
     "The derived cell: colour is the operation, line width its weight Z, dashed grey edges are "
     "dead."
 )
+_MOST_ARCH = 2000  # characters: a genotype of DARTS takes about 600
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Cells(Section):
         for kind, cell in run.cells.items():
             curves = run.curves_of(kind)
             z[kind] = {} if curves is None else curves.last_z(dict(cell.operations))
-        return cls(None if run.arch is None else plain(run.arch), dict(run.cells), z)
+        return cls(None if run.arch is None else plain(run.arch, _MOST_ARCH), dict(run.cells), z)
 
     def lines(self) -> list[Finding]:
         """The cell's own text; every kind's operations where it has none."""

@@ -12,7 +12,7 @@ from nni_wiring.report.verdict import NullRow, null_rows
 from nni_wiring.report.words import number, percent, plain
 
 _SAID = ("width", "depth", "conv_depth")
-_TITLES = {"width": "width, c", "conv_depth": "conv depth"}
+_UNITS = {"width": "c"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Topology(Section):
             return [_null_table(self.null)]
         names = list(dict.fromkeys(name for one in self.figures.values() for name in one))
         rows = [
-            [_title(name), *(_figure(one.get(name)) for one in self.figures.values())]
+            [_with_unit(name), *(_figure(one.get(name)) for one in self.figures.values())]
             for name in names
         ]
         columns = ["figure", *(plain(kind, 40) for kind in self.figures)]
@@ -83,7 +83,11 @@ def null_sentence(rows: tuple[NullRow, ...]) -> str:
 
 
 def _plain_sentence(figures: dict[str, float | int | bool]) -> str:
-    said = [f"{_title(name)} {_figure(figures[name])}" for name in _SAID if name in figures]
+    said = [
+        f"{_title(name)} {_figure(figures[name])} {_UNITS.get(name, '')}".strip()
+        for name in _SAID
+        if name in figures
+    ]
     live = figures.get("live_edges")
     text = ", ".join(said + ([] if live is None else [f"{live} live edges"]))
     return text[:1].upper() + text[1:] + "."
@@ -109,7 +113,11 @@ def _null_table(rows: tuple[NullRow, ...]) -> Table:
 
 
 def _title(name: str) -> str:
-    return _TITLES.get(name, plain(name, 40).replace("_", " "))
+    return plain(name, 40).replace("_", " ")
+
+
+def _with_unit(name: str) -> str:
+    return f"{_title(name)}, {_UNITS[name]}" if name in _UNITS else _title(name)
 
 
 def _figure(value: float | int | bool | None) -> str:
