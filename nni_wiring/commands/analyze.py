@@ -11,10 +11,10 @@ import click
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.report.analysis import RunAnalysis, analyse_run
-from nni_wiring.report.curves import metric_title
-from nni_wiring.report.patterns import findings
-from nni_wiring.report.summary import compare, comparison_rows, run_json, summarise, summary_json
-from nni_wiring.report.truth_rows import truth_rows
+from nni_wiring.report.comparison import compare, comparison_rows
+from nni_wiring.report.html import write_overview, write_report
+from nni_wiring.report.sections import Section, run_json, run_sections
+from nni_wiring.report.summary import summarise, summary_json
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
 from nni_wiring.truth import TruthTable, load_table
@@ -43,13 +43,13 @@ def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "runs": [run_json(run, _text(pages.get(run.folder))) for run in runs],
+                "runs": [run_json(run, _text(pages.get(run.facts.folder))) for run in runs],
                 "summary": summary_json(summarise(runs)),
             }
         )
         return
     for run in runs:
-        print_run(run, table, pages.get(run.folder))
+        print_run(run, pages.get(run.facts.folder))
     if len(runs) > 1:
         print_comparison(runs, table)
     if overview is not None:
@@ -88,18 +88,15 @@ def write_reports(
     Raises:
         RunError: a folder cannot be written.
     """
-    # matplotlib is imported with the pages: not needed to say that a run id is unknown
-    from nni_wiring.report.html import write_overview, write_report
-
     single = len(runs) == 1
     pages: dict[Path, Path] = {}
     for place, run in enumerate(runs):
-        if run.epochs == 0:
+        if not run.records:
             continue
-        folder = run.report
+        folder = run.facts.report
         if out is not None:  # run ids may be equal in different folders: a number keeps them apart
-            folder = out if single else out / f"{place}-{run.run_id}"
-        pages[run.folder] = write_report(run, folder, table)
+            folder = out if single else out / f"{place}-{run.facts.run_id}"
+        pages[run.facts.folder] = write_report(run, folder)
     if single:
         return pages, None
     return pages, write_overview(runs, pages, out or common_report_folder(runs), table)
@@ -107,53 +104,45 @@ def write_reports(
 
 def common_report_folder(runs: Sequence[RunAnalysis]) -> Path:
     """`report` in the innermost folder that holds all the runs."""
-    shared = Path(os.path.commonpath([run.folder.resolve() for run in runs]))
+    shared = Path(os.path.commonpath([run.facts.folder.resolve() for run in runs]))
     if shared == Path(shared.anchor):
         raise RunError("the runs lie in folders without a common parent: choose one with --out")
     return shared / "report"
 
 
-def print_run(run: RunAnalysis, table: TruthTable | None, page: Path | None) -> None:
-    """Print one run for a reader."""
-    planned = f" of {run.planned}" if run.planned else ""
-    click.secho(f"run {run.run_id}", bold=True)
+def print_run(run: RunAnalysis, page: Path | None) -> None:
+    """Print one run for a reader: every section's lines, tables and sentences."""
+    facts = run.facts
+    planned = f" of {facts.planned}" if facts.planned else ""
+    click.secho(f"run {facts.run_id}", bold=True)
     click.echo(
-        f"{run.strategy} on {run.space}, data {run.data}, "
-        f"seed {'unknown' if run.seed is None else run.seed}, "
-        f"{run.epochs}{planned} epochs, {run.status}"
+        f"{facts.strategy} on {facts.space}, data {facts.data}, "
+        f"seed {'unknown' if facts.seed is None else facts.seed}, "
+        f"{len(run.records)}{planned} epochs, {facts.status}"
     )
-    if run.error:
-        click.secho(f"error: {run.error}", fg="red")
-    for note in run.notes:
-        click.echo(f"note: {note}")
-    if run.arch:
-        click.echo(f"derived cell: {run.arch}")
-    if run.truth:
-        print_truth(run)
-    for finding in findings(run, table):
-        click.secho(f"{finding.topic}: ", bold=True, nl=False)
-        click.echo(finding.text)
+    if facts.error:
+        click.secho(f"error: {facts.error}", fg="red")
+    for section in run_sections(run):
+        print_section(section)
     if page is not None:
         click.echo(f"report: {page}")
-    if run.tensorboard is not None:
-        click.echo(f"tensorboard: {run.tensorboard}")
+    if facts.tensorboard is not None:
+        click.echo(f"tensorboard: {facts.tensorboard}")
     click.echo()
 
 
-def print_truth(run: RunAnalysis) -> None:
-    """Print every metric of a run's cell; what the table lacks is named missing."""
-    columns = ["metric", "accuracy %", "rank", "percentile", "regret"]
-    rows: list[list[object]] = [
-        [
-            row.metric,
-            *(
-                value if value is None else f"{value:.{0 if name == 'rank' else 2}f}"
-                for name, value in row.figures.items()
-            ),
-        ]
-        for row in truth_rows(run)
-    ]
-    print_table("truth of the derived cell", columns, rows)
+def print_section(section: Section) -> None:
+    """Print what a section has for a terminal; what a table lacks is named missing."""
+    for note in section.notes():
+        click.echo(f"note: {note}")
+    for topic, text in (*section.lines(), *section.findings()):
+        click.secho(f"{topic}: ", bold=True, nl=False)
+        click.echo(text)
+    for table in section.tables():
+        if not table.page_only:
+            print_table(table.title, table.columns, table.rows)
+            if table.note:
+                click.echo(table.note)
 
 
 def print_comparison(runs: Sequence[RunAnalysis], table: TruthTable | None) -> None:
@@ -172,7 +161,7 @@ def print_comparison(runs: Sequence[RunAnalysis], table: TruthTable | None) -> N
             ]
             for row in comparison_rows(runs, one)
         ]
-        title = f"{metric_title(one.dataset, one.split)}, % (finished runs)"
+        title = f"{one.title}, % (finished runs)"
         print_table(title, ["method", "runs", "mean", "std", "source"], rows)
 
 

@@ -15,8 +15,11 @@ from nni_wiring.commands.analyze import (
 from nni_wiring.commands.output import json_option, print_json
 from nni_wiring.errors import RunError
 from nni_wiring.report.analysis import analyse_run
-from nni_wiring.report.summary import compare as metrics_of
-from nni_wiring.report.summary import comparison_rows, summarise, summary_json
+from nni_wiring.report.comparison import compare as metrics_of
+from nni_wiring.report.comparison import comparison_picture, comparison_rows
+from nni_wiring.report.html import make_folder, save_pictures
+from nni_wiring.report.sections.notes import notes_of
+from nni_wiring.report.summary import summarise, summary_json
 
 
 @click.command()
@@ -37,10 +40,8 @@ def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     metrics = metrics_of(runs, table)
     if not metrics:
         raise RunError("no run has a derived cell with a truth yet: nothing to compare")
-    from nni_wiring.report.html import save_pictures
-    from nni_wiring.report.pictures import comparison_picture
-
     folder = out or common_report_folder(runs)
+    make_folder(folder)
     pictures = save_pictures([comparison_picture(runs, one) for one in metrics], folder)
     paths = [folder / f"{picture.name}.png" for picture in pictures]
     if as_json:
@@ -60,7 +61,7 @@ def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
         )
         return
     print_comparison(runs, table)
-    for note in dict.fromkeys(note for run in runs for note in run.notes if run.truth):
+    for note in dict.fromkeys(note for run in runs if run.truth for note in notes_of(run)):
         click.echo(f"note: {note}")
     for path in paths:
         click.echo(f"figure: {path}")

@@ -6,12 +6,17 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nni_wiring.errors import RunError
+from nni_wiring.records import Truth
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
+
+if TYPE_CHECKING:
+    from nni_wiring.report.provenance import Provenance
 
 HOST = "127.0.0.1"
 _REFRESH_SECONDS = 10.0
@@ -37,6 +42,7 @@ def tensorboard(run_ids: tuple[str, ...], port: int | None) -> None:
         if not shown:
             raise RunError(f"{', '.join(run_ids)}: no TensorBoard logs (yet)")
         write_all_references(logdir, shown)
+        write_provenance(logdir, shown)
         click.echo(f"TensorBoard at {_launch(logdir, port)}  (Ctrl-C ends it)")
         while True:
             time.sleep(_REFRESH_SECONDS)
@@ -53,31 +59,57 @@ def link_runs(logdir: Path, runs: Iterable[RunFolder]) -> list[RunFolder]:
         files = sorted(run.tensorboard.glob("events.*"))
         if not files:
             continue
-        name = f"{run.config.get('strategy', 'run')}-s{run.config.get('seed', 0)}-{run.run_id}"
-        (logdir / name).mkdir(exist_ok=True)
+        folder = logdir / run_name(run)
+        folder.mkdir(exist_ok=True)
         for file in files:
-            link = logdir / name / file.name
+            link = folder / file.name
             if not link.is_symlink():
                 link.symlink_to(file.resolve())
         linked.append(run)
     return linked
 
 
+def run_name(run: RunFolder) -> str:
+    """A run's name in TensorBoard."""
+    return f"{run.config.get('strategy', 'run')}-s{run.config.get('seed', 0)}-{run.run_id}"
+
+
 def write_all_references(logdir: Path, runs: Iterable[RunFolder]) -> None:
     """Write the reference curves of every data set that `runs` are judged on."""
-    from nni_wiring.data.registry import find_source
     from nni_wiring.monitor.tensorboard import write_references
     from nni_wiring.truth import load_table
 
     epochs: dict[tuple[str, str | None], int] = {}
     for run in runs:
-        config = run.config
-        dataset = config.get("dataset") or find_source(config.get("data", "digits")).truth_dataset
-        key = (dataset, config.get("benchmark"))
-        epochs[key] = max(epochs.get(key, 1), int(config.get("epochs") or 1))
+        key = (_provenance(run).dataset, run.config.get("benchmark"))
+        epochs[key] = max(epochs.get(key, 1), int(run.config.get("epochs") or 1))
     for (dataset, benchmark), count in epochs.items():
         folder = logdir if len(epochs) == 1 else logdir / f"{benchmark or 'bundled'}-{dataset}"
         write_references(folder, dataset, count, load_table(benchmark))
+
+
+def write_provenance(logdir: Path, runs: Iterable[RunFolder]) -> None:
+    """Say beside every run, under TEXT, which benchmark judges it and whether its search is
+    comparable with the published rows; runs without a truth are left out.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    from nni_wiring.report.provenance import in_words
+
+    for run in runs:
+        if not any(record.truth for record in run.records()[-1:]):
+            continue
+        # a folder of its own: TensorBoard follows only the newest event file of a folder
+        with SummaryWriter(str(logdir / run_name(run) / "provenance")) as writer:
+            writer.add_text("provenance", f"Truth: {in_words(_provenance(run))}.", 0)
+
+
+def _provenance(run: RunFolder) -> Provenance:
+    from nni_wiring.report.provenance import run_provenance
+
+    records, result = run.records(), run.result() or {}
+    truth = records[-1].truth if records else None
+    return run_provenance(run.config, result, Truth.benchmark if truth is None else truth.benchmark)
 
 
 def _runs(run_ids: Iterable[str]) -> list[RunFolder]:

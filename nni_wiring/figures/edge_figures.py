@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from nni_wiring.figures.palette import INK, edge_label, look
+from nni_wiring.figures.palette import INK, look, text
 from nni_wiring.figures.series import CellCosts, EdgeSeries, FloatArray
 from nni_wiring.figures.style import (
     Margins,
@@ -22,7 +22,7 @@ from nni_wiring.figures.style import (
     tidy,
     whole_epochs,
 )
-from search_spaces.cell_graph import NB201, CellGraph
+from search_spaces.cell_graph import CellGraph
 
 
 def edge_series_figure(
@@ -31,7 +31,6 @@ def edge_series_figure(
     unit: str,
     reference: Mapping[str, FloatArray] | None = None,
     reference_label: str = "",
-    graph: CellGraph = NB201,
 ) -> Figure:
     """One small chart per edge, one line per operation over epochs (alphas, costs).
 
@@ -40,10 +39,9 @@ def edge_series_figure(
         title, unit: heading, and the label of the y axes.
         reference: per edge a further line (T,) that the operations are read against.
         reference_label: its name in the legend.
-        graph: order and roles of the edges.
     """
-    edges = graph.edge_names
-    columns = 3
+    edges = tuple(series.values)
+    columns = min(3, len(edges))
     rows = -(-len(edges) // columns)
     figure = new_figure(9.6, 1.15 + 2.2 * rows, Margins(0.75, 0.15, 0.85, 0.62))
     figure.subplots_adjust(wspace=0.07, hspace=0.24)
@@ -60,7 +58,7 @@ def edge_series_figure(
             line_width = {"lw": 1.3, "color": INK}
             [line] = axes.plot(series.epochs, reference[edge], ls=(0, (2, 1.5)), **line_width)
             shown[reference_label] = line
-        axes.set_title(f"{edge_label(edge, '←')}  ({graph.role(edge)})", fontsize=9.5, color=INK)
+        axes.set_title(_edge_text(edge, series.graph), fontsize=9.5, color=INK)
         tidy(axes)
         whole_epochs(axes)
     for axes in grid[len(edges) :]:
@@ -75,14 +73,24 @@ def edge_series_figure(
 
 
 def wiring_timeline_figure(
-    states: Sequence[Mapping[str, str]], graph: CellGraph = NB201, title: str = ""
+    states: Sequence[Mapping[str, str]], graph: CellGraph | None = None, title: str = ""
 ) -> Figure:
-    """The operation of the largest alpha on every edge over epochs, and how many are selected."""
-    names = list(dict.fromkeys(state[edge] for edge in graph.edge_names for state in states))
-    codes = np.array([[names.index(state[e]) for state in states] for e in graph.edge_names])
-    figure = new_figure(9.6, 3.8, Margins(1.45, 0.2, 0.85, 0.42))
+    """The operation of the largest alpha on every edge over epochs, and how many are selected.
+
+    Args:
+        states: per epoch, edge name -> operation; the edges of the first epoch are shown.
+        graph: tells the roles of the edges; None where it is not known.
+        title: heading.
+    """
+    edges = tuple(states[0])
+    names = list(dict.fromkeys(state[edge] for edge in edges for state in states))
+    codes = np.array([[names.index(state[edge]) for state in states] for edge in edges])
+    labels = [_edge_text(edge, graph) for edge in edges]
+    left = max(1.45, 0.35 + 0.075 * max(map(len, labels)))
+    height = 2.6 + 0.2 * max(len(edges), 6)
+    figure = new_figure(9.6, height, Margins(left, 0.2, 0.85, 0.42))
     figure.subplots_adjust(hspace=0.08)
-    strip, count = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1.3])
+    strip, count = figure.subplots(2, 1, sharex=True, height_ratios=[max(len(edges), 6) / 2, 1.3])
     span = (-0.5, len(states) - 0.5)
     strip.imshow(
         codes,
@@ -91,18 +99,17 @@ def wiring_timeline_figure(
         cmap=ListedColormap([_strip_colour(name) for name in names]),
         vmin=-0.5,
         vmax=len(names) - 0.5,
-        extent=(*span, len(graph.edges) - 0.5, -0.5),
+        extent=(*span, len(edges) - 0.5, -0.5),
     )
-    labels = [f"{edge_label(e, '←')} {graph.role(e)}" for e in graph.edge_names]
     strip.set_yticks(range(len(labels)), labels, fontsize=9)
     strip.set_yticks(np.arange(len(labels) - 1) + 0.5, minor=True)
     strip.grid(which="minor", axis="y", color="white", lw=2.5)
     strip.tick_params(which="both", length=0)
     for side in strip.spines.values():
         side.set_visible(False)
-    selected = [sum(state[e] != "none" for e in graph.edge_names) for state in states]
+    selected = [sum(state[edge] != "none" for edge in edges) for state in states]
     count.step(np.arange(len(states)), selected, where="mid", color=INK, lw=1.8)
-    count.set_ylim(-0.4, len(graph.edges) + 0.4)
+    count.set_ylim(-0.4, len(edges) + 0.4)
     count.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
     count.set_ylabel("selected\nedges", fontsize=9)
     count.set_xlabel("epoch", fontsize=9)
@@ -114,11 +121,12 @@ def wiring_timeline_figure(
     return figure
 
 
-def cost_heat_map_figure(costs: CellCosts, title: str = "", graph: CellGraph = NB201) -> Figure:
+def cost_heat_map_figure(costs: CellCosts, title: str = "") -> Figure:
     """Z-weighted local cost, cells (rows, first cell on top) x edges; white is zero."""
     cells, edges = costs.values.shape
     height = 1.0 + 0.2 * max(cells, 8)
-    figure = new_figure(6.4, height, Margins(0.65, 0.3, 0.55, 0.4))
+    width = max(6.4, 2.2 + 0.7 * edges)
+    figure = new_figure(width, height, Margins(0.65, 0.3, 0.55, 0.4))
     axes = figure.add_subplot()
     finite = np.abs(costs.values[np.isfinite(costs.values)])
     limit = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
@@ -131,9 +139,8 @@ def cost_heat_map_figure(costs: CellCosts, title: str = "", graph: CellGraph = N
         interpolation="nearest",
     )
     axes.set_facecolor("#d9d9d9")  # shows through where nothing was measured
-    axes.set_xticks(
-        range(edges), [f"{edge_label(e, '←')}\n{graph.role(e)}" for e in costs.edges], fontsize=8.5
-    )
+    labels = [_edge_text(edge, costs.graph, "\n") for edge in costs.edges]
+    axes.set_xticks(range(edges), labels, fontsize=8.5)
     step = max(1, -(-cells // 20))
     axes.set_yticks(range(0, cells, step))
     axes.tick_params(axis="y", labelsize=8.5)
@@ -144,6 +151,12 @@ def cost_heat_map_figure(costs: CellCosts, title: str = "", graph: CellGraph = N
     bar.ax.tick_params(labelsize=8)
     heading(figure, title)
     return figure
+
+
+def _edge_text(edge: str, graph: CellGraph | None, between: str = " ") -> str:
+    """`0-1 input`, or the name alone where the graph is not known."""
+    role = "" if graph is None else graph.roles.get(edge, "")
+    return f"{text(edge, 24)}{between}{role}".strip()
 
 
 def _strip_colour(name: str) -> str:

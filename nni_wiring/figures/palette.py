@@ -24,6 +24,10 @@ _LOOKS = {
     "nor_conv_3x3": Look("#0072b2", "-", "conv 3×3"),
     "avg_pool_3x3": Look("#cc79a7", "--", "avg pool 3×3"),
     "max_pool_3x3": Look("#d55e00", "--", "max pool 3×3"),
+    "sep_conv_3x3": Look("#0072b2", "--", "sep conv 3×3"),
+    "sep_conv_5x5": Look("#004c78", "--", "sep conv 5×5"),
+    "dil_conv_3x3": Look("#009e73", ":", "dil conv 3×3"),
+    "dil_conv_5x5": Look("#00573f", ":", "dil conv 5×5"),
     "noise": Look("#d55e00", "-.", "noise"),
 }
 _SPARE = ("#009e73", "#d55e00", "#f0e442", "#000000")
@@ -40,11 +44,12 @@ def look(operation: str) -> Look:
     known = _LOOKS.get(operation)
     if known is not None:
         return known
-    place = sum(operation.encode()) % len(_SPARE)
-    return Look(_SPARE[place], "-.", operation.replace("_", " ")[:24])
+    place = sum(operation.encode(errors="replace")) % len(_SPARE)
+    return Look(_SPARE[place], "-.", text(operation.replace("_", " "), 24))
 
 
-def edge_label(name: str, arrow: str = "<-") -> str:
-    """`0-2` as the papers write it, `2<-0`; a name of another form is returned as it is."""
-    source, dash, target = name.partition("-")
-    return f"{target}{arrow}{source}" if dash and source and target else name
+def text(name: str, limit: int = 40) -> str:
+    """`name` as matplotlib can write it: one short line, its dollar signs no formulas."""
+    clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
+    cut = clean if len(clean) <= limit else f"{clean[: limit - 3]}..."
+    return cut.replace("$", r"\$")

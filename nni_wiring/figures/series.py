@@ -1,24 +1,22 @@
-"""Numbers of a run's records as arrays over epochs; what a record lacks is NaN.
-
-Records may be old, cut short or foreign, so every look-up tolerates a missing or mistyped entry.
-"""
+"""Numbers of a run's records as arrays over epochs; what a record lacks is NaN."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nni_wiring.monitor.patterns import argmax_operations
-from search_spaces.cell_graph import NB201, OPERATIONS, CellGraph
+from nni_wiring.figures.kinds import CellKind, cell_kinds
+from nni_wiring.records import EdgeTable, EpochRecord
+from search_spaces.cell_graph import OPERATIONS, CellGraph
+from search_spaces.patterns import argmax_operations
 
-Record = Mapping[str, Any]
 FloatArray = NDArray[np.float64]
 PHASES = ("alpha", "weights")
-_MOST_OPERATIONS = 32  # an edge with more than this is not a cell's edge
+_LARGEST = 1e300  # no cost is larger; a foreign file's integers may not fit a float
 
 
 class EdgeSeries(NamedTuple):
@@ -27,10 +25,12 @@ class EdgeSeries(NamedTuple):
     Attributes:
         epochs: epoch numbers, (T,).
         values: edge name -> operation -> (T,).
+        graph: tells the roles of the edges; None where it is not known.
     """
 
     epochs: NDArray[np.int64]
     values: dict[str, dict[str, FloatArray]]
+    graph: CellGraph | None = None
 
     def __bool__(self) -> bool:
         return any(self.values.values())
@@ -43,65 +43,61 @@ class CellCosts(NamedTuple):
         phase: `alpha` or `weights`: the step it was measured in.
         edges: edge names, columns of `values`.
         values: (cells, edges), sum over operations of Z times the mean of dL/dZ.
+        graph: tells the roles of the edges; None where it is not known.
     """
 
     phase: str
     edges: tuple[str, ...]
     values: FloatArray
+    graph: CellGraph | None = None
 
 
-def number(value: object) -> float:
-    """`value` as a float; NaN for anything that is not a finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return math.nan
-    return float(value) if abs(value) < 1e300 else math.nan
-
-
-def dig(record: object, *keys: str) -> Any:  # noqa: ANN401
-    """`record[keys[0]][keys[1]]...`, None where a level is missing or not an object."""
-    for key in keys:
-        if not isinstance(record, Mapping):
-            return None
-        record = record.get(key)
-    return record
-
-
-def edge_numbers(value: object, graph: CellGraph = NB201) -> dict[str, dict[str, float]]:
-    """An edge -> operation -> number object of a record, without what is foreign to `graph`."""
-    found: dict[str, dict[str, float]] = {}
-    for edge in graph.edge_names:
-        operations = dig(value, edge)
-        if isinstance(operations, Mapping) and len(operations) <= _MOST_OPERATIONS:
-            found[edge] = {str(name): number(item) for name, item in operations.items()}
-    return found
-
-
-def scalar_series(records: Sequence[Record], *keys: str) -> FloatArray:
-    """The number under `keys` in every record: (T,)."""
-    return np.array([number(dig(record, *keys)) for record in records], dtype=np.float64)
-
-
-def epoch_numbers(records: Sequence[Record]) -> NDArray[np.int64]:
+def epoch_numbers(records: Sequence[EpochRecord]) -> NDArray[np.int64]:
     """Epoch of every record: (T,)."""
-    return np.array([record["epoch"] for record in records], dtype=np.int64)
+    return np.array([record.epoch for record in records], dtype=np.int64)
 
 
-def edge_series(records: Sequence[Record], *keys: str, graph: CellGraph = NB201) -> EdgeSeries:
-    """The edge -> operation -> number object under `keys` over all records."""
-    rows = [edge_numbers(dig(record, *keys), graph) for record in records]
+def scalar_series(
+    records: Sequence[EpochRecord], read: Callable[[EpochRecord], float | None]
+) -> FloatArray:
+    """What `read` finds in every record: (T,)."""
+    return np.array([_float(read(record)) for record in records], dtype=np.float64)
+
+
+def edge_series(
+    records: Sequence[EpochRecord], read: Callable[[EpochRecord], EdgeTable], kind: CellKind
+) -> EdgeSeries:
+    """The table that `read` finds, for one kind of cell, over all records."""
+    rows = [kind.read(read(record)) for record in records]
     values: dict[str, dict[str, FloatArray]] = {}
-    for edge in graph.edge_names:
+    for edge in kind.edges:
         names = list(dict.fromkeys(name for row in rows for name in row.get(edge, {})))
         values[edge] = {
-            name: np.array([row.get(edge, {}).get(name, math.nan) for row in rows])
+            name: np.array([_float(row.get(edge, {}).get(name)) for row in rows], dtype=np.float64)
             for name in names
         }
-    return EdgeSeries(epoch_numbers(records), values)
+    return EdgeSeries(epoch_numbers(records), values, kind.graph)
 
 
-def cost_phase(record: Record) -> str | None:
+def alpha(record: EpochRecord) -> EdgeTable:
+    """Architecture parameters, by edge and operation."""
+    return record.alpha
+
+
+def z(record: EpochRecord) -> EdgeTable:
+    """p(alpha), by edge and operation."""
+    return record.z
+
+
+def mean_cost(phase: str) -> Callable[[EpochRecord], EdgeTable]:
+    """A reader of the mean of dL/dZ in one phase."""
+    return lambda record: record.cost[phase].mean if phase in record.cost else {}
+
+
+def cost_phase(records: Sequence[EpochRecord]) -> str | None:
     """The phase whose costs are shown: the alpha step's, else the weight step's, else None."""
-    return next((phase for phase in PHASES if dig(record, "cost", phase, "mean")), None)
+    measured = {p for record in records for p, moments in record.cost.items() if moments.mean}
+    return next((phase for phase in PHASES if phase in measured), None)
 
 
 def edge_costs(z: EdgeSeries, cost: EdgeSeries) -> dict[str, FloatArray]:
@@ -120,57 +116,79 @@ def edge_costs(z: EdgeSeries, cost: EdgeSeries) -> dict[str, FloatArray]:
     return found
 
 
-def cell_costs(record: Record, graph: CellGraph = NB201) -> CellCosts | None:
+def cell_costs(record: EpochRecord, kind: CellKind | None = None) -> CellCosts | None:
     """Z-weighted cost per cell and edge of one record, None if it has none.
 
-    The operations of `cost_cells` are all of NAS-Bench-201 in its order, or those of the edge in
-    `z` in its order.
+    Args:
+        record: its `cost_cells` are those of a run with one kind of cell. The operations there are
+            all that the kind's edges have in `z`, in order of appearance; those of the edge alone;
+            or NAS-Bench-201's five.
+        kind: that kind; None takes it from the record.
     """
-    z = edge_numbers(dig(record, "z"), graph)
+    if kind is None:
+        kinds = cell_kinds([record])
+        if len(kinds) != 1:
+            return None
+        [kind] = kinds
+    z = kind.read(record.z)
     for phase in PHASES:
-        cells = dig(record, "cost_cells", phase)
-        if not isinstance(cells, Sequence) or isinstance(cells, str) or not cells:
+        cells = record.cost_cells.get(phase)
+        if not cells:
             continue
-        rows = [_cell_row(cell, z, graph) for cell in cells]
-        values = np.array(rows, dtype=np.float64)
+        values = np.array([_cell_row(cell, z, kind.edges) for cell in cells], dtype=np.float64)
         if np.isfinite(values).any():
-            return CellCosts(phase, graph.edge_names, values)
+            return CellCosts(phase, kind.edges, values, kind.graph)
     return None
 
 
-def states(records: Sequence[Record], graph: CellGraph = NB201) -> list[dict[str, str]]:
+def states(records: Sequence[EpochRecord], kind: CellKind) -> list[dict[str, str]]:
     """Operation of the largest alpha per edge, for the leading records that tell it for all edges.
 
     Alphas that are missing or not numbers end the history: a gap would shift later epochs.
     """
     history: list[dict[str, str]] = []
     for record in records:
-        weights = edge_numbers(dig(record, "alpha"), graph) or edge_numbers(dig(record, "z"), graph)
-        finite = {
-            edge: {name: value for name, value in row.items() if not math.isnan(value)}
-            for edge, row in weights.items()
-        }
-        state = argmax_operations(finite)
-        if len(state) < len(graph.edge_names):
+        state = argmax_operations(_known(kind.read(record.alpha) or kind.read(record.z)))
+        if len(state) < len(kind.edges):
             break
         history.append(state)
     return history
 
 
-def _cell_row(cell: object, z: Mapping[str, Mapping[str, float]], graph: CellGraph) -> list[float]:
+def _known(table: EdgeTable) -> dict[str, dict[str, float]]:
+    """The table without its gaps."""
+    return {
+        edge: {name: value for name, value in row.items() if value is not None}
+        for edge, row in table.items()
+    }
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _cell_row(cell: object, z: EdgeTable, edges: Sequence[str]) -> list[float]:
     """Z-weighted cost of each edge of one cell."""
-    row = [math.nan] * len(graph.edge_names)
-    if not isinstance(cell, Sequence) or len(cell) != len(graph.edge_names):
+    row = [math.nan] * len(edges)
+    if not isinstance(cell, Sequence) or isinstance(cell, str) or len(cell) != len(edges):
         return row
-    for place, edge in enumerate(graph.edge_names):
+    every = tuple(dict.fromkeys(name for weights in z.values() for name in weights))
+    for place, edge in enumerate(edges):
         weights, costs = z.get(edge, {}), cell[place]
-        if not isinstance(costs, Sequence):
-            continue
-        names = OPERATIONS if len(costs) == len(OPERATIONS) else tuple(weights)
-        terms = [
-            weights[name] * number(cost)
-            for name, cost in zip(names, costs, strict=False)
-            if cost is not None and name in weights
-        ]
-        row[place] = sum(terms) if terms else math.nan
+        if isinstance(costs, Sequence) and not isinstance(costs, str):
+            choices = (every, tuple(weights), OPERATIONS)
+            names = next((names for names in choices if len(names) == len(costs)), ())
+            row[place] = _weighted(weights, dict(zip(names, costs, strict=bool(names))))
     return row
+
+
+def _weighted(weights: Mapping[str, float | None], costs: Mapping[str, object]) -> float:
+    """sum_k Z^k C^k over the operations that have both; NaN if none has."""
+    terms = [
+        weight * float(cost)
+        for name, weight in weights.items()
+        if isinstance(cost := costs.get(name), (int, float))
+        and weight is not None
+        and abs(cost) < _LARGEST
+    ]
+    return sum(terms) if terms else math.nan

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nni_wiring.figures.palette import INK, MUTED, OPTIMUM, RUN
+from nni_wiring.figures.palette import INK, MUTED, OPTIMUM, RUN, text
 from nni_wiring.figures.series import FloatArray
 from nni_wiring.figures.style import Margins, heading, marker, new_figure, tidy, whole_epochs
 
@@ -33,10 +33,11 @@ class Mark(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """The accuracies (percent) of the runs of one strategy."""
+    """The accuracies (percent) of the runs of one strategy; `comparable`: with published rows."""
 
     label: str
     values: tuple[float, ...]
+    comparable: bool = True
 
 
 def truth_histogram_figure(
@@ -110,27 +111,36 @@ def regret_figure(
 def comparison_figure(
     strips: Sequence[Strip], marks: Sequence[Mark], title: str = "", unit: str = "true accuracy, %"
 ) -> Figure:
-    """Runs by strategy as points with mean and spread, above published rows; lines for the rest."""
+    """Runs by strategy as points with mean and spread, above published rows; lines for the rest.
+
+    Strips that are not comparable with the published rows stand hollow below them, behind a gap.
+    """
     published = sorted((m for m in marks if m.kind == "published"), key=lambda m: -m.value)
-    labels = [strip.label for strip in strips] + [f"{mark.label} (published)" for mark in published]
-    rows = len(labels)
-    longest = max((len(label) for label in labels), default=0)
+    beside = [strip for strip in strips if strip.comparable]
+    apart = [strip for strip in strips if not strip.comparable]
+    labels = [text(strip.label, 60) for strip in beside]
+    labels += [f"{text(mark.label)} (published)" for mark in published]
+    labels += [f"{text(strip.label, 60)}\n(search not comparable)" for strip in apart]
+    first_apart = len(beside) + len(published) + 0.6
+    places = [*range(len(beside) + len(published)), *(first_apart + k for k in range(len(apart)))]
+    rows = max(places, default=0) + 1
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
     margins = Margins(0.4 + 0.075 * longest, 0.25, 0.6, 0.72)
     figure = new_figure(9.6, 1.5 + 0.3 * max(rows, 3), margins)
     axes = figure.add_subplot()
-    for place, strip in enumerate(strips):
-        values = np.array(strip.values, dtype=np.float64)
-        jitter = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(1)
-        axes.scatter(values, place + jitter, color=RUN, s=26, alpha=0.75, lw=0, zorder=3)
-        spread = float(values.std(ddof=1)) if len(values) > 1 else None
-        _mean_bar(axes, place, float(values.mean()), spread, RUN)
-    for place, mark in enumerate(published, start=len(strips)):
+    for place, strip in zip(places, beside, strict=False):
+        _strip(axes, place, strip)
+    for place, mark in enumerate(published, start=len(beside)):
         _mean_bar(axes, place, mark.value, mark.std, "#5b5b5b")
+    for place, strip in zip(places[len(places) - len(apart) :], apart, strict=True):
+        _strip(axes, place, strip)
+    if apart and len(places) > len(apart):
+        axes.axhline(first_apart - 0.8, color=MUTED, lw=0.8, ls=(0, (1, 3)))
     for mark in marks:
         if mark.kind in ("optimum", "random"):
             colour, line, width = _KINDS[mark.kind]
             axes.axvline(mark.value, color=colour, ls=line, lw=width, label=mark.label, zorder=1)
-    axes.set_yticks(range(rows), labels, fontsize=9)
+    axes.set_yticks(places, labels, fontsize=9)
     axes.set_ylim(rows - 0.4, -0.6)
     axes.set_xlabel(f"{unit} (bars: mean ± one standard deviation)", fontsize=9)
     tidy(axes)
@@ -139,7 +149,19 @@ def comparison_figure(
     return figure
 
 
-def _mean_bar(axes: Axes, place: int, mean: float, std: float | None, colour: str) -> None:
+def _strip(axes: Axes, place: float, strip: Strip) -> None:
+    """The runs of one strategy as dots, hollow if they are not comparable, and their mean."""
+    values = np.array(strip.values, dtype=np.float64)
+    jitter = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(1)
+    face = RUN if strip.comparable else "none"
+    axes.scatter(
+        values, place + jitter, s=26, alpha=0.75, facecolors=face, edgecolors=RUN, lw=0.9, zorder=3
+    )
+    spread = float(values.std(ddof=1)) if len(values) > 1 else None
+    _mean_bar(axes, place, float(values.mean()), spread, RUN if strip.comparable else MUTED)
+
+
+def _mean_bar(axes: Axes, place: float, mean: float, std: float | None, colour: str) -> None:
     axes.errorbar(
         mean, place, xerr=std, fmt="D", ms=5.5, color=colour, mec="white", mew=0.8, capsize=3,
         zorder=4,
@@ -161,7 +183,7 @@ def _spread_labels(axes: Axes, marks: Sequence[Mark]) -> None:
     for mark, place in zip(marks, places, strict=True):
         colour = _KINDS[mark.kind][0]
         axes.annotate(
-            f"{mark.label}  {mark.value:.2f}",
+            f"{text(mark.label)}  {mark.value:.2f}",
             xy=((mark.value - low) / (high - low), 1.0),
             xytext=(place, 1.1),
             xycoords="axes fraction",

@@ -16,13 +16,15 @@ from nni_wiring.figures import (
     truth_histogram_figure,
 )
 from nni_wiring.figures.series import cell_costs
-from nni_wiring.truth import TruthTable, published_rows
+from nni_wiring.records import EpochRecord
+from nni_wiring.truth import TruthTable, references
 from search_spaces.cell_graph import Wiring
 from search_spaces.errors import SpaceError
 from search_spaces.nni_api import TensorBoardLogger
 
 #: At most this many epochs of a search get pictures (the last one always does).
 PICTURES = 10
+_NAMES = {"optimum": "optimum", "random": "random cell"}
 
 
 class TensorBoardSink:
@@ -51,7 +53,7 @@ class TensorBoardSink:
 
     def _pictures(self, record: Mapping[str, Any]) -> dict[str, Figure]:
         pictures: dict[str, Figure] = {}
-        costs = cell_costs(record)
+        costs = cell_costs(EpochRecord.from_json(record))
         if costs is not None:
             pictures["cost/cells"] = cost_heat_map_figure(costs, "Local cost, cells x edges")
         try:
@@ -75,15 +77,10 @@ class TensorBoardSink:
 
 def reference_marks(table: TruthTable, dataset: str, split: str) -> list[Mark]:
     """Optimum, mean random cell and published rows of one column, where they exist; percent."""
-    marks = [
-        Mark(row.method, row.mean, "published", row.std)
-        for row in published_rows(dataset)
-        if row.split == split
+    return [
+        Mark(_NAMES.get(kind, label), value, kind, std)
+        for label, value, kind, std, _ in references.reference_marks(table, dataset, split)
     ]
-    if table.has(dataset, split):
-        marks.append(Mark("optimum", float(table.optimum(dataset, split).accuracy), "optimum"))
-        marks.append(Mark("random cell", table.mean(dataset, split), "random"))
-    return marks
 
 
 def benchmark_table(table: TruthTable, dataset: str, truth: Mapping[str, Any]) -> str:

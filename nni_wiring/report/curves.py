@@ -1,40 +1,34 @@
-"""A run's records as curves over epochs, ready for the figures."""
+"""The records of one kind of cell as curves over epochs, ready for sentences and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from nni_wiring.figures import series
-from nni_wiring.figures.series import CellCosts, EdgeSeries, FloatArray, Record
-from nni_wiring.truth import SPLITS, TruthTable
-from search_spaces.cell_graph import Wiring
-from search_spaces.errors import SpaceError
-
-DATASET_TITLES = {
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "imagenet16": "ImageNet16-120",
-}
-SPLIT_TITLES = {"valid": "validation", "test": "test"}
+from nni_wiring.figures.kinds import CellKind, cell_kinds
+from nni_wiring.figures.series import CellCosts, EdgeSeries, FloatArray
+from nni_wiring.records import EdgeTable, EpochRecord
+from search_spaces.patterns import NONE, Patterns, patterns
 
 
-class Curves(NamedTuple):
-    """A run's records as arrays, for the figures.
+@dataclass(frozen=True, eq=False)
+class KindCurves:
+    """One kind of cell over the epochs.
 
     Attributes:
-        epochs: epoch numbers, (T,).
+        kind: its name, edges and graph.
         alpha, z, cost: per edge and operation; cost is the mean of dL/dZ over cells and steps.
         edge_cost: Z-weighted cost per edge, (T,).
         phase: `alpha` or `weights`: the step that `cost` was measured in; None without costs.
         cells: Z-weighted cost per cell and edge in the last epoch, None if not recorded.
         states: operation of the largest alpha per edge and epoch.
-        regret: "data set split" -> percent points below the best cell, (T,).
+        patterns: None before the first epoch, and for a kind whose graph is not known.
     """
 
-    epochs: np.ndarray
+    kind: CellKind
     alpha: EdgeSeries
     z: EdgeSeries
     cost: EdgeSeries
@@ -42,63 +36,57 @@ class Curves(NamedTuple):
     phase: str | None
     cells: CellCosts | None
     states: list[dict[str, str]]
-    regret: dict[str, FloatArray]
+    patterns: Patterns | None
+
+    @property
+    def none_allowed(self) -> bool:
+        """Whether none could be chosen on some edge."""
+        tables = (self.alpha.values, self.z.values)
+        return any(NONE in row for values in tables for row in values.values())
+
+    def last_cost(self) -> EdgeTable:
+        """The last epoch's mean cost by the name that the record gives the edge."""
+        keys = dict(zip(self.kind.edges, self.kind.keys, strict=True))
+        return {
+            keys[edge]: {name: _finite(values[-1]) for name, values in operations.items()}
+            for edge, operations in self.cost.values.items()
+            if operations
+        }
+
+    def last_z(self, chosen: dict[str, str]) -> dict[str, float]:
+        """Z of the operations `chosen` (by edge) in the last epoch, where it is known."""
+        found = {}
+        for edge, operation in chosen.items():
+            values = self.z.values.get(edge, {}).get(operation)
+            if values is not None and np.isfinite(values[-1]):
+                found[edge] = float(values[-1])
+        return found
 
 
-def run_curves(records: Sequence[Record], table: TruthTable | None, dataset: str) -> Curves:
-    """Arrays of a run's `records`; regrets are those on `dataset`."""
-    phases = [series.cost_phase(record) for record in records]
-    phase = next((name for name in series.PHASES if name in phases), None)
-    z = series.edge_series(records, "z")
-    cost = series.edge_series(records, "cost", phase or "alpha", "mean")
-    return Curves(
-        epochs=series.epoch_numbers(records),
-        alpha=series.edge_series(records, "alpha"),
+def run_curves(records: Sequence[EpochRecord]) -> tuple[KindCurves, ...]:
+    """The curves of every kind of cell that the records tell of."""
+    kinds = cell_kinds(records)
+    return tuple(_curves(records, kind, len(kinds) == 1) for kind in kinds)
+
+
+def _curves(records: Sequence[EpochRecord], kind: CellKind, alone: bool) -> KindCurves:
+    phase = series.cost_phase(records)
+    z = series.edge_series(records, series.z, kind)
+    cost = series.edge_series(records, series.mean_cost(phase or "alpha"), kind)
+    states = series.states(records, kind)
+    graph = kind.graph
+    return KindCurves(
+        kind=kind,
+        alpha=series.edge_series(records, series.alpha, kind),
         z=z,
         cost=cost,
         edge_cost=series.edge_costs(z, cost),
         phase=phase,
-        cells=series.cell_costs(records[-1]) if records else None,
-        states=series.states(records),
-        regret=_regrets(records, table, dataset),
+        cells=series.cell_costs(records[-1], kind) if alone else None,
+        states=states,
+        patterns=patterns(states, graph) if states and graph is not None else None,
     )
 
 
-def metric_title(dataset: str, split: str) -> str:
-    """`CIFAR-10 validation` and the like."""
-    return f"{DATASET_TITLES.get(dataset, dataset)} {SPLIT_TITLES.get(split, split)}"
-
-
-def wiring_of(arch: str | None) -> Wiring | None:
-    """The cell of an arch string; None without one, or for a cell of another benchmark."""
-    try:
-        return Wiring.from_arch(arch) if arch else None
-    except SpaceError:
-        return None
-
-
-def text_or_none(value: object) -> str | None:
-    """`value` if it is text that is not empty."""
-    return value if isinstance(value, str) and value else None
-
-
-def _regrets(
-    records: Sequence[Record], table: TruthTable | None, dataset: str
-) -> dict[str, FloatArray]:
-    """Regret of every epoch's cell on `dataset`, from the table or, without one, as recorded."""
-    found: dict[str, FloatArray] = {}
-    indices = [_index(record, table) for record in records] if table else []
-    for split in SPLITS:
-        if table is not None and table.has(dataset, split):
-            regret = table.regret(dataset, split)
-            values = np.array([np.nan if i is None else regret[i] for i in indices], dtype=float)
-        else:
-            values = series.scalar_series(records, "truth", "regret", dataset, split)
-        if np.isfinite(values).any():
-            found[metric_title(dataset, split)] = values
-    return found
-
-
-def _index(record: Record, table: TruthTable) -> int | None:
-    wiring = wiring_of(text_or_none(record.get("arch")))
-    return table.index_of(wiring.indices) if wiring else None
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

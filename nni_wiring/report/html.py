@@ -20,15 +20,14 @@ from matplotlib.figure import Figure
 
 from nni_wiring import __version__
 from nni_wiring.errors import RunError
-from nni_wiring.figures.palette import edge_label, look
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.messages import reason, shown
 from nni_wiring.report.analysis import RunAnalysis
-from nni_wiring.report.curves import metric_title
-from nni_wiring.report.patterns import findings
-from nni_wiring.report.pictures import Picture, comparison_picture, run_pictures
-from nni_wiring.report.summary import compare, comparison_rows
-from nni_wiring.report.truth_rows import truth_rows
+from nni_wiring.report.comparison import compare, comparison_picture, comparison_rows
+from nni_wiring.report.sections import Picture, Section, run_sections
+from nni_wiring.report.sections.notes import notes_of
+from nni_wiring.report.verdict import collapse
+from nni_wiring.report.words import number
 from nni_wiring.truth import TruthTable
 
 _DPI = 120
@@ -42,7 +41,7 @@ class EmbeddedPicture(NamedTuple):
     uri: Markup
 
 
-def write_report(run: RunAnalysis, folder: Path, table: TruthTable | None) -> Path:
+def write_report(run: RunAnalysis, folder: Path) -> Path:
     """Write `index.html` and the pictures of one run into `folder` (made if missing).
 
     Returns the page's path.
@@ -50,18 +49,21 @@ def write_report(run: RunAnalysis, folder: Path, table: TruthTable | None) -> Pa
     Raises:
         RunError: the folder cannot be written.
     """
-    pictures = save_pictures(run_pictures(run, table), folder)
+    make_folder(folder)
+    sections = [(s, save_pictures(section_pictures(s), folder)) for s in run_sections(run)]
     page = _template("run.html.j2").render(
-        run=run,
-        findings=findings(run, table),
-        truth=truth_rows(run),
-        pictures={picture.name: picture for picture in pictures},
-        operations=_operations(run.cost),
-        headline=metric_title(run.dataset, run.split),
-        table=table.name if table else None,
+        facts=run.facts,
+        epochs=len(run.records),
+        sections=sections,
+        table=run.table.name if run.table else None,
         version=__version__,
     )
     return _write_page(folder, page)
+
+
+def section_pictures(section: Section) -> list[Picture]:
+    """The pictures of a section, drawn now."""
+    return section.pictures()
 
 
 def write_overview(
@@ -81,16 +83,17 @@ def write_overview(
     Raises:
         RunError: the folder cannot be written.
     """
+    make_folder(folder)
     comparisons = compare(runs, table)
     pictures = save_pictures([comparison_picture(runs, one) for one in comparisons], folder)
     page = _template("overview.html.j2").render(
-        runs=runs,
+        runs=[(run, collapse(run.wiring) or "no" if run.wiring else None) for run in runs],
         links={run: _relative(page, folder) for run, page in pages.items()},
         sections=[
-            (metric_title(one.dataset, one.split), one, picture, comparison_rows(runs, one))
+            (one.title, picture, comparison_rows(runs, one))
             for one, picture in zip(comparisons, pictures, strict=True)
         ],
-        notes=list(dict.fromkeys(note for run in runs for note in run.notes if run.truth)),
+        notes=list(dict.fromkeys(note for run in runs if run.truth for note in notes_of(run))),
         table=table.name if table else None,
         version=__version__,
     )
@@ -104,11 +107,11 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def save_pictures(pictures: Sequence[Picture], folder: Path) -> list[EmbeddedPicture]:
-    """Write the pictures as PNG files into `folder` (made if missing) and embed them.
+def make_folder(folder: Path) -> None:
+    """Make the folder of a report, if it is missing.
 
     Raises:
-        RunError: the folder cannot be written.
+        RunError: it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +119,14 @@ def save_pictures(pictures: Sequence[Picture], folder: Path) -> list[EmbeddedPic
         raise RunError(
             f"cannot write the report to {shown(folder)}: {reason(error)}; choose one with --out"
         ) from None
+
+
+def save_pictures(pictures: Sequence[Picture], folder: Path) -> list[EmbeddedPicture]:
+    """Write the pictures as PNG files into `folder`, which exists, and embed them.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
     saved = []
     for picture in pictures:
         content = png(picture.figure)
@@ -139,16 +150,6 @@ def _relative(page: Path, folder: Path) -> str:
     return Path(os.path.relpath(page.resolve(), folder.resolve())).as_posix()
 
 
-def _operations(cost: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Operations that occur in a cost table, in the order of their first occurrence."""
-    return list(dict.fromkeys(name for row in cost.values() for name in row))
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    """A number for a table; a dash where there is none."""
-    return "\N{EN DASH}" if value is None else f"{value:,.{digits}f}"
-
-
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(
@@ -158,7 +159,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "edge": edge_label, "look": look}
+    environment.filters |= {"number": number}
     return environment
 
 

@@ -13,7 +13,8 @@ from synthetic_runs import write_run
 
 from nni_wiring.commands import LazyGroup, main
 from nni_wiring.commands.compare import compare
-from nni_wiring.report import pictures
+from nni_wiring.report import html
+from nni_wiring.report.sections import Picture, Section
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.truth import load_table
 
@@ -31,10 +32,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def one_picture_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing all of them for every call takes seconds; the pages have tests of their own."""
-    every = pictures.run_pictures
-    monkeypatch.setattr(
-        "nni_wiring.report.html.run_pictures", lambda run, table: every(run, table)[:1]
-    )
+    every = html.section_pictures
+
+    def only_cells(section: Section) -> list[Picture]:
+        return every(section) if section.name == "cells" else []
+
+    monkeypatch.setattr("nni_wiring.report.html.section_pictures", only_cells)
 
 
 def call(*arguments: object) -> Result:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from nni_wiring.commands import main
-from nni_wiring.commands.tensorboard import _launch, link_runs
+from nni_wiring.commands.tensorboard import _launch, link_runs, write_provenance
 from nni_wiring.runs.store import RunFolder
 
 
@@ -84,3 +84,20 @@ def _answer(address: str, seconds: float = 30.0) -> Any:  # noqa: ANN401
         if value or time.monotonic() > end:
             return value
         time.sleep(0.2)
+
+
+def test_what_a_truth_is_worth_is_said_beside_its_run(run: RunFolder, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run.append_epoch({"epoch": 0, "truth": {"accuracy": {"cifar10": {"valid": 80.0}}}})
+    bare = RunFolder.create(tmp_path / "bare", "bare", {"data": "digits"})
+    bare.append_epoch({"epoch": 0})
+    logdir = tmp_path / "logdir"
+    write_provenance(logdir, [run, bare])
+    events = EventAccumulator(str(logdir / "darts-s3-run-1" / "provenance")).Reload()
+    [event] = events.Tensors("provenance/text_summary")
+    said = event.tensor_proto.string_val[0].decode()
+    assert said.startswith(
+        "Truth: NAS-Bench-201; search not comparable: searched on scikit-learn's"
+    )
+    assert [folder.name for folder in logdir.iterdir()] == ["darts-s3-run-1"]

@@ -8,15 +8,17 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch
 
 from nni_wiring import figures
-from nni_wiring.figures.palette import edge_label, look
+from nni_wiring.figures.palette import look, text
 from nni_wiring.figures.series import CellCosts, EdgeSeries
 from nni_wiring.report.html import png
 from search_spaces.cell_graph import NB201, OPERATIONS, CellGraph, Wiring
+from search_spaces.genotypes import DARTS_GRAPH, MINIMAL_GRAPH
 
 ARCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|none~2|"
 
@@ -54,11 +56,10 @@ def test_edge_series_draws_every_operation_of_every_edge() -> None:
     rng = np.random.default_rng(0)
     values = {e: {o: rng.normal(size=5) for o in OPERATIONS} for e in NB201.edge_names}
     reference = {e: np.arange(5.0) for e in NB201.edge_names}
-    series = EdgeSeries(np.arange(5), values)
+    series = EdgeSeries(np.arange(5), values, NB201)
     figure = figures.edge_series_figure(series, "t", "u", reference, "mean")
-    assert [axes.get_title().split()[0] for axes in figure.axes] == [
-        "1←0", "2←0", "2←1", "3←0", "3←1", "3←2",
-    ]  # fmt: skip
+    assert [axes.get_title().split()[0] for axes in figure.axes] == list(NB201.edge_names)
+    assert [axes.get_title().split()[1] for axes in figure.axes] == list(NB201.edge_roles)
     for axes, edge in zip(figure.axes, NB201.edge_names, strict=True):
         drawn = [line.get_ydata() for line in axes.lines]
         expected = [*values[edge].values(), reference[edge]]
@@ -128,12 +129,59 @@ def test_operations_can_be_told_apart() -> None:
     assert look("my_new_op") == look("my_new_op")
 
 
-@pytest.mark.parametrize(("name", "label"), [("0-2", "2<-0"), ("x", "x"), ("1-", "1-")])
-def test_edge_label(name: str, label: str) -> None:
-    assert edge_label(name) == label
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("0-2", "0-2"), ("$x$", r"\$x\$"), ("a\nb", "a�b"), ("x" * 50, "x" * 37 + "...")],
+)
+def test_names_are_written_as_they_are_on_one_short_line(name: str, label: str) -> None:
+    assert text(name) == label
 
 
 def test_figures_need_no_window_system() -> None:
     """pyplot keeps figures alive and may ask for a display: it must not be imported at all."""
     code = "import sys, nni_wiring.figures; assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_any_graph_is_laid_out_from_left_to_right() -> None:
+    """Every edge leads to the right, no node hides another, and no label another or a node."""
+    genotype = [(f"sep_conv_{k}", s) for k, s in enumerate((0, 1, 0, 1, 1, 0, 0, 2))]
+    for wiring in (
+        Wiring(DARTS_GRAPH, ("sep_conv_3x3",) * 14),
+        Wiring(MINIMAL_GRAPH, ("skip_connect",) * 5),
+        Wiring.from_genotype(genotype, [2, 3, 4, 5]),
+        Wiring.from_genotype([("a", 0), ("b", 0)], [2], inputs=2),  # twice the same edge
+    ):
+        drawing = figures.cell_drawing(wiring)
+        graph = wiring.graph
+        assert len(set(drawing.nodes)) == len(drawing.nodes) == graph.nodes + graph.concatenates
+        assert all(drawing.nodes[e.source][0] < drawing.nodes[e.target][0] for e in drawing.edges)
+        assert len({(e.source, e.target, e.bend) for e in drawing.edges}) == len(graph.edges)
+        figure = figures.cell_graph_figure(wiring)
+        figure.draw_without_rendering()
+        boxes = [t.get_window_extent() for t in figure.axes[0].texts[: len(graph.edges)]]
+        overlaps = [a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i]]
+        assert sum(overlaps) <= 1
+
+
+def test_a_concatenation_is_drawn_as_an_output_of_its_own() -> None:
+    drawing = figures.cell_drawing(Wiring(MINIMAL_GRAPH, ("skip_connect",) * 5))
+    assert drawing.joins == (2, 3) and drawing.labels == ("0\nin", "1\nin", "2", "3", "out")
+    [axes] = figures.cell_graph_figure(Wiring(MINIMAL_GRAPH, ("skip_connect",) * 5)).axes
+    arrows = [patch for patch in axes.patches if isinstance(patch, FancyArrowPatch)]
+    assert len(arrows) == 5 + 2
+
+
+def test_searches_that_are_not_comparable_stand_apart() -> None:
+    marks = [figures.Mark("P", 80.0, "published", 2.0), figures.Mark("best", 91.6, "optimum")]
+    strips = [
+        figures.Strip("noise", (90.0, 90.5), comparable=False),
+        figures.Strip("darts", (70.0,)),
+    ]
+    [axes] = figures.comparison_figure(strips, marks).axes
+    labels = [t.get_text() for t in axes.get_yticklabels()]
+    assert labels == ["darts", "P (published)", "noise\n(search not comparable)"]
+    beside, apart = (dots for dots in axes.collections if isinstance(dots, PathCollection))
+    assert len(beside.get_facecolor()) == 1 and len(apart.get_facecolor()) == 0
+    places = axes.get_yticks()
+    assert places[2] - places[1] > places[1] - places[0]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from synthetic_runs import record, write_run
 
 from nni_wiring.errors import RunError
-from nni_wiring.report.analysis import analyse_run, plain
-from nni_wiring.report.patterns import findings
+from nni_wiring.records import Truth
+from nni_wiring.report.analysis import analyse_run
+from nni_wiring.report.sections import findings, run_json
+from nni_wiring.report.sections.notes import notes_of
+from nni_wiring.report.sections.truth import TruthSection
+from nni_wiring.report.words import plain
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.truth import load_table
 
-#: 2<-1 falls with all the others in epoch 2 and never comes back; the rest recover one by one.
+#: 1-2 falls with all the others in epoch 2 and never comes back; the rest recover one by one.
 GROWING = "cccccc .c.ss. ...... c...s. cc..ss cc.css"
 FINAL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_3x3~0|skip_connect~1|skip_connect~2|"
 
@@ -25,13 +30,17 @@ def sentences(folder: Path, rows: str, **config: object) -> dict[str, str]:
 def test_hand_made_run(tmp_path: Path) -> None:
     table = load_table()
     found = analyse_run(write_run(tmp_path / "r1", GROWING, seed=3), table)
-    assert (found.run_id, found.strategy, found.data, found.seed) == ("r1", "darts", "digits", 3)
-    assert (found.epochs, found.planned, found.status, found.error) == (6, 6, "finished", None)
+    facts = found.facts
+    assert (facts.run_id, facts.strategy, facts.data, facts.seed) == ("r1", "darts", "digits", 3)
+    assert (len(found.records), facts.planned) == (6, 6)
+    assert (facts.status, facts.error) == ("finished", None)
     assert found.arch == FINAL
-    assert found.truth == table.query(FINAL)
+    assert found.truth == Truth.from_json(table.query(FINAL))
+    said = run_json(found, None)
+    assert said["truth"] == table.query(FINAL)
     assert (found.dataset, found.split) == ("cifar10", "valid")
-    assert found.accuracy() == table.query(FINAL)["accuracy"]["cifar10"]["valid"]
-    assert found.topology == {
+    assert found.score.accuracy == table.query(FINAL)["accuracy"]["cifar10"]["valid"]
+    assert said["topology"] == {
         "width": 2.0,  # nodes 1 and 2 are fed by the cell input alone
         "depth": 2,
         "conv_depth": 1,
@@ -41,14 +50,14 @@ def test_hand_made_run(tmp_path: Path) -> None:
         "connected": True,
         "intermediate_alive": False,
     }
-    assert found.patterns is not None
-    assert found.patterns.recovery_epochs == {
+    assert found.curves is not None and found.curves.patterns is not None
+    assert found.curves.patterns.recovery_epochs == {
         "0-1": 3, "0-2": 4, "1-2": None, "0-3": 5, "1-3": 3, "2-3": 4,
     }  # fmt: skip
-    assert found.patterns.growing_index == 5
-    assert found.collapse is None  # 2 of 5 live edges are skip
+    assert found.curves.patterns.growing_index == 5
+    assert said["patterns"]["collapse"] is None  # 2 of 5 live edges are skip
     # synthetic cost: -0.01 * place of edge * place of operation * (1 + epoch), see write_run
-    assert found.cost["2-3"] == pytest.approx(
+    assert said["cost"]["2-3"] == pytest.approx(
         {
             "none": 0.0,
             "skip_connect": -0.3,
@@ -57,23 +66,25 @@ def test_hand_made_run(tmp_path: Path) -> None:
             "avg_pool_3x3": None,
         }
     )
-    assert list(found.cost) == ["0-1", "0-2", "1-2", "0-3", "1-3", "2-3"]
-    assert "the truth beside it is CIFAR-10's" in found.notes[0]
-    regret = found.curves.regret["CIFAR-10 validation"]
+    assert list(said["cost"]) == ["0-1", "0-2", "1-2", "0-3", "1-3", "2-3"]
+    assert "the truth beside it is CIFAR-10's" in notes_of(found)[0]
+    truth = TruthSection.of(found)
+    assert truth is not None
+    regret = truth.regret["cifar10", "valid"]
     best = table.optimum("cifar10", "valid").accuracy
     nothing = table.values("cifar10", "valid")[table.index_of((0,) * 6)]
     assert regret[2] == pytest.approx(best - nothing, abs=1e-3)
-    assert regret[-1] == pytest.approx(best - found.accuracy(), abs=1e-3)  # type: ignore[operator]
+    assert regret[-1] == pytest.approx(best - found.score.accuracy, abs=1e-3)  # type: ignore[operator]
 
 
 def test_sentences_of_the_growing_run(tmp_path: Path) -> None:
     said = sentences(tmp_path / "r1", GROWING, optimisation="bi_level")
     assert said["Growing (P1)"] == (
         "All six edges fell to none by epoch 2, then 5 were added back (growing index 5); "
-        "2<-1 never recovered."
+        "1-2 never recovered."
     )
-    assert "strongest form: 2<-1 is none in the end" in said["Width preference (P2)"]
-    assert "1<-0 from epoch 3 and 2<-0 from epoch 4" in said["Width preference (P2)"]
+    assert "strongest form: 1-2 is none in the end" in said["Width preference (P2)"]
+    assert "0-1 from epoch 3 and 0-2 from epoch 4" in said["Width preference (P2)"]
     assert said["Bi-level failure (P3)"].startswith("Not seen under bi-level optimisation: 5 of 6")
     assert said["Collapse"].startswith("No collapse: 2 of 5 live edges are skip_connect.")
     # of 15,625 cells 1,280 have width 2 c and 341 + 1,364 + 5,920 at most depth 2 (enumerated)
@@ -95,7 +106,7 @@ def test_sentences_of_the_growing_run(tmp_path: Path) -> None:
         ),
         ("...... ..c... ccc...", "Width preference (P2)", "1 epoch before the input edges"),
         ("cccccc cccccc", "Width preference (P2)", "No preference can be seen"),
-        ("cccccc c.cccc", "Width preference (P2)", "Cannot be measured: 2<-0 is none in the end"),
+        ("cccccc c.cccc", "Width preference (P2)", "Cannot be measured: 0-2 is none in the end"),
         ("......", "Collapse", "Collapsed to none: nothing reaches the output, as in 2.2 %"),
         ("sss.sc", "Collapse", "Collapsed to skip: 4 of 5 live edges are skip_connect"),
         ("aaaaaa", "Collapse", "but no live path holds a convolution (so in 11 % of random cells)"),
@@ -112,7 +123,7 @@ def test_cost_sentence_follows_the_sign(tmp_path: Path) -> None:
     said = sentences(tmp_path / "r0", "cccccc")["Local cost"]
     assert "positive on no edge of six: none, whose cost is 0, gains share nowhere" in said
 
-    for sign, words in (({"0-1", "1-2"}, "on 2 of 6 edges (1<-0 and 2<-1)"), (None, "on all six")):
+    for sign, words in (({"0-1", "1-2"}, "on 2 of 6 edges (0-1 and 1-2)"), (None, "on all six")):
         run = write_run(tmp_path / f"r{len(words)}")
         row = record("cccccc", 0)
         for edge, values in row["cost"]["alpha"]["mean"].items():
@@ -136,14 +147,16 @@ def test_space_without_none_has_no_patterns(tmp_path: Path) -> None:
 
 def test_empty_and_failed_runs_say_so(tmp_path: Path) -> None:
     going = analyse_run(write_run(tmp_path / "a", status="running"), None)
-    assert going.notes == ("the run has no epoch yet",)
-    assert (going.arch, going.patterns, going.truth, going.topology) == (None, None, None, None)
+    assert notes_of(going) == ["the run has no epoch yet"]
+    assert (going.arch, going.curves, going.truth, going.wiring) == (None, None, None, None)
     assert findings(going) == []
     failed = analyse_run(write_run(tmp_path / "b", status="failed", error="DataError: gone"), None)
-    assert failed.error == "DataError: gone"
-    assert failed.notes == ("the run failed before its first epoch: there is nothing to analyse",)
+    assert failed.facts.error == "DataError: gone"
+    assert notes_of(failed) == [
+        "the run failed before its first epoch: there is nothing to analyse"
+    ]
     some = analyse_run(write_run(tmp_path / "c", "cccccc", status="running"), None)
-    assert some.notes[0] == "the run goes on (or was killed): epochs recorded so far: 1"
+    assert notes_of(some)[0] == "the run goes on (or was killed): epochs recorded so far: 1"
 
 
 def test_result_wins_over_the_last_epoch_and_recorded_truth_stands_in(tmp_path: Path) -> None:
@@ -151,16 +164,19 @@ def test_result_wins_over_the_last_epoch_and_recorded_truth_stands_in(tmp_path: 
     result = {"run_id": "r1", "arch": FINAL, "truth": truth}
     run = write_run(tmp_path / "r1", "ssssss", result=result)
     found = analyse_run(run, None)
-    assert found.arch == FINAL and found.accuracy() == 12.5
-    assert any("no truth table" in note for note in found.notes)
+    assert found.arch == FINAL and found.score.accuracy == 12.5
+    assert any("no truth table" in note for note in notes_of(found))
     found = analyse_run(run, load_table())
-    assert found.truth == load_table().query(FINAL)
+    assert found.truth == Truth.from_json(load_table().query(FINAL))
 
 
 def test_infinities_of_a_foreign_result_do_not_reach_json(tmp_path: Path) -> None:
     run = write_run(tmp_path / "r1", "ssssss")
     (run.path / "result.json").write_text(f'{{"arch": "{FINAL}", "truth": {{"rank": [1e999]}}}}')
-    assert analyse_run(run, None).truth == {"rank": [None]}
+    assert analyse_run(run, None).truth is None
+    truth = '{"accuracy": {"cifar10": {"valid": 1e999}}, "rank": {"cifar10": {"valid": 1e999}}}'
+    (run.path / "result.json").write_text(f'{{"arch": "{FINAL}", "truth": {truth}}}')
+    json.dumps(run_json(analyse_run(run, None), None), allow_nan=False)
 
 
 def test_data_decides_the_truth_that_stands_beside(tmp_path: Path) -> None:
@@ -174,16 +190,16 @@ def test_data_decides_the_truth_that_stands_beside(tmp_path: Path) -> None:
 
 def test_cell_of_another_benchmark_has_no_truth(tmp_path: Path) -> None:
     found = analyse_run(write_run(tmp_path / "a", result={"arch": "0-2=sep\n3"}), load_table())
-    assert found.truth is None and found.topology is None and found.wiring is None
-    assert found.arch == "0-2=sep\N{REPLACEMENT CHARACTER}3"
-    assert any("no NAS-Bench-201 cell" in note for note in found.notes)
+    assert found.truth is None and found.wiring is None
+    assert run_json(found, None)["arch"] == "0-2=sep\N{REPLACEMENT CHARACTER}3"
+    assert any("no NAS-Bench-201 cell" in note for note in notes_of(found))
 
 
 def test_foreign_settings_are_made_printable(tmp_path: Path) -> None:
     config = {"strategy": "\x1b[31mred\x07", "seed": "x", "epochs": [1], "data": {"a": 1}}
     found = analyse_run(write_run(tmp_path / "a", "cccccc", **config), load_table())
-    assert found.strategy.isprintable() and "\x1b" not in found.strategy
-    assert found.seed is None and found.planned is None
+    assert found.facts.strategy.isprintable() and "\x1b" not in found.facts.strategy
+    assert found.facts.seed is None and found.facts.planned is None
     assert len(plain("x" * 10_000)) == 200
 
 

@@ -15,9 +15,10 @@ import pytest
 from synthetic_runs import write_run
 
 from nni_wiring.errors import RunError
+from nni_wiring.records import Score
 from nni_wiring.report.analysis import analyse_run
 from nni_wiring.report.html import write_overview, write_report
-from nni_wiring.report.truth_rows import truth_rows
+from nni_wiring.report.sections.truth import TruthSection
 from nni_wiring.truth import load_table
 
 PICTURES = {
@@ -61,7 +62,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a run with everything in it; drawing takes long enough to do it once."""
     folder = tmp_path_factory.mktemp("report")
     run = write_run(folder / "r1", "cccccc ...... c...s. cc.css")
-    found = write_report(analyse_run(run, load_table()), folder / "out", load_table())
+    found = write_report(analyse_run(run, load_table()), folder / "out")
     assert found == folder / "out" / "index.html"
     return found
 
@@ -72,7 +73,7 @@ def test_page_is_well_formed_and_self_contained(path: Path) -> None:
     assert all(value.startswith("data:") for value in page.values("src", "href"))
     assert not re.search(r"url\(|@import|https?://", path.read_text())
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
-    for word in ("r1", "growing index", "2<-1 never recovered", "missing", "CIFAR-10 validation"):
+    for word in ("r1", "growing index", "1-2 never recovered", "missing", "CIFAR-10 validation"):
         assert word in page.text
 
 
@@ -88,9 +89,10 @@ def test_hostile_run_is_escaped(tmp_path: Path) -> None:
     run = write_run(
         tmp_path / "r1", "cccccc", status="failed", error=HOSTILE, space=HOSTILE, note=HOSTILE
     )
-    hostile = replace(analyse_run(run, load_table()), run_id=HOSTILE, strategy=HOSTILE)
+    found = analyse_run(run, load_table())
+    hostile = replace(found, facts=replace(found.facts, run_id=HOSTILE, strategy=HOSTILE))
     for path in (
-        write_report(hostile, tmp_path / "one", load_table()),
+        write_report(hostile, tmp_path / "one"),
         write_overview([hostile, hostile], {}, tmp_path / "all", load_table()),
     ):
         page = Page(path.read_text())
@@ -109,18 +111,19 @@ def test_hostile_records_do_not_break_the_page(
         {"epoch": 1, "arch": HOSTILE, "alpha": {HOSTILE: 1}, "cost": [HOSTILE], "truth": truth}
     )
     found = analyse_run(run, load_table())
-    assert "script" not in Page(write_report(found, tmp_path, load_table()).read_text()).tags
-    monkeypatch.setattr("nni_wiring.report.html.run_pictures", lambda run, table: [])
+    assert "script" not in Page(write_report(found, tmp_path).read_text()).tags
+    monkeypatch.setattr("nni_wiring.report.html.section_pictures", lambda section: [])
     run.write_result({"arch": "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", "truth": truth})
     found = analyse_run(run, None)
-    assert truth_rows(found)[0].figures["rank"] is None
-    assert "script" not in Page(write_report(found, tmp_path, None).read_text()).tags
+    section = TruthSection.of(found)
+    assert section is not None and section.rows[0].score == Score(accuracy=50.0)
+    assert "script" not in Page(write_report(found, tmp_path).read_text()).tags
 
 
 def test_run_without_truth_or_costs_has_a_page(tmp_path: Path) -> None:
     run = write_run(tmp_path / "r1")
     run.append_epoch({"epoch": 0})
-    path = write_report(analyse_run(run, None), tmp_path / "out", None)
+    path = write_report(analyse_run(run, None), tmp_path / "out")
     page = Page(path.read_text())
     assert page.tags.count("img") == 0 and "r1" in page.text
     assert not list((tmp_path / "out").glob("*.png"))
@@ -131,7 +134,7 @@ def test_overview_links_to_the_pages(tmp_path: Path) -> None:
     runs = [
         analyse_run(write_run(tmp_path / f"r{k}", "cccccc cc.css", seed=k), table) for k in (1, 2)
     ]
-    pages = {run.folder: write_report(run, run.folder / "report", table) for run in runs}
+    pages = {run.facts.folder: write_report(run, run.facts.folder / "report") for run in runs}
     path = write_overview(runs, pages, tmp_path / "report", table)
     page = Page(path.read_text())
     links = [value for value in page.values("href") if not value.startswith("data:")]
@@ -145,7 +148,7 @@ def test_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     empty = analyse_run(write_run(tmp_path / "r1"), None)
     with pytest.raises(RunError) as caught:
-        write_report(empty, tmp_path / "file" / "out", load_table())
+        write_report(empty, tmp_path / "file" / "out")
     assert "--out" in str(caught.value) and "\n" not in str(caught.value)
 
 

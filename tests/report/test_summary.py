@@ -9,11 +9,10 @@ import pytest
 from synthetic_runs import write_run
 
 from nni_wiring.report.analysis import RunAnalysis, analyse_run
+from nni_wiring.report.comparison import compare, comparison_rows
+from nni_wiring.report.sections import run_json
 from nni_wiring.report.summary import (
     Spread,
-    compare,
-    comparison_rows,
-    run_json,
     spread,
     strategy_labels,
     summarise,
@@ -58,7 +57,7 @@ def test_summary_by_strategy(runs: list[RunAnalysis]) -> None:
     # growing indices: 6 - 0, 2 - 0, 3 - 3; selected edges: 6, 2, 3
     assert darts.growing_index == Spread(pytest.approx(8 / 3), pytest.approx(3.0550505), 3)
     assert darts.selected_edges == Spread(pytest.approx(11 / 3), pytest.approx(2.0816660), 3)
-    assert darts.collapse == {"skip": 1, "none": 1}  # c: 3<-0 alone; b: nothing reaches node 3
+    assert darts.collapse == {"skip": 1, "none": 1}  # c: 0-3 alone; b: nothing reaches node 3
     assert found["random"].accuracy("cifar10", "valid").std is None  # type: ignore[union-attr]
 
 
@@ -81,7 +80,9 @@ def test_comparison_has_published_rows_of_the_same_metric(runs: list[RunAnalysis
     [one] = compare(runs, load_table())
     assert (one.dataset, one.split) == ("cifar10", "valid")
     rows = comparison_rows(runs, one)
-    assert [row.mean for row in rows] == sorted((row.mean for row in rows), reverse=True)
+    for comparable in (True, False):
+        means = [row.mean for row in rows if row.comparable == comparable]
+        assert means and means == sorted(means, reverse=True)
     expected = {r.method: r.mean for r in published_rows("cifar10") if r.split == "valid"}
     assert {row.label: row.mean for row in rows if row.kind == "published"} == expected
     assert expected["DARTS"] == 39.77
@@ -100,7 +101,7 @@ def test_json_keys_are_the_contract(runs: list[RunAnalysis]) -> None:
         "run_id", "strategy", "space", "data", "seed", "epochs", "status", "arch", "truth",
         "topology", "patterns", "cost", "report",
     }  # fmt: skip
-    assert set(found) == contract | {"error", "notes"}
+    assert set(found) == contract | {"error", "notes", "cells", "provenance"}
     assert set(found["patterns"]) == {
         "growing_index", "width_preference", "recovery_epochs", "selected_edges", "collapse",
     }  # fmt: skip

@@ -49,7 +49,7 @@ def test_rates_of_random_cells() -> None:
     for code in range(0, 15625, 25):  # every 25th cell: the last two edges are none there
         digits = [code // 5**place % 5 for place in range(5, -1, -1)]
         counted += collapse(Wiring.from_indices(digits)) == "skip"
-    # 3<-1 and 3<-2 none: only 3<-0 can be live, so the verdict is skip for its one operation in 5
+    # 1-3 and 2-3 none: only 0-3 can be live, so the verdict is skip for its one operation in 5
     assert counted == 625 / 5
     assert 0 < rates["skip"] < 0.2
 

@@ -124,7 +124,7 @@ def test_expectations_agree_with_closed_forms(seed: int) -> None:
     assert probabilities @ figures.none_edges == pytest.approx(p[:, 0].sum())
     paths = pass_03 + pass_01 * pass_13 + pass_02 * pass_23 + pass_01 * pass_12 * pass_23
     assert probabilities @ figures.live_paths == pytest.approx(paths)
-    # condition on node 1: without it 3<-0 or 0-2-3; with it node 2 is fed by either edge
+    # condition on node 1: without it 0-3 or 0-2-3; with it node 2 is fed by either edge
     fed = 1 - (1 - pass_02) * (1 - pass_12)
     without = 1 - (1 - pass_03) * (1 - pass_02 * pass_23)
     with_1 = 1 - (1 - pass_03) * (1 - pass_13) * (1 - fed * pass_23)

@@ -98,7 +98,7 @@ def test_wiring_by_string_indices_and_edges_is_one() -> None:
 
 def test_topology_of_one_wiring_by_hand() -> None:
     wiring = Wiring.from_arch(ARCH)
-    # 2<-1 leads to node 2, which leads nowhere; live: 0-1 (conv), 1-3 (conv), 0-3 (skip)
+    # 1-2 leads to node 2, which leads nowhere; live: 0-1 (conv), 1-3 (conv), 0-3 (skip)
     assert wiring.live() == {
         "0-1": True,
         "0-2": False,

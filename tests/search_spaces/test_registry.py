@@ -18,7 +18,7 @@ EXPECTED = {
     "nasbench201_s2": [{SKIP, CONV}] * 6,
     "nasbench201_s4": [{"noise", CONV}] * 6,
     "nasbench201_s10": [{NONE, CONV}] * 6,
-    # 3<-1 = 3<-2 = skip, 3<-0 = none, the first three edges are searched
+    # 1-3 = 2-3 = skip, 0-3 = none, the first three edges are searched
     "nasbench201_minimal": [set(OPERATIONS)] * 3 + [{NONE}, {SKIP}, {SKIP}],
     "transnas101_micro": [set(OPERATIONS) - {"avg_pool_3x3"}] * 6,
 }

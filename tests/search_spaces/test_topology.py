@@ -50,7 +50,7 @@ def figures() -> Topology:
     ],
 )
 def test_enumerated_counts(figures: Topology, figure: str, counts: list[int]) -> None:
-    """Counted by hand-checked enumeration; 2<-1 is live iff 1<-0, 2<-1 and 3<-2 are: 4^3 x 5^3."""
+    """Counted by hand-checked enumeration; 1-2 is live iff 0-1, 1-2 and 2-3 are: 4^3 x 5^3."""
     column = getattr(figures, figure)
     np.testing.assert_array_equal(np.bincount(column.astype(int)), counts)
 

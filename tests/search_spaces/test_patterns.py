@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nni_wiring.monitor.patterns import argmax_operations, patterns
 from search_spaces.cell_graph import NB201
+from search_spaces.patterns import argmax_operations, patterns
 
 EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
 

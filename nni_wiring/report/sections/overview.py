@@ -1,0 +1,114 @@
+"""The run at a glance: its settings in a line, the verdict on its cell, a few numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from nni_wiring.records import Score
+from nni_wiring.report.analysis import RunAnalysis
+from nni_wiring.report.cells import wiring_of
+from nni_wiring.report.facts import RunFacts
+from nni_wiring.report.provenance import Provenance, in_words
+from nni_wiring.report.sections.base import JSON, Finding, Section, Tile, of_kind
+from nni_wiring.report.titles import metric_title
+from nni_wiring.report.verdict import COLLAPSE_DEFINITION, collapse, collapse_rates
+from nni_wiring.report.words import number, percent
+from nni_wiring.truth import CELLS
+from search_spaces.cell_graph import NB201, OPERATIONS, Wiring
+
+
+@dataclass(frozen=True)
+class Overview(Section):
+    """Facts of the run, and whether its cells have collapsed."""
+
+    name: ClassVar[str] = "overview"
+    title: ClassVar[str] = ""
+    empty: ClassVar[dict[str, Any]] = {}
+
+    facts: RunFacts
+    epochs: int
+    wirings: dict[str, Wiring]
+    metric: str
+    score: Score
+    provenance: Provenance
+    growing_index: int | None
+
+    @classmethod
+    def of(cls, run: RunAnalysis) -> Overview:
+        """The overview that every run has."""
+        found = {kind: wiring_of(cell) for kind, cell in run.cells.items()}
+        patterns = run.curves.patterns if run.curves else None
+        return cls(
+            facts=run.facts,
+            epochs=len(run.records),
+            wirings={kind: wiring for kind, wiring in found.items() if wiring is not None},
+            metric=metric_title(run.dataset, run.split),
+            score=run.score,
+            provenance=run.provenance,
+            growing_index=None if patterns is None else patterns.growing_index,
+        )
+
+    def tiles(self) -> list[Tile]:
+        """Accuracy, regret and rank where they are known, and the verdicts."""
+        found = []
+        if self.score.accuracy is not None:
+            note = "" if self.provenance.comparable else f" ({in_words(self.provenance)})"
+            found += [
+                Tile(f"{number(self.score.accuracy)} %", f"true {self.metric} accuracy{note}"),
+                Tile(number(self.score.regret), "regret, % points"),
+                Tile(number(self.score.rank, 0), f"rank of {CELLS:,}"),
+            ]
+        if self.growing_index is not None:
+            found.append(Tile(str(self.growing_index), "growing index"))
+        for kind, wiring in self.wirings.items():
+            label = of_kind("collapse", kind, len(self.wirings))
+            found.append(Tile(collapse(wiring) or "no", label))
+        return found
+
+    def findings(self) -> list[Finding]:
+        """The verdict on every kind of cell."""
+        return [
+            Finding(of_kind("Collapse", kind, len(self.wirings)), collapse_sentence(wiring))
+            for kind, wiring in self.wirings.items()
+        ]
+
+    def json(self) -> JSON:
+        """Facts of the run."""
+        facts = self.facts
+        return {
+            "run_id": facts.run_id,
+            "strategy": facts.strategy,
+            "space": facts.space,
+            "data": facts.data,
+            "seed": facts.seed,
+            "epochs": self.epochs,
+            "status": facts.status,
+            "error": facts.error,
+        }
+
+
+def collapse_sentence(wiring: Wiring) -> str:
+    """The verdict, its definition, and how many random cells of NAS-Bench-201 would get it."""
+    verdict, live = collapse(wiring), wiring.live()
+    operations = [name for edge, name in wiring.chosen.items() if live[edge]]
+    skips = f"{operations.count('skip_connect')} of {len(operations)} live edges are skip_connect"
+    rates = collapse_rates() if _official(wiring) else {}
+
+    def null(key: str, before: str) -> str:
+        return f"{before} {percent(rates[key])} of random cells" if key in rates else ""
+
+    if verdict == "none":
+        text = f"Collapsed to none: nothing reaches the output{null('none', ', as in')}"
+    elif verdict == "skip":
+        text = f"Collapsed to skip: {skips}{null('skip', '; the verdict on')}"
+    else:
+        text = f"No collapse: {skips}"
+        if wiring.topology().conv_depth == 0:
+            share = null("no convolution", " (so in")
+            text += f", but no live path holds a convolution{share}{')' if share else ''}"
+    return f"{text}. Definition: {COLLAPSE_DEFINITION}."
+
+
+def _official(wiring: Wiring) -> bool:
+    return wiring.graph == NB201 and set(wiring.operations) <= set(OPERATIONS)
