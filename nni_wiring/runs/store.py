@@ -45,11 +45,14 @@ def runs_root() -> Path:
     return Path(os.environ.get("NNI_WIRING_RUNS") or "runs")
 
 
-def new_run_id(strategy: str, seed: int) -> str:
-    """A fresh run id such as ``darts-s1-20260131-142530-9f3c`` (time in UTC)."""
+def new_run_id(strategy: str, seed: int | None) -> str:
+    """A fresh run id such as ``darts-s1-20260131-142530-9f3c`` (time in UTC); without the seed
+    where it is not known.
+    """
     name = re.sub(r"[^A-Za-z0-9]+", "_", strategy).strip("_") or "run"
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    return f"{name[:40]}-s{seed}-{stamp}-{secrets.token_hex(2)}"
+    seeded = name[:40] if seed is None else f"{name[:40]}-s{seed}"
+    return f"{seeded}-{stamp}-{secrets.token_hex(2)}"
 
 
 class RunFolder:
@@ -150,18 +153,19 @@ class RunFolder:
         """Folder of the pages and pictures that `analyze` writes."""
         return self._inside("report")
 
-    def append_epoch(self, record: dict[str, Any]) -> None:
+    def append_epoch(self, record: EpochRecord | dict[str, Any]) -> None:
         """Append one epoch's record to `epochs.jsonl` and flush it (NaN and infinities as null).
 
         Raises:
             RunError: the record has no epoch number, or it cannot be written (earlier records
                 stay readable).
         """
-        if not _is_count(record.get("epoch")):
+        value = record.to_json() if isinstance(record, EpochRecord) else record
+        if not _is_count(value.get("epoch")):
             raise RunError(
-                f"run {self.run_id}: epoch {record.get('epoch')!r} is not a number from 0"
+                f"run {self.run_id}: epoch {value.get('epoch')!r} is not a number from 0"
             )
-        append_line(self.path / "epochs.jsonl", to_json(record))
+        append_line(self.path / "epochs.jsonl", to_json(value))
 
     def epochs(self) -> list[dict[str, Any]]:
         """The records of all epochs, in order; a last line that was cut off is left out.
