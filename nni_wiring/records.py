@@ -203,6 +203,17 @@ class EpochRecord:
     pattern: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, Any] = field(default_factory=dict)
 
+    def headline(self, dataset: str, truth: Truth | None = None) -> float | None:
+        """The one number of a search: the derived cell's true validation accuracy in percent.
+
+        Where the space has no truth: the supernet's accuracy on the search half, then on the
+        training half. truth: of another cell, in the place of the record's own.
+        """
+        truth = truth or self.truth
+        if truth is not None:
+            return truth.at(dataset, "valid").accuracy
+        return self.accuracy.get("search", self.accuracy.get("train"))
+
     def to_json(self) -> dict[str, Any]:
         """The line's object: plain values, empty parts left out."""
         value: dict[str, Any] = {"epoch": self.epoch, "seconds": self.seconds, "steps": self.steps}

@@ -14,15 +14,18 @@ import nni.nas.strategy  # noqa: F401
 
 # isort: split
 import pytorch_lightning as pl
-from nni.mutable import label_scope
+from nni.mutable import Categorical, CategoricalMultiple, label_scope
 from nni.nas.evaluator.pytorch import Classification, Lightning, LightningModule, Trainer
 from nni.nas.experiment import NasExperiment
 from nni.nas.hub.pytorch import NasBench201
 from nni.nas.hub.pytorch.modules.nasbench201 import NasBench201Cell
-from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableModule
+from nni.nas.nn.pytorch import Cell, LayerChoice, ModelSpace, MutableModule
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule, BaseSuperNetModule
-from nni.nas.oneshot.pytorch.strategy import MutationHook, OneShotStrategy, no_default_hook
-from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer
+from nni.nas.oneshot.pytorch.strategy import MutationHook, OneShotStrategy
+from nni.nas.oneshot.pytorch.supermodule.differentiable import (
+    DifferentiableMixedLayer,
+    MixedOpDifferentiablePolicy,
+)
 from nni.nas.strategy import DARTS as NniDarts
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import SingleDeviceStrategy
@@ -31,11 +34,15 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 __all__ = [
     "BaseOneShotLightningModule",
     "BaseSuperNetModule",
+    "Categorical",
+    "CategoricalMultiple",
+    "Cell",
     "Classification",
     "DifferentiableMixedLayer",
     "LayerChoice",
     "Lightning",
     "LightningModule",
+    "MixedOpDifferentiablePolicy",
     "ModelSpace",
     "MutableModule",
     "MutationHook",
@@ -49,6 +56,5 @@ __all__ = [
     "TensorBoardLogger",
     "Trainer",
     "label_scope",
-    "no_default_hook",
     "pl",
 ]

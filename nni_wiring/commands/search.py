@@ -11,6 +11,7 @@ import click
 
 from nni_wiring.commands.output import print_json
 from nni_wiring.errors import RunError, WiringError
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _search_seeds(values: dict[str, Any], as_json: bool) -> None:
         click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
     epochs = seeds[0].config.epochs
 
-    def tell(folder: RunFolder, record: dict[str, Any]) -> None:
+    def tell(folder: RunFolder, record: EpochRecord) -> None:
         click.echo(f"seed {folder.config['seed']}  {epoch_line(record, epochs)}", err=as_json)
 
     outcomes = run_seeds(seeds, tell)
@@ -192,7 +193,7 @@ def _run(folder: RunFolder, resume: bool, quiet: bool) -> dict[str, Any]:
 
     config = make_config(folder.info["config"])
 
-    def tell(record: dict[str, Any]) -> None:
+    def tell(record: EpochRecord) -> None:
         click.echo(epoch_line(record, config.epochs), err=quiet)
 
     return run_search(
@@ -204,17 +205,15 @@ def _run(folder: RunFolder, resume: bool, quiet: bool) -> dict[str, Any]:
     )
 
 
-def epoch_line(record: dict[str, Any], epochs: int) -> str:
+def epoch_line(record: EpochRecord, epochs: int) -> str:
     """One line about an epoch: losses, the derived cell, its true accuracy and regret."""
-    parts = [f"epoch {record['epoch'] + 1}/{epochs}"]
-    for part, value in record.get("loss", {}).items():
+    parts = [f"epoch {record.epoch + 1}/{epochs}"]
+    for part, value in record.loss.items():
         parts.append(f"{part} loss {value:.3f}")
-    truth = record.get("truth")
-    if truth:
-        dataset = next(iter(truth["accuracy"]))
-        accuracy = truth["accuracy"][dataset]["valid"]
-        regret = truth["regret"][dataset]["valid"]
-        if accuracy is not None:
-            parts.append(f"true {dataset} {accuracy:.2f} % (regret {regret:.2f})")
-    parts.append(f"{record['seconds']:.1f} s")
-    return "  ".join([*parts, str(record.get("arch", ""))])
+    if record.truth is not None:
+        dataset = next((dataset for dataset, _ in record.truth.scores), "")
+        score = record.truth.at(dataset, "valid")
+        if score.accuracy is not None:
+            parts.append(f"true {dataset} {score.accuracy:.2f} % (regret {score.regret:.2f})")
+    parts.append(f"{record.seconds:.1f} s")
+    return "  ".join([*parts, record.arch or ""])

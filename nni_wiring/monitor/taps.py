@@ -7,7 +7,7 @@ strategies.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from nni_wiring.supernet.cell import SupernetCell, Tap
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from search_spaces.cell_graph import NB201, CellGraph
 from search_spaces.nni_api import DifferentiableMixedLayer
-from search_spaces.wiring_cell import edge_of_label
+from search_spaces.wiring_cell import WiringCell, edge_of_label
 
 
 class Observer(Protocol):
@@ -168,31 +168,40 @@ class LayerGroup(EdgeGroup):
 def find_sites(model: nn.Module) -> list[Site]:
     """All tappable places of a supernet, in module order; cells of a label count from 0."""
     cells = [module for module in model.modules() if isinstance(module, SupernetCell)]
-    if cells:
-        seen: dict[str, int] = {}
-        sites: list[Site] = []
-        for module in cells:
-            number = seen.setdefault(module.group.name, 0)
-            seen[module.group.name] += 1
-            sites.append(CellSite(module, number))
-        return sites
+    seen: dict[str, int] = {}
+    sites: list[Site] = []
+    for module in cells:
+        number = seen.setdefault(module.group.name, 0)
+        seen[module.group.name] += 1
+        sites.append(CellSite(module, number))
+    return sites + _layer_sites(model)
+
+
+def _layer_sites(model: nn.Module) -> list[Site]:
     layers = [m for m in model.modules() if isinstance(m, DifferentiableMixedLayer)]
-    return _layer_sites(layers)
-
-
-def _layer_sites(layers: list[Any]) -> list[Site]:
-    groups = {group.name: group for group in _layer_groups(layers)}
+    groups = _layer_groups(layers, _cell_graphs(model))
     seen: dict[str, int] = {}
     sites: list[Site] = []
     for layer in layers:
-        group = next(group for group in groups.values() if layer.label in group.labels)
+        group = next(group for group in groups if layer.label in group.labels)
         number = seen.setdefault(layer.label, 0)
         seen[layer.label] += 1
         sites.append(LayerSite(layer, group, number, group.labels.index(layer.label)))
     return sites
 
 
-def _layer_groups(layers: list[Any]) -> list[EdgeGroup]:
+def _cell_graphs(model: nn.Module) -> dict[str, CellGraph]:
+    """The graphs of this project's cells in which NNI put its own mixed layers, by label."""
+    found = {}
+    for cell in model.modules():
+        if isinstance(cell, WiringCell):
+            for layer in cell.edges.values():
+                label = str(getattr(layer, "label", ""))
+                found[label.rpartition("/")[0]] = cell.graph
+    return found
+
+
+def _layer_groups(layers: list[Any], graphs: Mapping[str, CellGraph]) -> list[EdgeGroup]:
     """Edge groups for NNI's layers: those labelled as edges ("cell/0_1") by their scope, any other
     layer alone.
     """
@@ -202,15 +211,18 @@ def _layer_groups(layers: list[Any]) -> list[EdgeGroup]:
         is_edge = edge_of_label(label) != label
         scope = label.rpartition("/")[0] if is_edge else label
         by_scope.setdefault(scope, {}).setdefault(label, layer)
-    return [_layer_group(scope, members) for scope, members in by_scope.items()]
+    return [
+        _layer_group(scope, members, graphs.get(scope, NB201))
+        for scope, members in by_scope.items()
+    ]
 
 
-def _layer_group(scope: str, members: dict[str, Any]) -> EdgeGroup:
+def _layer_group(scope: str, members: dict[str, Any], graph: CellGraph) -> EdgeGroup:
     def order(label: str) -> tuple[int, int]:
         source, _, target = edge_of_label(label).partition("-")
         return (int(target), int(source)) if target else (0, 0)
 
     labels = sorted(members, key=order)
     edges = [edge_of_label(label) for label in labels]
-    graph = NB201 if tuple(edges) == NB201.edge_names else None
-    return LayerGroup(scope, edges, labels, [members[label] for label in labels], graph)
+    known = graph if tuple(edges) == graph.edge_names else None
+    return LayerGroup(scope, edges, labels, [members[label] for label in labels], known)

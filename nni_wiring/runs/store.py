@@ -47,11 +47,14 @@ def runs_root() -> Path:
     return Path(os.environ.get("NNI_WIRING_RUNS") or "runs")
 
 
-def new_run_id(strategy: str, seed: int) -> str:
-    """A fresh run id such as ``darts-s1-20260131-142530-9f3c`` (time in UTC)."""
+def new_run_id(strategy: str, seed: int | None) -> str:
+    """A fresh run id such as ``darts-s1-20260131-142530-9f3c`` (time in UTC); without the seed
+    where it is not known.
+    """
     name = re.sub(r"[^A-Za-z0-9]+", "_", strategy).strip("_") or "run"
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    return f"{name[:40]}-s{seed}-{stamp}-{secrets.token_hex(2)}"
+    seeded = name[:40] if seed is None else f"{name[:40]}-s{seed}"
+    return f"{seeded}-{stamp}-{secrets.token_hex(2)}"
 
 
 class RunFolder:

@@ -10,9 +10,10 @@ import torch
 
 from nni_wiring.data import ImageData, Loaders, build_loaders, load_data, split
 from nni_wiring.errors import ConfigError, RunError, WiringError
-from nni_wiring.monitor.callback import Record, WiringMonitor
+from nni_wiring.monitor.callback import WiringMonitor
+from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
-from nni_wiring.records import DerivedCell
+from nni_wiring.records import DerivedCell, EpochRecord, Truth
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.checkpoint import RunCheckpoint, finished_epochs, restore_trained
 from nni_wiring.search.config import RunConfig
@@ -33,7 +34,7 @@ from nni_wiring.truth import TruthTable, table_for
 from search_spaces.nni_api import Lightning, ModelSpace, TensorBoardLogger, Trainer, pl
 from search_spaces.registry import space_entry
 
-OnEpoch = Callable[[Record], None]
+OnEpoch = Callable[[EpochRecord], None]
 
 
 def run_search(
@@ -44,12 +45,13 @@ def run_search(
     on_epoch: OnEpoch | None = None,
     progress: bool = False,
     probes: Sequence[pl.Callback] = (),
+    statistics: Sequence[Statistic] = (),
 ) -> dict[str, Any]:
     """Search, writing the run folder as it goes; return what ``result.json`` holds.
 
     resume: go on after the last whole epoch of ``folder``; the result is that of an uninterrupted
     run. on_epoch: called with every epoch's record. progress: show Lightning's progress bar.
-    probes: further measurements, as callbacks of the trainer.
+    probes: further callbacks of the trainer. statistics: measured beside the registered ones.
     Raises WiringError, one line; the folder's status then is "failed" (or "interrupted" on Ctrl-C,
     which is raised again as KeyboardInterrupt, and on SearchStopped). May run in several threads at
     once: all but the building of the supernets then goes on side by side.
@@ -58,7 +60,8 @@ def run_search(
         raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
     try:
         with quiet(), cpu_threads(threads_of(config, folder)), BuildTurn() as turn:
-            result = _search(config, folder, resume, on_epoch, progress, [*probes, turn])
+            callbacks = [*probes, turn]
+            result = _search(config, folder, resume, on_epoch, progress, callbacks, statistics)
     except (KeyboardInterrupt, SearchStopped):
         folder.set_status("interrupted", "stopped by the user")
         raise
@@ -81,6 +84,7 @@ def _search(
     on_epoch: OnEpoch | None,
     progress: bool,
     probes: Sequence[pl.Callback],
+    statistics: Sequence[Statistic],
 ) -> dict[str, Any]:
     done = _prepare_resume(folder) if resume else 0
     pl.seed_everything(config.seed, verbose=False)
@@ -92,8 +96,8 @@ def _search(
     space = space_for(config, loaders.num_classes)
     strategy = config.build_strategy()
     logger = _logger(folder, config, done)
-    monitor = WiringMonitor(table, dataset=dataset, sinks=[folder.append_epoch])
-    pictures = TensorBoardSink(logger, table, dataset, config.epochs)
+    monitor = WiringMonitor(table, dataset, [folder.append_epoch], statistics)
+    pictures = TensorBoardSink(logger, table, dataset, config.epochs, monitor.statistics)
     monitor.sinks.append(one_at_a_time(pictures))
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)
@@ -221,19 +225,19 @@ def _result(
     dataset: str,
     table: TruthTable | None,
 ) -> dict[str, Any]:
-    last = folder.epochs()[-1]
+    last = folder.records()[-1]
     cells = selected_cells(strategy, table)
-    found = {**last, **summary(cells)}
+    found = {"arch": None, "truth": None, "topology": None} | summary(cells)
     result = {
         "run_id": folder.run_id,
-        "arch": found.get("arch"),
+        "arch": found["arch"],
         "selection": strategy.selection.name,
-        "truth": found.get("truth"),
-        "topology": found.get("topology"),
+        "truth": found["truth"],
+        "topology": found["topology"],
         "cells": {kind: cell.to_json() for kind, cell in cells.items()},
         "config": config.flat(),
         "truth_dataset": dataset,
-        "default": headline(found, dataset),
+        "default": last.headline(dataset, Truth.from_json(found["truth"])),
     }
     if strategy.selected is not None:
         result["selection_details"] = strategy.selected.details
@@ -258,16 +262,3 @@ def _log_hyperparameters(
 
 def _print_progress(done: int, total: int, what: str) -> None:
     print(f"\r{what}: {done} of {total}", end="\n" if done == total else "", file=sys.stderr)
-
-
-def headline(record: Record, dataset: str) -> float | None:
-    """The number that NNI shows: the derived cell's true validation accuracy in percent.
-
-    Where the space has no truth: the supernet's accuracy on the search half, then on the training
-    half.
-    """
-    truth = record.get("truth")
-    if truth is not None:
-        return truth["accuracy"][dataset]["valid"]
-    accuracy = record.get("accuracy", {})
-    return accuracy.get("search", accuracy.get("train"))

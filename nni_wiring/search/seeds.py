@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from nni_wiring.errors import WiringError
-from nni_wiring.monitor.callback import Record
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 from nni_wiring.search.config import RunConfig, make_configs
 from nni_wiring.search.process import (
@@ -32,7 +32,7 @@ from nni_wiring.search.process import (
 from nni_wiring.search.run import choose_device, run_search
 
 #: Called with an epoch's record of one of the searches; never by two of them at once.
-OnEpochOf = Callable[[RunFolder, Record], None]
+OnEpochOf = Callable[[RunFolder, EpochRecord], None]
 
 
 class Seed(NamedTuple):
@@ -160,7 +160,7 @@ class _Together:
             return Outcome(config.seed, folder, None, error)
         return Outcome(config.seed, folder, result, None)
 
-    def _tell(self, folder: RunFolder, record: Record) -> None:
+    def _tell(self, folder: RunFolder, record: EpochRecord) -> None:
         if self._on_epoch is None:
             return
         with self._telling:

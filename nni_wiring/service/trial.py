@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from nni_wiring.errors import ConfigError, RunError, WiringError
 from nni_wiring.files.messages import shown
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 
 INTERRUPTED = 130
@@ -134,8 +135,8 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
         run.set_status("running")
     dataset = config.dataset or find_source(config.data).truth_dataset
 
-    def report_epoch(record: Mapping[str, Any]) -> None:
-        _send(nni.report_intermediate_result, epoch_metric(record, dataset))
+    def report_epoch(record: EpochRecord) -> None:
+        _send(nni.report_intermediate_result, epoch_metric(record.to_json(), dataset))
 
     run_search(config, run, resume=resumed, on_epoch=report_epoch)
     _send(nni.report_final_result, final_metric(run, dataset, parameters))

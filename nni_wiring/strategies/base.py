@@ -15,10 +15,16 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.selection.base import Cells, Progress, Selected, SelectionContext
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
-from nni_wiring.supernet.build import EdgeGroups, SupernetBuilder
+from nni_wiring.supernet.build import (
+    EdgeGroups,
+    SupernetBuilder,
+    check_no_choice,
+    refuse_the_rest,
+)
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.fused.cell import all_fused, compile_cells, fused_or_plain
+from nni_wiring.supernet.hooks import hooked_parameters
 from nni_wiring.supernet.relaxations import Relaxation, Softmax
 from nni_wiring.validation import validated
 from search_spaces.nni_api import (
@@ -27,7 +33,6 @@ from search_spaces.nni_api import (
     ModelSpace,
     MutationHook,
     OneShotStrategy,
-    no_default_hook,
 )
 from search_spaces.operations import Noise
 
@@ -78,6 +83,7 @@ class WiringStrategy(OneShotStrategy):
         self._check_graphs(draws=self.program() is None)
         self.selection = self.settings.build_selection()
         self.groups: list[EdgeGroup] = []
+        self._hooked: list[nn.Parameter] = []
         self.evaluation_data: Iterable[Any] | None = None
         self.selection_progress: Progress = lambda done, total, what: None
         self.selection_folder: Path | None = None
@@ -185,8 +191,11 @@ class WiringStrategy(OneShotStrategy):
     # --- the frame ---
 
     def arch_parameters(self) -> list[nn.Parameter]:
-        """Architecture parameters, group by group in order of appearance; rows by label."""
-        return [parameter for group in self.groups for parameter in group.parameters()]
+        """Architecture parameters, group by group in order of appearance; rows by label. Then those
+        of the modules that users' mutation hooks made.
+        """
+        ours = [parameter for group in self.groups for parameter in group.parameters()]
+        return [*ours, *self._hooked]
 
     def draws(self) -> list[tuple[EdgeGroup, Draw]]:
         """The groups with their draw of the last forward pass."""
@@ -197,15 +206,20 @@ class WiringStrategy(OneShotStrategy):
         return self.moves_alpha and epoch >= self.settings.warmup_epochs
 
     def default_mutation_hooks(self) -> list[MutationHook]:
-        """Cells and lone LayerChoices become supernet cells; any other choice is refused by NNI's
-        own last hook.
-        """
+        """Cells and lone LayerChoices become supernet cells; any other choice is refused."""
         self._builder = SupernetBuilder(self.cell_factory())
-        return [cast(MutationHook, self._builder), no_default_hook]
+        return [cast(MutationHook, self._builder), refuse_the_rest]
+
+    def run_hook(
+        self, hook: MutationHook, name: str, module: nn.Module, memo: dict[str, Any]
+    ) -> Any:
+        """Users' hooks run first, and get what NNI's DARTS gives them."""
+        return self._builder.run(hook, module, name, memo)
 
     def mutate_model(self, model: Any) -> Any:
         """Make the supernet, in place; the edge groups become ``model.edge_groups``."""
         model = super().mutate_model(model)
+        check_no_choice(model, "the model space itself")
         self.groups = list(self._builder.groups.values())
         if not self.groups:
             raise ConfigError(
@@ -215,6 +229,7 @@ class WiringStrategy(OneShotStrategy):
         for group in self.groups:
             group.initialise(self.settings.alpha_init, mean=self.settings.alpha_init_mean)
         cast(ModelSpace, model).edge_groups = EdgeGroups(self.groups)
+        self._hooked = hooked_parameters(model)
         self.prepare()
         return model
 

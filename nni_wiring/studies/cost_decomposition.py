@@ -32,9 +32,9 @@ def measure(run: StudyRun) -> Findings:
     found = []
     for seed in run.seeds:
         label = f"search-s{seed}"
-        measured = EpochProbe(run.path / "runs" / label / "sample_costs.jsonl", probe)
-        run.search(label, [measured], seed=seed, optimisation="bi_level", head="bias_free")
-        found.append(measured.read())
+        measured = EpochProbe("sample_costs", probe)
+        folder = run.search(label, [measured], seed=seed, optimisation="bi_level", head="bias_free")
+        found.append(measured.values(folder))
     return Findings(
         [_table(found)],
         [_identity(found), _signs(found)],

@@ -21,8 +21,8 @@ from nni_wiring.runs.store import RunFolder, runs_root
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from nni_wiring.monitor.statistics import Statistic
     from nni_wiring.search.config import RunConfig
-    from search_spaces.nni_api import pl
 
 Holds = Literal["holds", "holds in part", "does not hold", "cannot be said"]
 Options = dict[str, Any]
@@ -130,7 +130,7 @@ class StudyRun:
 
         return make_config({**self.study._of_search(self.options), **changes})
 
-    def search(self, label: str, probes: Sequence[pl.Callback] = (), **changes: Any) -> RunFolder:
+    def search(self, label: str, statistics: Sequence[Statistic] = (), **changes: Any) -> RunFolder:
         """Run the search ``label``, go on with it, or take it as it is if it is finished."""
         from nni_wiring.search.config import make_config
         from nni_wiring.search.run import run_search
@@ -143,7 +143,7 @@ class StudyRun:
             raise RunError(f"{label} in {self.path.name} was started with other options")
         if folder.status != "finished":
             self.say(f"search {label}")
-            run_search(config, folder, resume=resume, probes=probes)
+            run_search(config, folder, resume=resume, statistics=statistics)
         return folder
 
     def part(self, label: str, measure: Callable[[], Any]) -> Any:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from nni_wiring.files.atomic import append_line
-from nni_wiring.files.json_files import from_json, read_file, to_json
+from nni_wiring.errors import RunError
+from nni_wiring.monitor.epoch import Epoch
+from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.taps import Site, find_sites
+from nni_wiring.runs.store import RunFolder
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw
 from nni_wiring.supernet.restoring import unmoved
-from search_spaces.nni_api import pl
-
-_MAX_BYTES = 64 * 2**20
 
 
 def untouched(module: SearchModule) -> AbstractContextManager[None]:
@@ -118,25 +116,29 @@ def sample_costs(module: SearchModule, batch: tuple[torch.Tensor, torch.Tensor])
     return SampleCosts(values[0], values[1], values[2], correct.cpu().numpy())
 
 
-class EpochProbe(pl.Callback):
-    """Calls ``measure`` at the end of every epoch and keeps the values as lines of ``path``."""
+class EpochProbe(Statistic):
+    """A measurement of the supernet as it stands at the end of every epoch.
 
-    def __init__(self, path: Path, measure: Callable[[SearchModule, Any], dict[str, Any]]) -> None:
-        self.path, self._measure = path, measure
+    measure: called with the search module and the trainer's loaders; a JSON object.
+    """
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure; an epoch that is run again after an interruption is written again."""
-        assert isinstance(pl_module, SearchModule)
-        loaders = getattr(trainer.fit_loop, "_combined_loader").flattened  # noqa: B009
-        values = self._measure(pl_module, loaders)
-        append_line(self.path, to_json({"epoch": trainer.current_epoch, **values}))
+    def __init__(
+        self, name: str, measure: Callable[[SearchModule, Sequence[Any]], dict[str, Any]]
+    ) -> None:
+        # a probe is named where it is made, other statistics where they are written
+        self.name = name  # type: ignore[misc]
+        self._measure = measure
 
-    def read(self) -> list[dict[str, Any]]:
-        """The values of every epoch, in order; the last line of an epoch counts."""
-        content = read_file(self.path, _MAX_BYTES) or b""
-        complete = content.rpartition(b"\n")[0]
-        found: dict[int, dict[str, Any]] = {}
-        for line in complete.split(b"\n") if complete else []:
-            value = cast("dict[str, Any]", from_json(line))
-            found[value["epoch"]] = value
-        return [found[epoch] for epoch in sorted(found)]
+    def read(self, epoch: Epoch) -> dict[str, Any]:
+        """Measure."""
+        assert isinstance(epoch.module, SearchModule)
+        return self._measure(epoch.module, epoch.loaders)
+
+    def values(self, folder: RunFolder) -> list[dict[str, Any]]:
+        """What it measured in a run, per epoch. Raises RunError for a run without it."""
+        records = folder.records()
+        if any(self.name not in record.statistics for record in records):
+            raise RunError(
+                f"run {folder.run_id}: its records lack {self.name}; choose another --out"
+            )
+        return [record.statistics[self.name] for record in records]

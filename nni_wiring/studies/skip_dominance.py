@@ -28,10 +28,11 @@ def measure(run: StudyRun) -> Findings:
     found = []
     for seed in run.seeds:
         label = f"search-s{seed}"
-        probe = EpochProbe(run.path / "runs" / label / "variances.jsonl", _variances)
+        probe = EpochProbe("variances", _variances)
         folder = run.search(label, [probe], seed=seed)
-        accuracies = [record["accuracy"]["search"] for record in folder.epochs()]
-        found.append([{**v, "accuracy": a} for v, a in zip(probe.read(), accuracies, strict=True)])
+        accuracies = [record.accuracy["search"] for record in folder.records()]
+        values = probe.values(folder)
+        found.append([{**v, "accuracy": a} for v, a in zip(values, accuracies, strict=True)])
     names = ("alpha_gap", "share", "var_skip", "var_conv", "accuracy")
     means = {name: [_mean(found, epoch, name) for epoch in range(len(found[0]))] for name in names}
     return Findings(

@@ -9,9 +9,18 @@ from torch import nn
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.supernet.choice import ChoiceCell
 from nni_wiring.supernet.edge_group import EdgeGroup
+from nni_wiring.supernet.hooks import hook_arguments, provide_alphas
+from nni_wiring.supernet.partial_cell import PartialCell
 from search_spaces.cell_graph import NB201, CellGraph
-from search_spaces.nni_api import LayerChoice, MutableModule, NasBench201Cell
+from search_spaces.nni_api import (
+    Cell,
+    LayerChoice,
+    MutableModule,
+    MutationHook,
+    NasBench201Cell,
+)
 from search_spaces.wiring_cell import WiringCell, edge_of_label
 
 #: A graph of one edge: what a LayerChoice outside any known cell amounts to.
@@ -77,7 +86,28 @@ class SupernetBuilder:
             return False
         graph, edges = found
         self._owned.update(id(choice) for choice in edges.values())
-        return self._cell_factory(graph, edges, self._group(graph, edges))
+        group = self._group(graph, edges)
+        cell = self._cell_factory(graph, edges, group)
+        if graph is not SINGLE_EDGE:
+            return cell
+        if isinstance(cell, PartialCell):
+            raise ConfigError(
+                f"partial channels (pc_darts, drnas): LayerChoice {group.name!r} is outside any "
+                "cell, where channels are not known; allowed: choices inside a WiringCell or NNI's "
+                "NasBench201Cell, or a method on all channels"
+            )
+        return ChoiceCell(graph, edges, group) if type(cell) is SupernetCell else cell
+
+    def run(self, hook: MutationHook, module: nn.Module, name: str, memo: dict[str, Any]) -> Any:
+        """Run any hook of the mutation: one of the user's finds alphas in its memo, as with NNI's
+        DARTS, and does not see what a supernet cell already owns.
+        """
+        if hook is self or hook is refuse_the_rest:
+            return hook(module, name, memo, {})
+        if id(module) in self._owned:
+            return False
+        provide_alphas(module, memo)
+        return hook(module, name, memo, hook_arguments())
 
     def _group(self, graph: CellGraph, edges: nn.ModuleDict) -> EdgeGroup:
         choices = [cast(LayerChoice, choice) for choice in edges.values()]
@@ -93,6 +123,28 @@ class SupernetBuilder:
         )
         _check_alike(self.groups.setdefault(name, group), group)
         return self.groups[name]
+
+
+def refuse_the_rest(
+    module: nn.Module, name: str, memo: dict[str, Any], kwargs: dict[str, Any]
+) -> bool:
+    """NNI's mutation hook that comes last: raises ConfigError for a choice that no hook took."""
+    check_no_choice(module, f"module {name!r}")
+    return True
+
+
+def check_no_choice(module: nn.Module, place: str) -> None:
+    """Raise ConfigError where a module itself makes a choice; place: what messages call it."""
+    open_choices = list(module.mutables) if isinstance(module, MutableModule) else []
+    if isinstance(module, Cell) and module.merge_op != "all":
+        open_choices = open_choices or [module]
+    if open_choices:
+        raise ConfigError(
+            f"{place} of type {type(module).__name__} makes a choice that the strategies of "
+            "nni_wiring do not take (a ValueChoice or a parametrised module, Repeat, InputChoice, "
+            "Cell, ...); allowed: WiringCell, NNI's NasBench201Cell, LayerChoice, or a hook for it "
+            "in mutation_hooks"
+        )
 
 
 def _check_alike(first: EdgeGroup, other: EdgeGroup) -> None:

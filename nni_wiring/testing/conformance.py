@@ -23,6 +23,7 @@ import torch
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.monitor.tensorboard import TensorBoardSink
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.config import make_config
 from nni_wiring.search.run import run_search
@@ -93,9 +94,9 @@ class StrategyConformance:
         config = make_config({**TINY, **cls.settings, "strategy": cls.strategy.name})
         run = RunFolder.create(folder / "run", "run", config.flat())
 
-        def stop(record: dict[str, Any]) -> None:
+        def stop(record: EpochRecord) -> None:
             # the epoch's checkpoint is written after its record, so stop in the next epoch
-            if stop_after is not None and record["epoch"] > stop_after:
+            if stop_after is not None and record.epoch > stop_after:
                 raise Interrupted
 
         if stop_after is None:

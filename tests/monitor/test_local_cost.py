@@ -36,6 +36,7 @@ from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMix
 
 from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.monitor.local_cost import LocalCost, RunningCost
+from nni_wiring.records import EpochRecord, Truth
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.truth import load_table
@@ -77,7 +78,7 @@ def still(
     val: list[Batch] | None = None,
     monitor: WiringMonitor | None = None,
     epochs: int = 1,
-) -> tuple[list[dict[str, Any]], Any, Any]:
+) -> tuple[list[EpochRecord], Any, Any]:
     """A search in which nothing moves: records, supernet, Lightning module."""
     monitor = monitor or WiringMonitor()
     given = evaluator(
@@ -98,14 +99,14 @@ def softmax_weights(strategy: Any) -> list[dict[str, dict[str, torch.Tensor]]]:
     return [weight_table(group, torch.softmax(group.logits().detach(), -1))] * 3
 
 
-def cost_tables(record: dict[str, Any], phase: str, group: Any) -> list[dict[str, dict[str, Any]]]:
+def cost_tables(record: EpochRecord, phase: str, group: Any) -> list[dict[str, dict[str, Any]]]:
     """cost_cells of a record as {edge: {operation: value}} a cell."""
     return [
         {
             edge: {op: cell[row][group.operations.index(op)] for op in group.edge_operations[row]}
             for row, edge in enumerate(group.edges)
         }
-        for cell in record["cost_cells"][phase]
+        for cell in record.cost_cells[phase]
     ]
 
 
@@ -163,7 +164,7 @@ def test_fixed_alpha_is_watched_as_well() -> None:
     train = batches(1, 1)
     (record,), model, _ = still(strategy, train=train)
     expected, _, _ = explicit_costs(model, softmax_weights(strategy), train[0])
-    assert set(record["cost"]) == {"weights"}
+    assert set(record.cost) == {"weights"}
     found = cost_tables(record, "weights", strategy.groups[0])
     np.testing.assert_allclose(flat(found), flat(expected), rtol=1e-8, atol=1e-12)
 
@@ -205,20 +206,20 @@ def test_mean_and_variance_over_an_epoch(strategy: DARTS, phase: str) -> None:
     weights = softmax_weights(strategy)
     single = strategy.settings.optimisation == "single_level"
     for epoch, record in enumerate(monitor.records):
-        assert set(record["cost"]) == ({"weights"} if single else {"weights", "alpha"})
+        assert set(record.cost) == ({"weights"} if single else {"weights", "alpha"})
         steps = [flat(explicit_costs(model, weights, b)[0]) for b in data[phase][epoch]]
         values = np.stack(steps)  # (steps, cells, edges, operations)
-        cost = record["cost"][phase]
+        cost = record.cost[phase]
         for row, edge in enumerate(EDGES):
             for column, name in enumerate(OPERATIONS):
                 every = values[:, :, row, column]
-                assert cost["count"][edge][name] == every.size == STEPS * 3
-                assert cost["mean"][edge][name] == pytest.approx(every.mean(), rel=1e-8, abs=1e-12)
-                variance = cost["variance"][edge][name]
+                assert cost.count[edge][name] == every.size == STEPS * 3
+                assert cost.mean[edge][name] == pytest.approx(every.mean(), rel=1e-8, abs=1e-12)
+                variance = cost.variance[edge][name]
                 assert variance == pytest.approx(every.var(), rel=1e-6, abs=1e-14)
         cells = flat(cost_tables(record, phase, strategy.groups[0]))
         np.testing.assert_allclose(cells, values.mean(axis=0), rtol=1e-8, atol=1e-12)
-        assert record["epoch"] == epoch and record["steps"] == STEPS
+        assert record.epoch == epoch and record.steps == STEPS
 
 
 def test_running_cost_against_numpy_with_operations_that_do_not_always_run() -> None:
@@ -251,7 +252,7 @@ def test_losses_and_entropies_are_told_apart_by_data() -> None:
     train, val = batches(1), batches(2)
     strategy = DARTS(alpha_lr=0.0, order=2)
     (record,), model, _ = still(strategy, train=train, val=val)
-    assert record["cost"]["alpha"]["count"]["0-1"]["none"] == 3 * STEPS
+    assert record.cost["alpha"].count["0-1"]["none"] == 3 * STEPS
     # order 2: alpha's recorded pass runs at the unrolled weights, which here are the same (lr 0)
     for part, data in (("train", train), ("search", val)):
         logits = torch.cat([explicit_network(model, softmax_weights(strategy), b[0]) for b in data])
@@ -260,10 +261,10 @@ def test_losses_and_entropies_are_told_apart_by_data() -> None:
         entropy = -(p * p.log()).sum(-1).mean().item()
         loss = nn.functional.cross_entropy(logits, labels).item()
         hits = (logits.argmax(-1) == labels).double().mean().item()
-        assert record["loss"][part] == pytest.approx(loss, rel=1e-5)
-        assert record["entropy"][part] == pytest.approx(entropy, rel=1e-5)
-        assert record["loss_minus_entropy"][part] == pytest.approx(loss - entropy, abs=1e-6)
-        assert record["accuracy"][part] == pytest.approx(100 * hits)
+        assert record.loss[part] == pytest.approx(loss, rel=1e-5)
+        assert record.entropy[part] == pytest.approx(entropy, rel=1e-5)
+        assert record.loss_minus_entropy[part] == pytest.approx(loss - entropy, abs=1e-6)
+        assert record.accuracy[part] == pytest.approx(100 * hits)
 
 
 # --- the theory page's facts (section 1) ---
@@ -294,7 +295,7 @@ def test_fact_1_costs_into_the_output_sum_to_loss_minus_entropy() -> None:
     total = sum(edge_cost(found[2], weights, edge) for edge in ("0-3", "1-3", "2-3"))
     assert abs(expected.item()) > 1e-3
     assert total == pytest.approx(expected.item(), rel=1e-9)
-    assert record["loss_minus_entropy"]["search"] == pytest.approx(total, abs=1e-6)
+    assert record.loss_minus_entropy["search"] == pytest.approx(total, abs=1e-6)
 
 
 def test_fact_2_costs_into_a_node_sum_to_the_product_with_its_gradient() -> None:
@@ -340,19 +341,19 @@ def test_nni_darts_shows_the_same_costs_alphas_and_cell() -> None:
     ours, _, _ = still(DARTS(alpha_lr=0.0), space)
     nnis, _, _ = still(nni_strategies.DARTS(arc_learning_rate=0.0), theirs)
     (mine,), (other,) = ours, nnis
-    assert mine["arch"] == other["arch"]
+    assert mine.arch == other.arch
     for phase, name in product(("weights", "alpha"), ("mean", "variance", "count")):
         for edge, op in product(EDGES, OPERATIONS):
-            value = other["cost"][phase][name][edge][op]
-            expected = mine["cost"][phase][name][edge][op]
+            value = getattr(other.cost[phase], name)[edge][op]
+            expected = getattr(mine.cost[phase], name)[edge][op]
             assert value == pytest.approx(expected, rel=1e-8, abs=1e-13)
     for edge, op in product(EDGES, OPERATIONS):
-        assert other["alpha"][edge][op] == pytest.approx(mine["alpha"][edge][op], rel=1e-12)
-        assert other["z"][edge][op] == pytest.approx(mine["z"][edge][op], rel=1e-12)
+        assert other.alpha[edge][op] == pytest.approx(mine.alpha[edge][op], rel=1e-12)
+        assert other.z[edge][op] == pytest.approx(mine.z[edge][op], rel=1e-12)
     for part in ("train", "search"):
-        assert other["loss"][part] == pytest.approx(mine["loss"][part], rel=1e-6)
+        assert other.loss[part] == pytest.approx(mine.loss[part], rel=1e-6)
     np.testing.assert_allclose(
-        np.array(other["cost_cells"]["alpha"]), np.array(mine["cost_cells"]["alpha"]), atol=1e-13
+        np.array(other.cost_cells["alpha"]), np.array(mine.cost_cells["alpha"]), atol=1e-13
     )
 
 
@@ -362,16 +363,14 @@ def test_nni_strategies_on_the_hub_space_are_watched(name: str) -> None:
     given = evaluator(batches(1), batches(2), epochs=2, callbacks=[monitor])
     search(getattr(nni_strategies, name)(), NasBench201(4, 1, 3), given)
     record = monitor.records[-1]
-    chosen = {e: max(row, key=row.__getitem__) for e, row in record["alpha"].items()}
+    chosen = {e: max(row, key=row.__getitem__) for e, row in record.alpha.items()}
     names = [
         {"conv_1x1": "nor_conv_1x1", "conv_3x3": "nor_conv_3x3"}.get(v, v)
         for v in (chosen[e] for e in EDGES)
     ]
-    assert Wiring.from_arch(record["arch"]).operations == tuple(names)
-    assert record["truth"] == {"benchmark": "nasbench201"} | {
-        k: v for k, v in load_table().query(record["arch"]).items() if k in record["truth"]
-    }
-    assert record["cost"]["alpha"]["count"]["0-1"]["conv_3x3"] == 3 * STEPS
+    assert Wiring.from_arch(record.arch).operations == tuple(names)
+    assert record.truth == Truth.from_json(load_table().query(record.arch))
+    assert record.cost["alpha"].count["0-1"]["conv_3x3"] == 3 * STEPS
 
 
 def test_random_one_shot_is_refused_in_words() -> None:
@@ -403,13 +402,13 @@ def test_plain_layer_choices_are_watched_each_for_itself(strategy: Any) -> None:
     given = evaluator(batches(1), batches(2), epochs=2, callbacks=[monitor])
     search(strategy(), PlainSpace(), given)
     record = monitor.records[-1]
-    shapes = [sorted(row) for row in record["alpha"].values()]
+    shapes = [sorted(row) for row in record.alpha.values()]
     assert sorted(shapes) == [["0", "1"], ["conv", "skip"], ["conv", "skip"]]
-    assert len(record["cost"]["alpha"]["mean"]) == 3
-    assert set(record["cost"]["weights"]["mean"]) == set(record["alpha"]) == set(record["z"])
-    counts = record["cost"]["alpha"]["count"].values()
+    assert len(record.cost["alpha"].mean) == 3
+    assert set(record.cost["weights"].mean) == set(record.alpha) == set(record.z)
+    counts = record.cost["alpha"].count.values()
     assert {count for row in counts for count in row.values()} == {STEPS}
-    assert record.get("truth") is None
+    assert record.truth is None
 
 
 # --- hooks ---
@@ -466,7 +465,7 @@ def test_expectations_are_those_of_all_cells_one_by_one() -> None:
     table = load_table()
     strategy = DARTS(alpha_lr=0.0)
     (record,), _, _ = still(strategy, monitor=WiringMonitor(truth=table))
-    z = [[record["z"][edge][op] for op in OPERATIONS] for edge in EDGES]
+    z = [[record.z[edge][op] for op in OPERATIONS] for edge in EDGES]
     assert np.allclose(np.sum(z, axis=1), 1)
     truth = {
         (ds, split): table.values(ds, split)
@@ -491,7 +490,7 @@ def test_expectations_are_those_of_all_cells_one_by_one() -> None:
             dead + p * (not found.connected),
         )
     for (ds, split), value in accuracy.items():
-        assert record["truth_expected"]["accuracy"][ds][split] == pytest.approx(value, rel=1e-6)
+        assert record.truth_expected.at(ds, split).accuracy == pytest.approx(value, rel=1e-6)
     # the same sums under p(alpha) given that 3<-2 is none
     from nni_wiring.supernet.derived import expected_topology
 
@@ -503,9 +502,7 @@ def test_expectations_are_those_of_all_cells_one_by_one() -> None:
     assert expected["width"] == pytest.approx(width / share)
     assert expected["disconnected"] == pytest.approx(dead / share)
     for name in ("depth", "width", "disconnected"):
-        assert record["topology_expected"][name] == pytest.approx(
-            expected_topology(np.array(z))[name]
-        )
+        assert record.topology_expected[name] == pytest.approx(expected_topology(np.array(z))[name])
 
 
 def test_a_search_that_diverges_ends_in_one_line() -> None:

@@ -46,7 +46,7 @@ def test_a_monitor_that_is_refused_leaves_nothing_behind() -> None:
 
     monitor = WiringMonitor()
     search(DARTS(), tiny_space(), evaluator(*BATCHES, callbacks=[monitor, Latecomer()]))
-    assert set(monitor.records[0]["cost"]["weights"]["count"]["0-1"].values()) == {3 * 3}
+    assert set(monitor.records[0].cost["weights"].count["0-1"].values()) == {3 * 3}
 
 
 @pytest.mark.parametrize("strategy", [DARTS, nni_strategies.DARTS])
@@ -58,7 +58,7 @@ def test_taking_off_what_was_never_put_on_leaves_the_others_tap(strategy: Any) -
 
     monitor = WiringMonitor()
     search(strategy(), tiny_space(), evaluator(*BATCHES, callbacks=[monitor, Meddler()]))
-    counts = monitor.records[0]["cost"]["weights"]["count"]["0-1"]
+    counts = monitor.records[0].cost["weights"].count["0-1"]
     assert set(counts.values()) == {3 * 3}  # steps x cells
 
 
@@ -70,5 +70,5 @@ def test_a_probe_between_epochs_gives_the_tap_back() -> None:
     monitor = WiringMonitor()
     given = evaluator(*BATCHES, epochs=2, callbacks=[monitor, Probe()])
     search(DARTS(supernet="plain"), tiny_space(), given)
-    counts = [record["cost"]["weights"]["count"]["0-1"] for record in monitor.records]
+    counts = [record.cost["weights"].count["0-1"] for record in monitor.records]
     assert counts[0] == counts[1] and set(counts[1].values()) == {3 * 3}  # steps x cells

@@ -17,6 +17,7 @@ import torch
 from tiny_runs import checkpoint, config_of, differences, new_run, resume, run, run_killed
 
 from nni_wiring.errors import RunError
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.checkpoint import finished_epochs, random_states, restore_random_states
 from nni_wiring.search.reopen import reopen
@@ -215,8 +216,8 @@ def small_disk(tmp_path: Path) -> Any:
 def test_a_disk_that_is_full_after_the_first_epoch(small_disk: Path) -> None:
     folder = new_run(small_disk / "run")
 
-    def fill(record: dict[str, Any]) -> None:
-        if record["epoch"] == 0:
+    def fill(record: EpochRecord) -> None:
+        if record.epoch == 0:
             filler = small_disk / "filler"
             with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
                 while True:

@@ -22,6 +22,7 @@ from tiny_runs import (
 
 from nni_wiring.errors import RunError
 from nni_wiring.monitor.tensorboard import TensorBoardSink
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.config import make_config
 from nni_wiring.search.reopen import reopen
@@ -159,8 +160,8 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole")
     folder = new_run(tmp_path / "run")
 
-    def interrupt(record: dict[str, Any]) -> None:
-        if record["epoch"] == 1:
+    def interrupt(record: EpochRecord) -> None:
+        if record.epoch == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -22,6 +22,7 @@ from tiny_runs import (
 
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.monitor.tensorboard import TensorBoardSink
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search import seeds as module
 from nni_wiring.search.config import make_config, make_configs
@@ -92,8 +93,8 @@ def meet_in_the_first_step(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 def test_each_seed_is_the_run_that_it_is_alone(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, three_cores: None
 ) -> None:
-    def spoil(folder: RunFolder, record: dict[str, Any]) -> None:
-        torch.manual_seed(record["epoch"])  # as a search that builds now would
+    def spoil(folder: RunFolder, record: EpochRecord) -> None:
+        torch.manual_seed(record.epoch)  # as a search that builds now would
 
     seeds = prepared(tmp_path, (1, 2, 7), **options)
     with monkeypatch.context() as patch:
@@ -141,8 +142,8 @@ def test_ctrl_c_stops_all_and_each_can_be_resumed(
 ) -> None:
     monkeypatch.setattr(module, "_cores", lambda: 2)  # the third seed waits for its turn
 
-    def interrupt(folder: RunFolder, record: dict[str, Any]) -> None:
-        if record["epoch"] == 1:
+    def interrupt(folder: RunFolder, record: EpochRecord) -> None:
+        if record.epoch == 1:
             raise KeyboardInterrupt
 
     seeds = prepared(tmp_path, (1, 2, 3), epochs=3)
@@ -161,8 +162,8 @@ def test_a_selection_is_stopped_too_and_goes_on_after_it(tmp_path: Path) -> None
     asked, folder = threading.Event(), new_run(tmp_path / "run", **QUICK, **PERTURBATION)
     config = make_config(folder.config)
 
-    def ask(record: dict[str, Any]) -> None:
-        if record["epoch"] == 1:
+    def ask(record: EpochRecord) -> None:
+        if record.epoch == 1:
             asked.set()
 
     with pytest.raises(SearchStopped):

@@ -16,7 +16,7 @@ from nni_wiring.supernet.edge_group import Draw
 def test_runs(kind: str, optimisation: str) -> None:
     search = check_runs(DSNAS(optimisation=optimisation), kind)
     phases = {"weights"} if optimisation == "single_level" else {"weights", "alpha"}
-    assert set(search.monitor.records[-1]["cost"]) == phases
+    assert set(search.monitor.records[-1].cost) == phases
     for phase in phases:
         for row in search.counts(phase).values():
             assert sum(row.values()) == STEPS * CELLS  # one operation a step
@@ -78,5 +78,5 @@ def test_a_cell_without_a_live_path_counts_as_run_at_no_cost() -> None:
     search.run()
     for edge, row in search.counts("weights").items():
         assert row == {op: STEPS * CELLS if op == "none" else 0 for op in row}
-        assert search.monitor.records[-1]["cost"]["weights"]["mean"][edge]["none"] == 0.0
+        assert search.monitor.records[-1].cost["weights"].mean[edge]["none"] == 0.0
     assert torch.equal(group.alpha.detach(), start)

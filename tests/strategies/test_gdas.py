@@ -22,7 +22,7 @@ def test_runs(kind: str) -> None:
 
 def test_single_level() -> None:
     search = TinySearch(GDAS(optimisation="single_level")).run()
-    assert set(search.monitor.records[-1]["cost"]) == {"weights"}
+    assert set(search.monitor.records[-1].cost) == {"weights"}
 
 
 def test_weights_of_other_operations_get_no_gradient() -> None:

@@ -12,14 +12,14 @@ from nni_wiring.strategies.snas import SNAS
 def test_runs(kind: str) -> None:
     search = check_runs(SNAS(), kind)
     record = search.monitor.records[-1]
-    assert set(record["loss"]) == {"train"}  # single level: no search half
+    assert set(record.loss) == {"train"}  # single level: no search half
     for row in search.counts("weights").values():
         assert set(row.values()) == {STEPS * CELLS}  # three steps, every operation
 
 
 def test_both_levels_move_alpha_on_the_search_half_if_asked() -> None:
     search = TinySearch(SNAS(optimisation="bi_level")).run()
-    assert set(search.monitor.records[-1]["cost"]) == {"weights", "alpha"}
+    assert set(search.monitor.records[-1].cost) == {"weights", "alpha"}
 
 
 def test_the_last_epoch_runs_at_the_last_temperature() -> None:

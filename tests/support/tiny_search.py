@@ -59,7 +59,7 @@ class TinySearch:
 
     def counts(self, phase: str) -> dict[str, dict[str, int]]:
         """How often every operation ran in the last epoch, over all cells: {edge: {op: n}}."""
-        return self.monitor.records[-1]["cost"][phase]["count"]
+        return self.monitor.records[-1].cost[phase].count
 
 
 def check_runs(strategy: WiringStrategy, kind: str) -> TinySearch:

@@ -13,6 +13,7 @@ from nni_wiring.errors import RunError
 from nni_wiring.strategies.engine.gradient_graphs import GradientGraphs, StepListener, recorder_for
 from nni_wiring.strategies.engine.optimizers import alpha_adam, exclude
 from nni_wiring.supernet.decisions import Decisions, with_decisions
+from nni_wiring.supernet.hooks import hooked_modules
 from search_spaces.nni_api import BaseOneShotLightningModule, LightningModule, OptimizerLRScheduler
 
 if TYPE_CHECKING:
@@ -276,6 +277,8 @@ class SearchModule(BaseOneShotLightningModule):
         sample: dict[str, Any] = {}
         for group in self.strategy.groups:
             sample.update(group.sample(self.strategy.chosen(group)))
+        for module in hooked_modules(self.model):
+            sample.update(module.export(memo=sample))
         return sample
 
     def export_probs(self) -> dict[str, Any]:
@@ -283,6 +286,8 @@ class SearchModule(BaseOneShotLightningModule):
         result: dict[str, Any] = {}
         for group in self.strategy.groups:
             result.update(group.by_label(self.strategy.relaxation.probabilities(group)))
+        for module in hooked_modules(self.model):
+            result.update(module.export_probs(memo=result))
         return result
 
 

@@ -254,14 +254,14 @@ def test_the_monitor_sees_the_same_costs() -> None:
         monitor = WiringMonitor()
         batches, others = random_batches(3, seed=1, images=32), random_batches(3, seed=2, images=32)
         search(strategy, model, evaluator(batches, others, callbacks=[monitor]))
-        found.append(monitor.records[-1]["cost"])
+        found.append(monitor.records[-1].cost)
     plain, fused = found
     assert set(fused) == set(plain) == {"weights", "alpha"}
     for phase, moments in plain.items():
-        for edge, row in moments["mean"].items():
-            assert fused[phase]["mean"][edge] == pytest.approx(row, rel=1e-8, abs=1e-10)
+        for edge, row in moments.mean.items():
+            assert fused[phase].mean[edge] == pytest.approx(row, rel=1e-8, abs=1e-10)
             assert any(row.values())
-        assert fused[phase]["count"] == moments["count"]
+        assert fused[phase].count == moments.count
 
 
 def test_bf16_is_close_and_stored(tmp_path: Path) -> None:
