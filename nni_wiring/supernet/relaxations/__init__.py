@@ -1,7 +1,7 @@
 """Relaxations: how alpha becomes Z (theory page, section 1). One file a kind."""
 
 from nni_wiring.supernet.relaxations.base import Relaxation
-from nni_wiring.supernet.relaxations.decided import DecidedSoftmax
+from nni_wiring.supernet.relaxations.decided import Decided
 from nni_wiring.supernet.relaxations.dirichlet import DirichletRelaxation
 from nni_wiring.supernet.relaxations.gumbel import Concrete, StraightThroughGumbel
 from nni_wiring.supernet.relaxations.one_hot import BinaryGates, OneHotScore
@@ -13,7 +13,7 @@ from nni_wiring.supernet.relaxations.uniform import Uniform
 __all__ = [
     "BinaryGates",
     "Concrete",
-    "DecidedSoftmax",
+    "Decided",
     "DirichletRelaxation",
     "OneHotScore",
     "PerturbedSoftmax",
