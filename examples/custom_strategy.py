@@ -1,39 +1,42 @@
-"""A strategy of your own. Run it:  python examples/custom_strategy.py"""
-
-import torch
+"""A strategy made of parts that are there. Run it:  python examples/custom_strategy.py"""
 
 from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.partial_channels import PartialChannels
+from nni_wiring.strategies.parts.stop_rules import StableRanking
+from nni_wiring.strategies.parts.temperature import Temperature, TemperatureSettings
 from nni_wiring.strategies.registry import register
-from nni_wiring.strategies.settings import StrategySettings
-from nni_wiring.supernet.edge_group import Draw, EdgeGroup
+from nni_wiring.supernet.relaxations import StraightThroughGumbel
 
 
-class TopTwoSettings(StrategySettings):
-    """noise: an option of `search --set` and of NNI's YAML files from now on."""
+class PartialGDASSettings(TemperatureSettings):
+    """patience: an option of `search --set` and of NNI's YAML files from now on."""
 
-    noise: float = 0.1
+    patience: int = 10
 
 
 @register
-class TopTwoDARTS(WiringStrategy):
-    """DARTS over the two likeliest operations of every edge, after a little exploring noise."""
+class PartialGDAS(WiringStrategy):
+    """GDAS on half of the channels with edge weights, stopped when its ranking stands."""
 
-    name = "top_two"
+    name = "partial_gdas"
     paper = "an example"
-    Settings = TopTwoSettings
+    Settings = PartialGDASSettings
 
-    def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
-        """Softmax over the kept two; the draw's second part says which operations run."""
-        noise = self.settings.noise * torch.rand(group.alpha.shape, generator=generator)
-        keys = (group.logits().detach().cpu() + noise).argsort(dim=-1, descending=True)
-        best = [row[: min(2, len(a))] for row, a in zip(keys.tolist(), group.allowed, strict=True)]
-        rest = torch.tensor([[k not in row for k in range(keys.shape[1])] for row in best])
-        logits = group.alpha.masked_fill(rest.to(group.alpha.device), -torch.inf)
-        return Draw(torch.softmax(logits, dim=-1), tuple(tuple(sorted(row)) for row in best))
+    def declare(self) -> Parts:
+        """One sampled operation an edge, cooled; PC-DARTS' cells; half of DARTS+' stop rule."""
+        s = self.settings
+        gumbel = StraightThroughGumbel(s.tau_start)
+        return Parts(
+            relaxation=gumbel,
+            cells=PartialChannels(2, edge_scale=s.alpha_init),
+            schedules=(Temperature(gumbel, s.tau_start, s.tau_end),),
+            stops=(StableRanking(s.patience),),
+        )
 
 
 if __name__ == "__main__":
     from nni_wiring.commands import main
 
     small = [f"--set={option}" for option in ("channels=4", "cells=1", "max_steps=10")]
-    main(["search", "--strategy=top_two", "--epochs=2", *small])
+    main(["search", "--strategy=partial_gdas", "--epochs=2", *small])

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+import torch
 from pydantic import BaseModel, ConfigDict
 
+from nni_wiring.selection.searched import Searched
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.validation import validated
-
-if TYPE_CHECKING:
-    from nni_wiring.strategies.engine.search_module import SearchModule
 
 #: Told how far a selection is: (steps done, steps in all, what is being done).
 Progress = Callable[[int, int, str], None]
@@ -26,14 +25,14 @@ Cells = dict[str, list[int]]
 class SelectionContext:
     """What a selection at the end of a search may use.
 
-    module: the trained search (its ``model`` is the supernet, its ``strategy`` the method).
-    evaluation: (images, labels) batches of the whole search half, without augmentation. train: of
-    the training half, for selections that tune the weights; search: of the search half, augmented,
-    for those that go on training alpha. progress: to be told how far it is.
+    module: the trained search, which says how its supernet is evaluated. evaluation: (images,
+    labels) batches of the whole search half, without augmentation. train: of the training half, for
+    selections that tune the weights; search: of the search half, augmented, for those that go on
+    training alpha. progress: to be told how far it is.
     folder: where a long selection may keep what it needs to go on after an interruption, or None.
     """
 
-    module: SearchModule
+    module: Searched
     evaluation: Iterable[Any]
     train: Iterable[Any]
     search: Iterable[Any] = ()
@@ -47,6 +46,24 @@ class Selected:
 
     cells: Cells
     details: dict[str, Any] = field(default_factory=dict)
+
+
+def magnitude(
+    group: EdgeGroup, probabilities: torch.Tensor, *, allow_none: bool = True
+) -> list[int]:
+    """The operation (column of alpha) of the largest p(alpha) on every edge; the first wins a tie.
+
+    probabilities: p(alpha), (edges, operations). allow_none: whether ``none`` may be chosen.
+    AutoDL's NAS-Bench-201 search lets it; the original DARTS does not. An edge that allows nothing
+    but ``none`` keeps it.
+    """
+    values = probabilities.detach().cpu().masked_fill(~group.mask.cpu(), -1.0)
+    if not allow_none and "none" in group.operations:
+        none = group.operations.index("none")
+        for edge, row in enumerate(group.allowed):
+            if len(row) > 1:
+                values[edge, none] = -1.0
+    return values.argmax(dim=-1).tolist()
 
 
 class SelectionSettings(BaseModel):
@@ -74,8 +91,6 @@ class Selection:
 
     def read(self, group: EdgeGroup, probabilities: Any) -> list[int]:
         """Every epoch: a column of alpha for every edge, from p(alpha), (edges, operations)."""
-        from nni_wiring.selection.magnitude import magnitude
-
         return magnitude(group, probabilities)
 
     def select(self, context: SelectionContext) -> Selected:

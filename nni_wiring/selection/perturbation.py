@@ -11,7 +11,12 @@ from pydantic import Field
 
 from nni_wiring.files.tensors import replace_tensors, tensors_of
 from nni_wiring.selection.base import Selected, Selection, SelectionContext, SelectionSettings
-from nni_wiring.selection.decided_cells import DecidedCells
+from nni_wiring.selection.decided_cells import (
+    decided_cell,
+    decided_genotype,
+    live_edges,
+    masked,
+)
 from nni_wiring.selection.decision_plan import Step, decision_epochs, plan
 from nni_wiring.supernet.variants import supernet_accuracies
 from search_spaces.genotypes import DARTS_GRAPH
@@ -45,10 +50,10 @@ class Perturbation(Selection):
 
     Edges are decided one after the other in random order, with tuning of the weights in between. To
     decide one, each of its operations in turn is masked (its Z set to 0, the others not
-    renormalised) and the supernet, under Z = p(alpha), evaluated on the whole search half with
-    batch statistics; the lowest remaining accuracy wins, the first of equals. ``none`` takes part.
-    Cells of the DARTS graph then drop, node by node, the edge without which accuracy is highest
-    (the last of equals), until two are left.
+    renormalised) and the supernet, under the method's own Z and edge weights, evaluated on the
+    whole search half with batch statistics; the lowest remaining accuracy wins, the first of
+    equals. ``none`` takes part. Cells of the DARTS graph then drop, node by node, the edge without
+    which accuracy is highest (the last of equals), until two are left.
     """
 
     name: ClassVar[str] = "perturbation"
@@ -75,8 +80,8 @@ class _Projection:
     def __init__(self, context: SelectionContext, settings: PerturbationSettings) -> None:
         self.context, self.settings = context, settings
         self.module = context.module
-        groups = context.module.strategy.groups
-        self.cells = DecidedCells(groups)
+        groups = list(context.module.groups)
+        self.groups = {group.name: group for group in groups}
         self.rounds = plan(groups, torch.Generator().manual_seed(settings.seed))
         epochs = settings.tune_epochs
         if epochs is None:
@@ -86,15 +91,19 @@ class _Projection:
         self.trace: list[dict[str, Any]] = []
         self.done = (0, 0)  # rounds, epochs
         self.moves_alpha = False
+        self.before = {group.name: group.decisions.state() for group in groups}
 
     def run(self) -> Selected:
         self._prepare()
         self._load()
         try:
             self._decide_and_tune()
+            cells = {name: decided_cell(group) for name, group in self.groups.items()}
+            return Selected(cells, self._details())
         finally:
-            self.module.decided, self.module.tuning = {}, {}
-        return Selected(self.cells.cells(), self._details())
+            self.module.tuning = {}
+            for name, group in self.groups.items():
+                group.decisions.load(self.before[name])
 
     def _decide_and_tune(self) -> None:
         at = decision_epochs(len(self.rounds), self.epochs)
@@ -119,50 +128,47 @@ class _Projection:
         """Of the supernet as it is, and with each (edge, operation or None for all of the edge) of
         a group masked.
         """
-        relaxation = self.module.strategy.relaxation
-        masked = [self.cells.masked(relaxation, group, *mask) for mask in masks]
-        variants = [self.cells.weights(relaxation), *masked]
+        whole = {name: self.module.evaluated(own) for name, own in self.groups.items()}
+        variants = [whole, *({**whole, group: masked(whole[group], *mask)} for mask in masks)]
         batches = islice(iter(self.context.evaluation), self.settings.batches)
         counts, images = supernet_accuracies(self.module.model, batches, variants)
         return _Accuracies(100 * counts[0] / images, [100 * n / images for n in counts[1:]])
 
     def _decide_edge(self, step: Step, epoch: int) -> None:
-        group = self.cells.groups[step.group]
+        group = self.groups[step.group]
         allowed = group.allowed[step.place]
-        whole, masked = self._accuracies(step.group, [(step.place, k) for k in allowed])
+        whole, left = self._accuracies(step.group, [(step.place, k) for k in allowed])
         names = [group.operations[k] for k in allowed]
-        first_lowest = masked.index(min(masked))
-        self.cells.chosen[step.group][step.place] = allowed[first_lowest]
+        first_lowest = left.index(min(left))
+        group.decisions.chosen[step.place] = allowed[first_lowest]
         self.trace.append(
             {
                 "epoch": epoch,
                 "group": step.group,
                 "edge": group.edges[step.place],
                 "accuracy": whole,
-                "masked": dict(zip(names, masked, strict=True)),
+                "masked": dict(zip(names, left, strict=True)),
                 "chosen": names[first_lowest],
             }
         )
-        self.module.decided = self.cells.decisions()
 
     def _decide_node(self, step: Step, epoch: int) -> None:
-        group = self.cells.groups[step.group]
-        while len(edges := self.cells.live(step.group, step.place)) > 2:
-            whole, masked = self._accuracies(step.group, [(edge, None) for edge in edges])
+        group = self.groups[step.group]
+        while len(edges := live_edges(group, step.place)) > 2:
+            whole, left = self._accuracies(step.group, [(edge, None) for edge in edges])
             names = [group.edges[edge] for edge in edges]
-            last_highest = len(masked) - 1 - masked[::-1].index(max(masked))
-            self.cells.dropped[step.group].append(edges[last_highest])
+            last_highest = len(left) - 1 - left[::-1].index(max(left))
+            group.decisions.dropped.append(edges[last_highest])
             self.trace.append(
                 {
                     "epoch": epoch,
                     "group": step.group,
                     "node": step.place,
                     "accuracy": whole,
-                    "masked": dict(zip(names, masked, strict=True)),
+                    "masked": dict(zip(names, left, strict=True)),
                     "dropped": names[last_highest],
                 }
             )
-            self.module.decided = self.cells.decisions()
 
     # --- tuning ---
 
@@ -184,7 +190,7 @@ class _Projection:
             if hasattr(loader, "set_epoch"):
                 loader.set_epoch(_FIRST_EPOCH + epoch)
         module.train()
-        single = module.strategy.settings.optimisation == "single_level"
+        single = module.single_level
         search = cycle([None]) if single else _endless(context.search)
         with torch.enable_grad():
             pairs = zip(islice(iter(context.train), self.settings.max_steps), search, strict=False)
@@ -200,7 +206,7 @@ class _Projection:
             "order": [step._asdict() for steps in self.rounds for step in steps],
             "trace": self.trace,
         }
-        genotype = self.cells.genotype()
+        genotype = decided_genotype(list(self.groups.values()))
         return details if genotype is None else {**details, "genotype": genotype}
 
     @property
@@ -215,8 +221,7 @@ class _Projection:
             "rounds": rounds,
             "epoch": epoch,
             "trace": self.trace,
-            "chosen": self.cells.chosen,
-            "dropped": self.cells.dropped,
+            "decisions": {name: g.decisions.state() for name, g in self.groups.items()},
             "weights": self.module.state_dict(),
             "optimisers": {key: value.state_dict() for key, value in self.module.tuning.items()},
             "draws": self.module.generator.get_state(),
@@ -236,9 +241,9 @@ class _Projection:
                 optimizer.load_state_dict(state["optimisers"][key])
             self.module.generator.set_state(state["draws"])
             torch.set_rng_state(state["torch"])
-            self.cells.chosen, self.cells.dropped = state["chosen"], state["dropped"]
+            for name, group in self.groups.items():
+                group.decisions.load(state["decisions"][name])
             self.trace, self.done = state["trace"], (state["rounds"], state["epoch"])
-        self.module.decided = self.cells.decisions()
 
 
 def _endless(loader: Any) -> Any:

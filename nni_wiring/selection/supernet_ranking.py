@@ -43,10 +43,10 @@ class SupernetRanking(Selection):
 
     def select(self, context: SelectionContext) -> Selected:
         """Draw, evaluate, take the best; details: every cell with its accuracy in percent."""
-        groups = context.module.strategy.groups
+        groups = context.module.groups
         found: dict[tuple[tuple[int, ...], ...], float] = {}
         for number in range(self.settings.samples):
-            cells = context.module.strategy.sample_cells(context.module.generator)
+            cells = context.module.sample_cells()
             key = tuple(tuple(cells[group.name]) for group in groups)
             if key not in found:
                 found[key] = self.accuracy(context, cells)
@@ -61,7 +61,7 @@ class SupernetRanking(Selection):
 
     def accuracy(self, context: SelectionContext, cells: Cells) -> float:
         """The supernet's accuracy of one cell, percent."""
-        z = {g.name: one_hot(g, cells[g.name]) for g in context.module.strategy.groups}
+        z = {g.name: one_hot(g, cells[g.name]) for g in context.module.groups}
         batches = islice(iter(context.evaluation), self.settings.batches)
         return supernet_accuracy(
             context.module.model, batches, z, batch_statistics=self.settings.batch_statistics

@@ -1,10 +1,8 @@
-"""WiringStrategy: a one-shot method in the unified view. A method's file overrides only what its
-paper changes.
-"""
+"""WiringStrategy: NNI's one-shot strategy made of a method's parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -12,8 +10,11 @@ import torch
 from torch import nn
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.selection.base import Cells, Progress, Selected, SelectionContext
+from nni_wiring.selection.base import Progress, Selected, SelectionContext
+from nni_wiring.strategies.checks import check_cells, check_graphs, check_levels
 from nni_wiring.strategies.engine.search_module import SearchModule
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.warm_up import WarmUp
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
 from nni_wiring.supernet.build import (
     EdgeGroups,
@@ -21,11 +22,10 @@ from nni_wiring.supernet.build import (
     check_no_choice,
     refuse_the_rest,
 )
-from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.supernet.decisions import decided_weights
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
-from nni_wiring.supernet.fused.cell import all_fused, compile_cells, fused_or_plain
+from nni_wiring.supernet.edge_weights import edge_weights
 from nni_wiring.supernet.hooks import hooked_parameters
-from nni_wiring.supernet.relaxations import Relaxation, Softmax
 from nni_wiring.validation import validated
 from search_spaces.nni_api import (
     BaseOneShotLightningModule,
@@ -34,35 +34,21 @@ from search_spaces.nni_api import (
     MutationHook,
     OneShotStrategy,
 )
-from search_spaces.operations import Noise
 
 
 class WiringStrategy(OneShotStrategy):
-    """One-shot strategy = relaxation (alpha -> Z) + what moves alpha + schedule + selection, on the
-    one training loop.
+    """One-shot strategy = parts (how alpha becomes Z, what moves alpha, schedules, cells, stop
+    rules ..) and a selection, on the one training loop.
 
     Use it in any NNI program: ``NasExperiment(space, evaluator, DARTS(order=2))``. Keywords are the
     fields of the method's ``Settings``; a bad one raises ConfigError. The evaluator brings data,
     loss and theta's optimiser.
 
-    What a method may override, and nothing else is needed for a new one:
+    A method says ``name``, ``paper`` (its description), ``Settings`` (its options and defaults, the
+    default selection among them), ``theta`` (its paper's training of the weights), and ``declare``:
+    its parts. Nothing else is needed for a new one.
 
-    - ``Settings``, ``theta``, ``name``, ``paper``: its settings, its paper's training of theta, its
-      description;
-    - ``relaxation_for``: alpha -> Z;
-    - ``moves_alpha``: False where alpha stays as it is;
-    - ``cell_factory``: another implementation of the supernet cell;
-    - ``prepare``: parameters that it learns beyond alpha;
-    - ``weights_gradient``: how theta's loss becomes its gradient;
-    - ``regulariser``, ``gradient_inputs``, ``estimate_alpha_gradient`` or, for all three,
-      ``alpha_gradient``: how a loss becomes alpha's gradient;
-    - ``after_alpha_step``: corrections of alpha once its optimiser has moved it;
-    - ``on_epoch_start``, ``after_steps``, ``on_epoch_end``: schedules, work between epochs and
-      stop rules;
-    - ``program``: whether its gradients may run as CUDA graphs;
-    - ``search_state``, ``load_search_state``: what these must remember across a resume;
-    - ``select``, ``sample_cells``: how a cell is read off each epoch, and drawn.
-
+    parts, relaxation: what ``declare`` gave. groups: the edge groups, once the supernet is made.
     evaluation_data: (images, labels) batches for selections that need the trained supernet; unset:
     the evaluator's validation data. selection_progress, selection_folder: handed to them.
     selected: what such a selection found, once the search is over.
@@ -72,16 +58,17 @@ class WiringStrategy(OneShotStrategy):
     paper: ClassVar[str] = ""
     Settings: ClassVar[type[StrategySettings]] = StrategySettings
     theta: ClassVar[ThetaDefaults] = ThetaDefaults()
-    moves_alpha: ClassVar[bool] = True
 
     def __init__(
         self, *, mutation_hooks: list[MutationHook] | None = None, **settings: Any
     ) -> None:
         super().__init__(mutation_hooks)
         self.settings = validated(self.Settings, settings, f"strategy {self.name}")
-        self.relaxation = self.relaxation_for()
-        self._check_graphs(draws=self.program() is None)
         self.selection = self.settings.build_selection()
+        self.parts = self.declare().after(WarmUp(self.settings.warmup_epochs))
+        self.relaxation = self.parts.relaxation
+        check_levels(self.name, self.settings, self.parts)
+        check_graphs(self.name, self.settings, draws=self.parts.program() is None)
         self.groups: list[EdgeGroup] = []
         self._hooked: list[nn.Parameter] = []
         self.evaluation_data: Iterable[Any] | None = None
@@ -90,105 +77,44 @@ class WiringStrategy(OneShotStrategy):
         self.selected: Selected | None = None
         self._data: dict[str, Callable[[], Any]] = {}
 
-    # --- what a method may override ---
+    def declare(self) -> Parts:
+        """The parts of this method, new objects made from its settings."""
+        return Parts()
 
-    def relaxation_for(self) -> Relaxation:
-        """The relaxation of this method, built from its settings."""
-        return Softmax()
-
-    def cell_factory(self) -> Callable[..., SupernetCell]:
-        """The supernet cell's implementation: (graph, edges, group) -> SupernetCell."""
-        return SupernetCell if self.settings.supernet == "plain" else fused_or_plain
-
-    def prepare(self) -> None:
-        """Called once the supernet is made: add to a group the parameters that are learnt beyond
-        alpha. They are architecture parameters too: checkpoints hold them, alpha's optimiser
-        trains them, and a frozen network has none of them.
-        """
+    # --- Z, and the cell that it stands for ---
 
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
-        """Z of one forward pass. phase: "weights", "alpha" or "joint"."""
-        return self.relaxation.draw(group, phase, generator)
-
-    def weights_gradient(self, module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
-        """Leave the gradient of a bi-level step's training loss in the weights' .grad."""
-        module.manual_backward(module.loss("weights", batch["train"], batch_idx))
-
-    def regulariser(self) -> torch.Tensor | None:
-        """A scalar to add to the loss that alpha descends; None for none."""
-        return None
-
-    def gradient_inputs(self) -> list[torch.Tensor]:
-        """The tensors that a bi-level alpha step differentiates by: alpha itself, and the leaf Z of
-        this step's draws where the relaxation is not pathwise.
+        """Z of one forward pass, with decided edges and edge weights. phase: "weights", "alpha" or
+        "joint".
         """
-        leaves = [] if self.relaxation.pathwise else [draw.z for _, draw in self.draws()]
-        return [*self.arch_parameters(), *leaves]
+        drawn = self.relaxation.draw(group, phase, generator)
+        drawn = drawn.decided(group.decisions.rows())
+        return drawn._replace(edge_weights=edge_weights(group))
 
-    def estimate_alpha_gradient(self) -> None:
-        """After the backward pass: turn dL/dZ into alpha's gradient where autograd did not."""
-        if self.relaxation.pathwise:
-            return
-        for group, draw in self.draws():
-            cost = torch.zeros_like(draw.z) if draw.z.grad is None else draw.z.grad
-            gradient = self.relaxation.alpha_gradient(group, draw, cost).detach()
-            # what a regulariser has left there stays
-            group.alpha.grad = gradient if group.alpha.grad is None else group.alpha.grad + gradient
-
-    def alpha_gradient(self, module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
-        """Leave the bi-level gradient in alpha.grad. batch: {"train": .., "val": ..}; alpha
-        descends on "val".
+    def evaluated(self, group: EdgeGroup) -> torch.Tensor:
+        """Z, (edges, operations), under which the trained supernet is evaluated: the relaxation's,
+        with decided edges; no gradient. ``fixed_draw`` makes a draw of it, or of another Z (a mask,
+        a cell), with the same edge weights.
         """
-        with module.constant_weights():
-            loss = module.loss("alpha", batch["val"], batch_idx)
-            module.manual_backward(loss, inputs=self.gradient_inputs())
-        self.estimate_alpha_gradient()
-
-    def after_alpha_step(self) -> None:
-        """Called when alpha's optimiser has made its step; ``group.draw`` is still the step's."""
-
-    def on_epoch_start(self, epoch: int, epochs: int) -> None:
-        """Schedules: temperature, warm-up. epoch counts from 0 of ``epochs``."""
-
-    def after_steps(self, module: SearchModule, epoch: int) -> None:
-        """Work between epochs: called after the last step, before monitors read the epoch."""
-
-    def on_epoch_end(self, epoch: int) -> bool:
-        """Return True to stop the search after this epoch."""
-        return False
-
-    def program(self) -> Hashable | None:
-        """What the launches of a gradient depend on beside the batch, None where they change from
-        step to step: operations or numbers drawn on the host, host numbers that move. A CUDA graph
-        repeats its launches and all host numbers in them.
-        """
-        return () if self.relaxation.deterministic else None
-
-    def search_state(self) -> dict[str, Any]:
-        """What a resumed search must know beyond weights, alphas and optimisers; tensors and plain
-        values.
-        """
-        return {}
-
-    def load_search_state(self, state: dict[str, Any]) -> None:
-        """Take up what ``search_state`` gave."""
+        weights = self.relaxation.evaluation_weights(group).detach()
+        return decided_weights(weights, group.decisions.rows())
 
     def select(self, group: EdgeGroup) -> list[int]:
         """The operation (column of alpha) of every edge of the cell derived now."""
-        return self.selection.read(group, self.relaxation.probabilities(group))
-
-    def sample_cells(self, generator: torch.Generator) -> Cells:
-        """One cell a group, drawn from p(alpha): an operation (column of alpha) for every edge."""
-        return {
-            group.name: torch.multinomial(
-                self.relaxation.probabilities(group).detach().cpu(), 1, generator=generator
-            )
-            .flatten()
-            .tolist()
-            for group in self.groups
-        }
+        selected = self.selection.read(group, self.relaxation.probabilities(group))
+        reading = self.parts.reading
+        return selected if reading is None else reading.read(group, selected)
 
     # --- the frame ---
+
+    @property
+    def moves_alpha(self) -> bool:
+        """Whether alpha has an optimiser."""
+        return self.parts.alpha.trained
+
+    def on_epoch_start(self, epoch: int, epochs: int) -> None:
+        """Move all schedules to the start of an epoch, counted from 0 of ``epochs``."""
+        self.parts.on_epoch_start(epoch, epochs)
 
     def arch_parameters(self) -> list[nn.Parameter]:
         """Architecture parameters, group by group in order of appearance; rows by label. Then those
@@ -197,17 +123,10 @@ class WiringStrategy(OneShotStrategy):
         ours = [parameter for group in self.groups for parameter in group.parameters()]
         return [*ours, *self._hooked]
 
-    def draws(self) -> list[tuple[EdgeGroup, Draw]]:
-        """The groups with their draw of the last forward pass."""
-        return [(group, group.draw) for group in self.groups if group.draw is not None]
-
-    def alpha_moves_in(self, epoch: int) -> bool:
-        """Whether alpha is trained in this epoch."""
-        return self.moves_alpha and epoch >= self.settings.warmup_epochs
-
     def default_mutation_hooks(self) -> list[MutationHook]:
         """Cells and lone LayerChoices become supernet cells; any other choice is refused."""
-        self._builder = SupernetBuilder(self.cell_factory())
+        factory = self.parts.cells.factory(plain=self.settings.supernet == "plain")
+        self._builder = SupernetBuilder(factory)
         return [cast(MutationHook, self._builder), refuse_the_rest]
 
     def run_hook(
@@ -225,32 +144,13 @@ class WiringStrategy(OneShotStrategy):
             raise ConfigError(
                 f"strategy {self.name}: the model space has no WiringCell and no LayerChoice"
             )
-        self._check_cells(model)
+        check_cells(self.name, self.settings, model)
         for group in self.groups:
             group.initialise(self.settings.alpha_init, mean=self.settings.alpha_init_mean)
         cast(ModelSpace, model).edge_groups = EdgeGroups(self.groups)
         self._hooked = hooked_parameters(model)
-        self.prepare()
+        self.parts.prepare(self.groups)
         return model
-
-    def _check_cells(self, model: nn.Module) -> None:
-        settings = self.settings
-        if (settings.supernet == "fused" or settings.compile) and not all_fused(model):
-            option = "supernet: fused" if settings.supernet == "fused" else "compile: true"
-            raise ConfigError(
-                f"strategy {self.name}: {option} is for fused cells, which this space, method or "
-                "setting does not give; allowed: supernet: auto or plain, compile: false"
-            )
-        if settings.compile:
-            compile_cells(model)
-        self._check_graphs(draws=any(isinstance(m, Noise) for m in model.modules()))
-
-    def _check_graphs(self, draws: bool) -> None:
-        if self.settings.cuda_graphs and draws:
-            raise ConfigError(
-                f"strategy {self.name}: cuda_graphs: true needs steps that are all alike, but this "
-                "method, setting or space draws operations or numbers at every step; allowed: false"
-            )
 
     def configure_oneshot_module(
         self, training_module: LightningModule
@@ -262,10 +162,10 @@ class WiringStrategy(OneShotStrategy):
         self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]
     ) -> Any:
         """{"train": .., "val": ..} for bi-level search, {"train": ..} for single-level search and
-        where alpha does not move.
+        where no search step moves alpha.
         """
         self._data = {"train": train_dataloader_fn, "val": val_dataloader_fn}
-        if self.settings.optimisation == "single_level" or not self.moves_alpha:
+        if self.settings.optimisation == "single_level" or not self.parts.alpha.in_steps:
             return {"train": train_dataloader_fn()}
         return {"train": train_dataloader_fn(), "val": val_dataloader_fn()}
 
@@ -277,9 +177,13 @@ class WiringStrategy(OneShotStrategy):
 
     # --- the end of a search ---
 
+    def loader(self, half: str) -> Iterable[Any]:
+        """The evaluator's batches: "train", or "val" for the search half."""
+        return cast(Iterable[Any], self._data[half]())
+
     def evaluation_batches(self) -> Iterable[Any]:
         """(images, labels) batches to evaluate the supernet on."""
-        return self._data["val"]() if self.evaluation_data is None else self.evaluation_data
+        return self.loader("val") if self.evaluation_data is None else self.evaluation_data
 
     def select_at_end(self, module: SearchModule) -> None:
         """Run a selection that needs the trained supernet; the result is ``selected``."""
@@ -287,8 +191,8 @@ class WiringStrategy(OneShotStrategy):
             context = SelectionContext(
                 module,
                 evaluation=self.evaluation_batches(),
-                train=self._data["train"](),
-                search=self._data["val"](),
+                train=self.loader("train"),
+                search=self.loader("val"),
                 progress=self.selection_progress,
                 folder=self.selection_folder,
             )

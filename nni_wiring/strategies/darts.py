@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.engine.search_module import SearchModule
-from nni_wiring.strategies.parts.unrolled import unrolled_gradient
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.fixed import Fixed
+from nni_wiring.strategies.parts.unrolled import Unrolled
 from nni_wiring.strategies.settings import StrategySettings
 
 
@@ -49,18 +49,9 @@ class DARTS(WiringStrategy):
     Settings = DartsSettings
     settings: DartsSettings
 
-    def alpha_gradient(self, module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
-        """First order: dL_val/dalpha at the present theta. Second order: at theta after one more
-        step (eq. 7).
-        """
-        if self.settings.order == 1:
-            super().alpha_gradient(module, batch, batch_idx)
-        else:
-            unrolled_gradient(module, batch, batch_idx)
-
-    def program(self) -> Hashable | None:
-        """Second order moves the weights by the present learning rate, a number of the host."""
-        return super().program() if self.settings.order == 1 else None
+    def declare(self) -> Parts:
+        """First order: dL_val/dalpha at the present theta; second: after one more step of it."""
+        return Parts() if self.settings.order == 1 else Parts(alpha=Unrolled())
 
 
 class FixedAlphaDARTS(WiringStrategy):
@@ -70,4 +61,7 @@ class FixedAlphaDARTS(WiringStrategy):
 
     name: ClassVar[str] = "darts_fixed_alpha"
     paper: ClassVar[str] = "Wang et al., ICLR 2021, arXiv 2108.04392"
-    moves_alpha: ClassVar[bool] = False
+
+    def declare(self) -> Parts:
+        """DARTS' parts, but alpha."""
+        return Parts(alpha=Fixed())

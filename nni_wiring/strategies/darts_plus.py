@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
 from pydantic import Field
 
 from nni_wiring.strategies.darts import DARTS, DartsSettings
-from nni_wiring.supernet.edge_group import EdgeGroup
-
-#: Operations without parameters of their own: the rule watches the ranking of the others.
-WITHOUT_PARAMETERS = frozenset({"none", "skip_connect", "avg_pool_3x3", "max_pool_3x3", "noise"})
-
-Ranking = list[list[str]]
+from nni_wiring.strategies.parts.base import StopRule
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.stop_rules import SkipLimit, StableRanking
 
 
 class DartsPlusSettings(DartsSettings):
@@ -39,37 +37,11 @@ class DARTSPlus(DARTS):
     Settings = DartsPlusSettings
     settings: DartsPlusSettings
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._ranking: Ranking | None = None
-        self._stable_for = 0
-
-    def on_epoch_end(self, epoch: int) -> bool:
-        """Stop by either rule; in epochs in which alpha does not move neither is asked."""
-        if not self.alpha_moves_in(epoch):
-            return False
-        ranking = [row for group in self.groups for row in learnable_ranking(group)]
-        self._stable_for = self._stable_for + 1 if ranking == self._ranking else 0
-        self._ranking = ranking
-        limit, stable = self.settings.max_skips, self.settings.stable_epochs
-        too_many = limit is not None and any(self._skips(g) >= limit for g in self.groups)
-        return too_many or (stable is not None and self._stable_for >= stable)
-
-    def _skips(self, group: EdgeGroup) -> int:
-        return [group.operations[k] for k in self.select(group)].count("skip_connect")
-
-    def search_state(self) -> dict[str, Any]:
-        """The last ranking and for how many epochs it has stood."""
-        return {"ranking": self._ranking, "stable_for": self._stable_for}
-
-    def load_search_state(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
-        self._ranking, self._stable_for = state["ranking"], state["stable_for"]
-
-
-def learnable_ranking(group: EdgeGroup) -> Ranking:
-    """For every edge its operations that have parameters, by falling alpha."""
-    return [
-        sorted((name for name in row if name not in WITHOUT_PARAMETERS), key=row.__getitem__)[::-1]
-        for row in group.by_edge(group.alpha).values()
-    ]
+    def declare(self) -> Parts:
+        """DARTS' parts, and both rules."""
+        rules: list[StopRule] = []
+        if self.settings.stable_epochs is not None:
+            rules.append(StableRanking(self.settings.stable_epochs))
+        if self.settings.max_skips is not None:
+            rules.append(SkipLimit(self.select, self.settings.max_skips))
+        return replace(super().declare(), stops=tuple(rules))

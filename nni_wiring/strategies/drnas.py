@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
 
 from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.parts.base import CellKind, Part, Regulariser
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.full_cells import FullCells
+from nni_wiring.strategies.parts.partial_channels import PartialChannels
+from nni_wiring.strategies.parts.stages import ChannelStages, OperationStages, StageWarmUp
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults, UpdateOrder
-from nni_wiring.supernet.cell import SupernetCell
-from nni_wiring.supernet.partial_cell import ChannelShare, PartialCell
 from nni_wiring.supernet.relaxations.dirichlet import DirichletRelaxation
 
 
@@ -55,6 +56,18 @@ class DrNASSettings(StrategySettings):
         return self
 
 
+class Divergence(Regulariser):
+    """scale x KL divergence of the Dirichlet from the flat one, summed over edges."""
+
+    def __init__(self, relaxation: DirichletRelaxation, scale: float) -> None:
+        self.relaxation, self.scale = relaxation, scale
+
+    def loss(self) -> torch.Tensor:
+        """See the class."""
+        divergences = [self.relaxation.divergence(group) for group in self.groups]
+        return self.scale * torch.stack(divergences).sum()
+
+
 class DrNAS(WiringStrategy):
     """DrNAS (Chen et al., ICLR 2021): Z ~ Dirichlet(elu(alpha) + 1), alpha by the pathwise gradient
     and a regulariser that keeps it near the flat Dirichlet.
@@ -68,61 +81,19 @@ class DrNAS(WiringStrategy):
     theta: ClassVar[ThetaDefaults] = ThetaDefaults(epochs=100, weight_decay=3e-4, nesterov=False)
     Settings = DrNASSettings
     settings: DrNASSettings
-    relaxation: DirichletRelaxation
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._share = ChannelShare(self.settings.partial_channels[0])
-        self._moves = True
-
-    def relaxation_for(self) -> DirichletRelaxation:
-        """The Dirichlet."""
-        return DirichletRelaxation()
-
-    def cell_factory(self) -> Callable[..., SupernetCell]:
-        """The cell of all methods, or one on 1/K of the channels."""
-        if self.settings.partial_channels == (1,):
-            return super().cell_factory()
-        return partial(PartialCell, share=self._share)
-
-    def regulariser(self) -> torch.Tensor | None:
-        """The scaled KL divergence, where asked for."""
-        if self.settings.regularisation != "kl":
-            return None
-        divergences = [self.relaxation.divergence(group) for group in self.groups]
-        return self.settings.regularisation_scale * torch.stack(divergences).sum()
-
-    def on_epoch_start(self, epoch: int, epochs: int) -> None:
-        """Enter the stage of this epoch: its K, its operations, its warm-up."""
-        stages = len(self.settings.partial_channels)
-        stage = epoch * stages // epochs
-        first = -(-stage * epochs // stages)  # the first epoch of the stage
-        length = -(-(stage + 1) * epochs // stages) - first
-        self._share.divisor = self.settings.partial_channels[stage]
-        self._moves = epoch - first >= round(self.settings.stage_warmup * length)
-        if self.settings.keep_operations is not None and epoch == first:
-            self._prune(self.settings.keep_operations[stage])
-
-    def alpha_moves_in(self, epoch: int) -> bool:
-        """Not in a stage's warm-up."""
-        return self._moves and super().alpha_moves_in(epoch)
-
-    def search_state(self) -> dict[str, Any]:
-        """The operations that are left."""
-        return {"kept": {name: [list(row) for row in kept] for name, kept in self._kept().items()}}
-
-    def load_search_state(self, state: dict[str, Any]) -> None:
-        """See ``search_state``."""
-        self._kept().update({name: tuple(map(tuple, rows)) for name, rows in state["kept"].items()})
-
-    def _kept(self) -> dict[str, tuple[tuple[int, ...], ...]]:
-        return self.relaxation.kept
-
-    def _prune(self, keep: int) -> None:
-        """Keep the ``keep`` operations of the largest alpha on every edge; ties: the first."""
-        for group in self.groups:
-            alpha = group.alpha.detach().cpu().tolist()
-            self._kept()[group.name] = tuple(
-                tuple(sorted(sorted(left, key=lambda k, row=row: -row[k])[:keep]))  # type: ignore[misc]
-                for row, left in zip(alpha, self.relaxation.operations(group), strict=True)
-            )
+    def declare(self) -> Parts:
+        """The Dirichlet, its regulariser, and the stages of a progressive search."""
+        s = self.settings
+        relaxation = DirichletRelaxation()
+        divisors = s.partial_channels
+        schedules: list[Part] = [StageWarmUp(len(divisors), s.stage_warmup)]
+        cells: CellKind = FullCells()
+        if divisors != (1,):
+            cells = PartialChannels(divisors[0])
+            schedules.append(ChannelStages(cells.share, divisors))
+        if s.keep_operations is not None:
+            schedules.append(OperationStages(relaxation, s.keep_operations))
+        kl = s.regularisation == "kl"
+        regularisers = (Divergence(relaxation, s.regularisation_scale),) if kl else ()
+        return Parts(relaxation, cells=cells, schedules=tuple(schedules), regularisers=regularisers)

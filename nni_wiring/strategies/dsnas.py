@@ -7,6 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.score import Score
 from nni_wiring.strategies.settings import Optimisation, StrategySettings, ThetaDefaults
 from nni_wiring.supernet.relaxations import OneHotScore
 
@@ -41,6 +43,7 @@ class DSNAS(WiringStrategy):
     Settings = DsnasSettings
     settings: DsnasSettings
 
-    def relaxation_for(self) -> OneHotScore:
+    def declare(self) -> Parts:
         """One-hot Z with the score's gradient."""
-        return OneHotScore(self.settings.reward_clamp)
+        relaxation = OneHotScore(self.settings.reward_clamp)
+        return Parts(relaxation, alpha=Score(relaxation))

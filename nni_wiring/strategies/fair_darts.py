@@ -8,6 +8,8 @@ import torch
 from pydantic import Field
 
 from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.parts.base import Reading, Regulariser
+from nni_wiring.strategies.parts.declaration import Parts
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.relaxations import Sigmoid
@@ -22,6 +24,40 @@ class FairSettings(StrategySettings):
     zero_one_weight: float = Field(default=10.0, ge=0)
     threshold: float = Field(default=0.85, ge=0, lt=1)
     selection: str = "magnitude_without_none"
+
+
+class ZeroOneLoss(Regulariser):
+    """-weight x (Z - 1/2)^2, mean over all alphas of the search."""
+
+    def __init__(self, relaxation: Sigmoid, weight: float) -> None:
+        self.relaxation, self.weight = relaxation, weight
+
+    def loss(self) -> torch.Tensor:
+        """See the class."""
+        distances = [
+            ((self.relaxation.weights(group) - 0.5).square() * group.mask).sum()
+            for group in self.groups
+        ]
+        count = sum(len(allowed) for group in self.groups for allowed in group.allowed)
+        return -self.weight * torch.stack(distances).sum() / count
+
+
+class Threshold(Reading):
+    """The selection's operation where its sigmoid reaches the threshold, else none."""
+
+    def __init__(self, relaxation: Sigmoid, threshold: float) -> None:
+        self.relaxation, self.threshold = relaxation, threshold
+
+    def read(self, group: EdgeGroup, selected: list[int]) -> list[int]:
+        """See the class."""
+        if "none" not in group.operations:
+            return selected
+        none = group.operations.index("none")
+        rows = self.relaxation.weights(group).detach().cpu().tolist()
+        return [
+            k if row[k] >= self.threshold or none not in allowed else none
+            for k, row, allowed in zip(selected, rows, group.allowed, strict=True)
+        ]
 
 
 class FairDARTS(WiringStrategy):
@@ -41,29 +77,12 @@ class FairDARTS(WiringStrategy):
     )
     Settings = FairSettings
     settings: FairSettings
-    relaxation: Sigmoid
 
-    def relaxation_for(self) -> Sigmoid:
-        """Sigmoid of every alpha."""
-        return Sigmoid()
-
-    def regulariser(self) -> torch.Tensor:
-        """The weighted zero-one loss, mean over all alphas of the search."""
-        distances = [
-            ((self.relaxation.weights(group) - 0.5).square() * group.mask).sum()
-            for group in self.groups
-        ]
-        count = sum(len(allowed) for group in self.groups for allowed in group.allowed)
-        return -self.settings.zero_one_weight * torch.stack(distances).sum() / count
-
-    def select(self, group: EdgeGroup) -> list[int]:
-        """The selection's operation where it reaches the threshold, else none."""
-        selected = super().select(group)
-        if "none" not in group.operations:
-            return selected
-        none = group.operations.index("none")
-        rows = self.relaxation.weights(group).detach().cpu().tolist()
-        return [
-            k if row[k] >= self.settings.threshold or none not in allowed else none
-            for k, row, allowed in zip(selected, rows, group.allowed, strict=True)
-        ]
+    def declare(self) -> Parts:
+        """Sigmoids, the zero-one loss and the threshold."""
+        relaxation = Sigmoid()
+        return Parts(
+            relaxation,
+            regularisers=(ZeroOneLoss(relaxation, self.settings.zero_one_weight),),
+            reading=Threshold(relaxation, self.settings.threshold),
+        )

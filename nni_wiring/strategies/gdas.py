@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.parts.schedules import TemperatureSettings, linear
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.temperature import Temperature, TemperatureSettings
 from nni_wiring.strategies.settings import ThetaDefaults
 from nni_wiring.supernet.relaxations import StraightThroughGumbel
 
@@ -23,14 +24,9 @@ class GDAS(WiringStrategy):
     theta: ClassVar[ThetaDefaults] = ThetaDefaults(epochs=250)
     Settings = TemperatureSettings
     settings: TemperatureSettings
-    relaxation: StraightThroughGumbel
 
-    def relaxation_for(self) -> StraightThroughGumbel:
-        """Straight-through Gumbel, at the first epoch's temperature."""
-        return StraightThroughGumbel(self.settings.tau_start)
-
-    def on_epoch_start(self, epoch: int, epochs: int) -> None:
-        """The temperature of this epoch."""
-        self.relaxation.temperature = linear(
-            self.settings.tau_start, self.settings.tau_end, epoch, epochs
-        )
+    def declare(self) -> Parts:
+        """Straight-through Gumbel, cooled from epoch to epoch."""
+        s = self.settings
+        relaxation = StraightThroughGumbel(s.tau_start)
+        return Parts(relaxation, schedules=(Temperature(relaxation, s.tau_start, s.tau_end),))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import ClassVar, cast
+from typing import ClassVar
 
-import torch
 from pydantic import Field
-from torch import nn
 
 from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.partial_channels import PartialChannels
+from nni_wiring.strategies.parts.warm_up import WarmUp
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults, UpdateOrder
-from nni_wiring.supernet.cell import SupernetCell
-from nni_wiring.supernet.edge_group import Draw, EdgeGroup
-from nni_wiring.supernet.partial_cell import ChannelShare, PartialCell
 
 
 class PCDartsSettings(StrategySettings):
@@ -43,41 +39,12 @@ class PCDarts(WiringStrategy):
     theta: ClassVar[ThetaDefaults] = ThetaDefaults(epochs=100, weight_decay=3e-4, nesterov=False)
     Settings = PCDartsSettings
     settings: PCDartsSettings
-    _warmup = 0
 
-    def cell_factory(self) -> Callable[..., SupernetCell]:
-        """Cells on 1/K of the channels."""
-        return partial(PartialCell, share=ChannelShare(self.settings.partial_channels))
-
-    def prepare(self) -> None:
-        """Give every group its beta, (edges,), initialised like alpha, and what its softmax leaves
-        out: ``other_target``, (edges, edges), whether two edges enter different nodes.
-        """
-        for group in self.groups:
-            if self.settings.edge_normalisation and group.graph is not None:
-                beta = torch.randn(len(group.edges)) * self.settings.alpha_init
-                group.register_parameter("beta", nn.Parameter(beta))
-                targets = torch.tensor([target for _, target in group.graph.edges])
-                other = targets[:, None] != targets
-                group.register_buffer("other_target", other, persistent=False)
-
-    def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
-        """softmax(alpha), and the weights of the edges."""
-        drawn = super().draw(group, phase, generator)
-        return drawn._replace(edge_weights=edge_weights(group))
-
-    def on_epoch_start(self, epoch: int, epochs: int) -> None:
-        """Fix when the warm-up ends."""
-        self._warmup = max(self.settings.warmup_epochs, round(self.settings.warmup_share * epochs))
-
-    def alpha_moves_in(self, epoch: int) -> bool:
-        """After the warm-up."""
-        return epoch >= self._warmup
-
-
-def edge_weights(group: EdgeGroup) -> torch.Tensor | None:
-    """softmax of beta over the edges into each node, (edges,); None for a group without beta."""
-    if not hasattr(group, "beta"):
-        return None
-    beta, other = cast(torch.Tensor, group.beta), cast(torch.Tensor, group.other_target)
-    return torch.softmax(beta.expand_as(other).masked_fill(other, -torch.inf), 1).diagonal()
+    def declare(self) -> Parts:
+        """Partial channels, edge weights, and the warm-up of both."""
+        s = self.settings
+        scale = s.alpha_init if s.edge_normalisation else None
+        return Parts(
+            cells=PartialChannels(s.partial_channels, scale),
+            schedules=(WarmUp(share=s.warmup_share),),
+        )

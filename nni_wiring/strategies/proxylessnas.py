@@ -8,6 +8,8 @@ import torch
 from pydantic import Field
 
 from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.score import Score
 from nni_wiring.strategies.settings import StrategySettings
 from nni_wiring.supernet.relaxations import BinaryGates
 
@@ -20,6 +22,31 @@ class ProxylessSettings(StrategySettings):
     alpha_lr: float = Field(default=1e-3, ge=0)
     alpha_betas: tuple[float, float] = (0.0, 0.999)
     alpha_weight_decay: float = Field(default=0.0, ge=0)
+
+
+class GatesUpdate(Score):
+    """The gates' gradient, and the authors' correction of the step that it leads to."""
+
+    relaxation: BinaryGates
+
+    def estimate(self) -> None:
+        """Also keep alpha as it is before the step."""
+        super().estimate()
+        self._before = [group.alpha.detach().clone() for group in self.groups]
+
+    def after_step(self) -> None:
+        """Shift both sampled alphas so that their paths weigh together what they weighed before:
+        the other paths' probabilities stay (section 3.2.1).
+        """
+        for group, before in zip(self.groups, self._before, strict=True):
+            if group.draw is None:
+                continue
+            now = self.relaxation.running_logits(group, group.draw)
+            runs = now.isfinite()
+            share = torch.logsumexp(before.masked_fill(~runs, -torch.inf), -1, keepdim=True)
+            shift = share - torch.logsumexp(now, -1, keepdim=True)
+            with torch.no_grad():
+                group.alpha.add_(runs * shift)
 
 
 class ProxylessNAS(WiringStrategy):
@@ -36,25 +63,8 @@ class ProxylessNAS(WiringStrategy):
     paper: ClassVar[str] = "Cai et al., ICLR 2019, arXiv 1812.00332"
     Settings = ProxylessSettings
     settings: ProxylessSettings
-    relaxation: BinaryGates
 
-    def relaxation_for(self) -> BinaryGates:
-        """Binary gates."""
-        return BinaryGates()
-
-    def estimate_alpha_gradient(self) -> None:
-        """The gates' gradient; keeps alpha as it is before the step."""
-        super().estimate_alpha_gradient()
-        self._before = [group.alpha.detach().clone() for group in self.groups]
-
-    def after_alpha_step(self) -> None:
-        """Shift both sampled alphas so that their paths weigh together what they weighed before:
-        the other paths' probabilities stay (section 3.2.1).
-        """
-        for (group, draw), before in zip(self.draws(), self._before, strict=True):
-            now = self.relaxation.running_logits(group, draw)
-            runs = now.isfinite()
-            share = torch.logsumexp(before.masked_fill(~runs, -torch.inf), -1, keepdim=True)
-            shift = share - torch.logsumexp(now, -1, keepdim=True)
-            with torch.no_grad():
-                group.alpha.add_(runs * shift)
+    def declare(self) -> Parts:
+        """Binary gates and their gradient."""
+        relaxation = BinaryGates()
+        return Parts(relaxation, alpha=GatesUpdate(relaxation))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 import torch
 from pydantic import Field, model_validator
 
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.engine.search_module import SearchModule
+from nni_wiring.strategies.engine.loop import Loop
+from nni_wiring.strategies.parts.base import Part, WeightsUpdate
+from nni_wiring.strategies.parts.declaration import Parts
 from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults, UpdateOrder
 from nni_wiring.supernet.relaxations.perturbed import PerturbedSoftmax
 
@@ -32,6 +35,19 @@ class SmoothDartsSettings(StrategySettings):
         return self
 
 
+class Radius(Part):
+    """The radius of the perturbation: ``start`` in the first epoch, ``end`` after the last, linear
+    in between.
+    """
+
+    def __init__(self, relaxation: PerturbedSoftmax, start: float, end: float) -> None:
+        self.relaxation, self.start, self.end = relaxation, start, end
+
+    def on_epoch_start(self, epoch: int, epochs: int) -> None:
+        """The radius of this epoch."""
+        self.relaxation.epsilon = self.start + (self.end - self.start) * epoch / epochs
+
+
 class SmoothDartsRS(WiringStrategy):
     """SDARTS-RS (Chen & Hsieh, ICML 2020): theta descends the loss under Z = softmax(alpha) +
     U(-eps, eps), alpha that under softmax(alpha).
@@ -45,22 +61,63 @@ class SmoothDartsRS(WiringStrategy):
     theta: ClassVar[ThetaDefaults] = ThetaDefaults(epochs=100, weight_decay=3e-4, nesterov=False)
     Settings: ClassVar[type[SmoothDartsSettings]] = SmoothDartsSettings
     settings: SmoothDartsSettings
-    relaxation: PerturbedSoftmax
 
-    def relaxation_for(self) -> PerturbedSoftmax:
-        """softmax(alpha), perturbed in the weights' steps."""
-        return PerturbedSoftmax(self.settings.epsilon_start)
-
-    def on_epoch_start(self, epoch: int, epochs: int) -> None:
-        """The radius of this epoch."""
-        start, end = self.settings.epsilon_start, self.settings.epsilon_end
-        self.relaxation.epsilon = start + (end - start) * epoch / epochs
+    def declare(self) -> Parts:
+        """softmax(alpha), perturbed in the weights' steps, ever further."""
+        s = self.settings
+        relaxation = PerturbedSoftmax(s.epsilon_start)
+        return Parts(relaxation, schedules=(Radius(relaxation, s.epsilon_start, s.epsilon_end),))
 
 
 class AdversarialSettings(SmoothDartsSettings):
     """attack_steps: steps of projected gradient ascent, of size 2 epsilon / attack_steps each."""
 
     attack_steps: int = Field(default=7, ge=1)
+
+
+class Adversary(WeightsUpdate):
+    """Theta descends under the worst Z of the ball, found by projected gradient ascent.
+
+    steps: of the ascent, of size 2 epsilon / steps each.
+    """
+
+    needs_two_levels: ClassVar[bool] = True
+
+    def __init__(self, relaxation: PerturbedSoftmax, steps: int) -> None:
+        self.relaxation, self.steps = relaxation, steps
+
+    def gradient(self, loop: Loop, batch: dict[str, Any], batch_idx: int) -> None:
+        """Attack, then descend under the attacked Z."""
+        self.attack(loop, batch["train"], batch_idx)
+        try:
+            super().gradient(loop, batch, batch_idx)
+        finally:
+            self.relaxation.attack = {}
+
+    def attack(self, loop: Loop, data: Any, batch_idx: int) -> None:
+        """Leave the worst Z found in ``relaxation.attack``. Weights and alphas get no gradient;
+        batch norm statistics stay (evaluation mode, as in the authors' code).
+        """
+        found = self.relaxation.attack
+        for group in self.groups:
+            found[group.name] = self.relaxation.random_point(group, loop.generator)
+        step = 2 * self.relaxation.epsilon / self.steps
+        training = loop.model.training
+        loop.model.eval()
+        try:
+            for _ in range(self.steps):
+                for point in found.values():
+                    point.requires_grad_()
+                loss = loop.loss("weights", data, batch_idx, record=False)
+                leaves = [group.draw.z for group in self.groups if group.draw is not None]
+                # a cell with a dead output does not depend on its Z: the point stays
+                gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+                for group, leaf, gradient in zip(self.groups, leaves, gradients, strict=True):
+                    direction = 0.0 if gradient is None else gradient.sign()
+                    moved = leaf.detach() + step * direction
+                    found[group.name] = self.relaxation.projected(moved, group)
+        finally:
+            loop.model.train(training)
 
 
 class SmoothDartsADV(SmoothDartsRS):
@@ -72,35 +129,8 @@ class SmoothDartsADV(SmoothDartsRS):
     Settings: ClassVar[type[SmoothDartsSettings]] = AdversarialSettings
     settings: AdversarialSettings
 
-    def weights_gradient(self, module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
-        """Attack, then descend under the attacked Z."""
-        self.attack(module, batch["train"], batch_idx)
-        try:
-            super().weights_gradient(module, batch, batch_idx)
-        finally:
-            self.relaxation.attack = {}
-
-    def attack(self, module: SearchModule, data: Any, batch_idx: int) -> None:
-        """Leave the worst Z found in ``relaxation.attack``. Weights and alphas get no gradient;
-        batch norm statistics stay (evaluation mode, as in the authors' code).
-        """
-        found = self.relaxation.attack
-        for group in self.groups:
-            found[group.name] = self.relaxation.random_point(group, module.generator)
-        step = 2 * self.relaxation.epsilon / self.settings.attack_steps
-        training = module.model.training
-        module.model.eval()
-        try:
-            for _ in range(self.settings.attack_steps):
-                for point in found.values():
-                    point.requires_grad_()
-                loss = module.loss("weights", data, batch_idx, record=False)
-                leaves = [draw.z for _, draw in self.draws()]
-                # a cell with a dead output does not depend on its Z: the point stays
-                gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
-                for group, leaf, gradient in zip(self.groups, leaves, gradients, strict=True):
-                    direction = 0.0 if gradient is None else gradient.sign()
-                    moved = leaf.detach() + step * direction
-                    found[group.name] = self.relaxation.projected(moved, group)
-        finally:
-            module.model.train(training)
+    def declare(self) -> Parts:
+        """SDARTS-RS' parts, and the adversary."""
+        parts = super().declare()
+        relaxation = cast(PerturbedSoftmax, parts.relaxation)
+        return replace(parts, weights=Adversary(relaxation, self.settings.attack_steps))

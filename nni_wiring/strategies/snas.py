@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.strategies.parts.schedules import TemperatureSettings, linear
+from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.temperature import Temperature, TemperatureSettings
 from nni_wiring.strategies.settings import Optimisation, ThetaDefaults
 from nni_wiring.supernet.relaxations import Concrete
 
@@ -40,14 +41,9 @@ class SNAS(WiringStrategy):
     )
     Settings = SnasSettings
     settings: SnasSettings
-    relaxation: Concrete
 
-    def relaxation_for(self) -> Concrete:
-        """Concrete, at the first epoch's temperature."""
-        return Concrete(self.settings.tau_start)
-
-    def on_epoch_start(self, epoch: int, epochs: int) -> None:
-        """The temperature of this epoch."""
-        self.relaxation.temperature = linear(
-            self.settings.tau_start, self.settings.tau_end, epoch, epochs
-        )
+    def declare(self) -> Parts:
+        """A concrete sample, cooled from epoch to epoch."""
+        s = self.settings
+        relaxation = Concrete(s.tau_start)
+        return Parts(relaxation, schedules=(Temperature(relaxation, s.tau_start, s.tau_end),))

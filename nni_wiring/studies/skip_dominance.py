@@ -60,7 +60,7 @@ def _variances(module: SearchModule, loaders: Any) -> dict[str, Any]:
     images, _ = next(iter(loaders[-1]))
     p = module.strategy.relaxation.probabilities(group).detach()
     with untouched(module), evaluation_mode(module.model), _distances(module, conv) as rows:
-        group.draw = fixed_draw(p, images.device)
+        group.draw = fixed_draw(group, p)
         module.model(images)
     variances = np.mean(np.array(rows), axis=0)
     alpha = group.current_alpha()

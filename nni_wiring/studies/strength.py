@@ -100,7 +100,7 @@ def _discretised(found: OpenSearch, edge: int, k: int, batches: list[Any], run: 
     [group] = found.strategy.groups
     weights = module.weight_parameters()
     theta = torch.optim.SGD(weights, lr=run["tune_lr"], momentum=0.9, weight_decay=3e-4)
-    module.decided, module.tuning = {group.name: {edge: k}}, {False: theta}
+    group.decisions.chosen, module.tuning = {edge: k}, {False: theta}
     module.train()
     with unmoved([*module.parameters(), *module.buffers()]):
         try:
@@ -111,7 +111,8 @@ def _discretised(found: OpenSearch, edge: int, k: int, batches: list[Any], run: 
             z = {group.name: decided_weights(p, {edge: k})}
             [count], images = supernet_accuracies(module.model, batches, [z])
         finally:
-            module.decided, module.tuning = {}, {}
+            group.decisions.clear()
+            module.tuning = {}
     return 100.0 * count / images
 
 

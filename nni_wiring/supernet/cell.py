@@ -89,15 +89,16 @@ class SupernetCell(BaseSuperNetModule):
         return self._zeros(node, states, draw) if total is None else total
 
     def _zeros(self, node: int, states: Sequence[torch.Tensor], draw: Draw) -> torch.Tensor:
-        """A node that nothing but ``none`` enters; in a reduction cell it is smaller than the
-        inputs.
+        """A node that nothing but ``none`` enters, or that has lost all its edges; in a reduction
+        cell it is smaller than the inputs.
         """
-        for edge, (source, target) in enumerate(self.graph.edges):
-            if target == node and draw.active[edge]:
-                none = self.operation(edge, draw.active[edge][0])
-                x = states[source]
-                return torch.zeros_like(x) if type(none) is Zero else none(x)
-        return torch.zeros_like(states[0])
+        entering = self.graph.edges_into(node)
+        if not entering:
+            return torch.zeros_like(states[0])
+        edge = next((edge for edge in entering if draw.active[edge]), entering[0])
+        active = draw.active[edge] or self.group.allowed[edge]
+        operation, x = self.operation(edge, active[0]), states[self.graph.edges[edge][0]]
+        return torch.zeros_like(x if type(operation) is Zero else operation(x))
 
     def edge_output(
         self, edge: int, x: torch.Tensor, weights: Weights, draw: Draw

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from nni_wiring.supernet.decisions import Decisions, Rows, decided_weights
 from search_spaces.cell_graph import CellGraph
 
 
@@ -23,6 +24,18 @@ class Draw(NamedTuple):
     active: tuple[tuple[int, ...], ...]
     edge_weights: torch.Tensor | None = None
 
+    def decided(self, rows: Rows) -> Draw:
+        """The draw with decided rows; a leaf stays a leaf (methods that read dL/dZ off it)."""
+        if not rows:
+            return self
+        z = decided_weights(self.z, rows)
+        if self.z.is_leaf and self.z.requires_grad:
+            z = z.detach().requires_grad_()
+        active = list(self.active)
+        for edge, operation in rows.items():
+            active[edge] = () if operation is None else (operation,)
+        return self._replace(z=z, active=tuple(active))
+
 
 class EdgeGroup(nn.Module):
     """Edges that share one table of architecture parameters.
@@ -37,6 +50,9 @@ class EdgeGroup(nn.Module):
     order of appearance, and ``mask`` (same shape, bool) tells which entries exist. Rows stand in
     the order of ``labels``, which is the graph's, so that an optimiser's moments that were saved
     land on the edge that they came from.
+
+    draw: Z of the present step. decisions: the edges that are decided already; the one place where
+    they are kept.
     """
 
     mask: torch.Tensor
@@ -63,6 +79,7 @@ class EdgeGroup(nn.Module):
             tuple(self.operations.index(op) for op in names) for names in self.edge_operations
         )
         self.draw: Draw | None = None
+        self.decisions = Decisions()
 
     def __getstate__(self) -> dict[str, Any]:
         # the draw belongs to one step and hangs on its graph, which cannot be copied

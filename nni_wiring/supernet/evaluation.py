@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
+from nni_wiring.supernet.edge_weights import edge_weights
 from nni_wiring.supernet.restoring import unmoved
 
 #: Z by edge group name, each of shape (edges, operations).
@@ -24,10 +25,14 @@ def one_hot(group: EdgeGroup, operations: Sequence[int]) -> torch.Tensor:
     return z
 
 
-def fixed_draw(z: torch.Tensor, device: torch.device) -> Draw:
-    """A draw of a given Z; only the operations that it weights run."""
+def fixed_draw(group: EdgeGroup, z: torch.Tensor) -> Draw:
+    """A draw of a given Z, with the group's edge weights where it has learnt any; only the
+    operations that Z weights run.
+    """
     active = tuple(tuple(row.nonzero().flatten().tolist()) for row in z.detach().cpu())
-    return Draw(z.detach().to(device), active)
+    weights = edge_weights(group)
+    weights = None if weights is None else weights.detach()
+    return Draw(z.detach().to(group.alpha), active, weights)
 
 
 @contextmanager
@@ -65,7 +70,7 @@ def supernet_accuracy(
     correct, images = torch.zeros((), dtype=torch.long, device=device), 0
     with unmoved(draws=groups), evaluation_mode(model, batch_statistics=batch_statistics):
         for group in groups:
-            group.draw = fixed_draw(z_by_group[group.name], device)
+            group.draw = fixed_draw(group, z_by_group[group.name])
         for x, y in batches:
             predicted = model(x.to(device)).argmax(dim=-1)
             correct += (predicted == y.to(device)).sum()

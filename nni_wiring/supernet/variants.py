@@ -11,7 +11,7 @@ from torch import nn
 
 from nni_wiring.supernet.cell import SupernetCell, is_zero
 from nni_wiring.supernet.edge_group import EdgeGroup
-from nni_wiring.supernet.evaluation import Draw, ZByGroup, evaluation_mode
+from nni_wiring.supernet.evaluation import ZByGroup, evaluation_mode, fixed_draw
 from nni_wiring.supernet.restoring import unmoved
 from search_spaces.operations import Noise
 
@@ -39,21 +39,12 @@ def supernet_accuracies(
             x, y = x.to(device), y.to(device)
             for place, z in first.items():
                 for group in groups:
-                    group.draw = _draw(group, z[group.name].to(device))
+                    group.draw = fixed_draw(group, z[group.name])
                 correct[place] += (model(x).argmax(dim=-1) == y).sum()
             forget()
             images += len(y)
     counts = correct.tolist()
     return [counts[place] for place in places], images
-
-
-def _draw(group: EdgeGroup, z: torch.Tensor) -> Draw:
-    """A draw of z that runs what z weights, and one operation where it weights none at all, so that
-    the node's size is known in reduction cells.
-    """
-    rows = [tuple(row.nonzero().flatten().tolist()) for row in z.detach().cpu()]
-    active = [row or group.allowed[edge][:1] for edge, row in enumerate(rows)]
-    return Draw(z.detach(), tuple(active))
 
 
 def _function_key(groups: Sequence[EdgeGroup], z: ZByGroup) -> tuple[bytes, ...]:

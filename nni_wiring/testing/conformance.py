@@ -31,6 +31,7 @@ from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.registry import STRATEGIES
 from nni_wiring.supernet.cell import SupernetCell, is_zero
 from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
+from nni_wiring.supernet.variants import supernet_accuracies
 from nni_wiring.testing.searches import (
     Finished,
     hooks_of,
@@ -232,6 +233,37 @@ class StrategyConformance:
         assert 0 <= accuracy <= 100
         assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
         assert all(parameter.grad is None for parameter in module.parameters())
+
+    def test_is_evaluated_as_it_was_trained(self) -> None:
+        """Under the Z of a draw, evaluation gives the logits of training mode, in float64: nothing
+        that the method learns beside alpha is left out. Where nothing is drawn, Z is alpha's own.
+        """
+        strategy = self.strategy(**self.settings)
+        torch.manual_seed(0)
+        model = strategy.mutate_model(our_space()).double()
+        strategy.on_epoch_start(0, EPOCHS)
+        with torch.no_grad():
+            for group in strategy.groups:
+                for parameter in group.parameters(recurse=False):
+                    parameter.normal_()
+        images, labels = torch.randn(8, 3, 8, 8, dtype=torch.float64), torch.zeros(8).long()
+        draws = {g.name: strategy.draw(g, "weights", torch.Generator()) for g in strategy.groups}
+        z = {name: draw.z for name, draw in draws.items()}
+        for group in strategy.groups:
+            group.draw = draws[group.name]
+        seen: list[torch.Tensor] = []
+        handle = model.register_forward_hook(lambda m, inputs, logits: seen.append(logits))
+        model.train()
+        model(images)
+        supernet_accuracy(model, [(images, labels)], z)
+        supernet_accuracies(model, [(images, labels)], [z])
+        handle.remove()
+        trained, *evaluated = seen
+        for logits in evaluated:
+            torch.testing.assert_close(logits, trained.detach(), rtol=1e-12, atol=1e-12)
+        if strategy.relaxation.deterministic:
+            for group in strategy.groups:
+                assert torch.equal(strategy.evaluated(group), draws[group.name].z.detach())
 
     def test_runs_only_the_active_operations(self) -> None:
         """Operations outside a draw are not run and weigh nothing; ``none`` is never run beside

@@ -48,8 +48,9 @@ def _note_gradient_modes(strategy: WiringStrategy, modes: list[bool]) -> None:
     """Note, for every forward pass of the supernet that is no training step, whether gradients were
     on.
     """
-    for name in ("after_steps", "select_at_end"):
-        original = getattr(strategy, name)
+    places = [(part, "after_steps") for part in strategy.parts]
+    for place, name in [*places, (strategy, "select_at_end")]:
+        original = getattr(place, name)
 
         def watched(module: SearchModule, *rest: Any, _original: Any = original) -> Any:
             handle = module.model.register_forward_pre_hook(
@@ -60,7 +61,7 @@ def _note_gradient_modes(strategy: WiringStrategy, modes: list[bool]) -> None:
             finally:
                 handle.remove()
 
-        setattr(strategy, name, watched)
+        setattr(place, name, watched)
 
 
 def run_experiment(strategy: WiringStrategy, space: ModelSpace) -> Finished:

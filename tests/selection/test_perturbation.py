@@ -22,6 +22,7 @@ from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
 from nni_wiring.strategies.engine.search_module import SearchModule
+from nni_wiring.strategies.registry import STRATEGIES
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.evaluation import supernet_accuracy
 from nni_wiring.supernet.variants import supernet_accuracies
@@ -178,7 +179,9 @@ def test_the_authors_schedule() -> None:
 
 
 def nasbench201(**options: Any) -> tuple[SearchModule, list[tuple[torch.Tensor, torch.Tensor]]]:
-    strategy = DARTS(alpha_init=0.5, supernet=options.pop("supernet", "plain"))
+    strategy = options.pop("strategy", None) or DARTS(
+        alpha_init=0.5, supernet=options.pop("supernet", "plain")
+    )
     options = {"num_classes": 4, "channels": 4, "cells": 1, **options}
     name = options.pop("space", "nasbench201")
     module = search_of(build_space(name, **options), strategy)
@@ -233,6 +236,39 @@ def test_a_nasbench201_selection_by_its_definition() -> None:
     assert sorted(step["place"] for step in selected.details["order"]) == list(range(6))
 
 
+@pytest.mark.parametrize("name", ["darts", "fair_darts", "pc_darts", "snas"])
+def test_the_supernet_is_evaluated_as_its_method_trains_it(name: str) -> None:
+    """The unmasked accuracy, and one with an operation masked, counted in training mode under the
+    method's own Z (sigmoids in FairDARTS) and edge weights (PC-DARTS), all far from their start.
+    """
+    settings = {"partial_channels": 2} if name == "pc_darts" else {}
+    module, data = nasbench201(strategy=STRATEGIES[name](**settings))
+    [group] = module.groups
+    with torch.no_grad():
+        for parameter in group.parameters():
+            parameter.normal_(generator=torch.Generator().manual_seed(4))
+    logits = group.alpha.detach()
+    z = torch.sigmoid(logits) if name == "fair_darts" else torch.softmax(logits, dim=-1)
+
+    def accuracy(z: torch.Tensor) -> float:
+        draw = module.strategy.draw(group, "alpha", torch.Generator())
+        group.draw = draw._replace(z=z, active=group.allowed)
+        module.train()
+        with torch.no_grad():
+            right = sum(int((module.model(x).argmax(-1) == y).sum()) for x, y in data)
+        group.draw = None
+        return 100 * right / sum(len(y) for _, y in data)
+
+    context = SelectionContext(module, evaluation=data, train=data, search=data)
+    entry = Perturbation(tune_epochs=0).select(context).details["trace"][0]
+    assert entry["accuracy"] == pytest.approx(accuracy(z))
+    edge = group.edges.index(entry["edge"])
+    for operation, left in entry["masked"].items():
+        masked = z.clone()
+        masked[edge, group.operations.index(operation)] = 0
+        assert left == pytest.approx(accuracy(masked))
+
+
 def test_an_interrupted_selection_goes_on_to_the_same_cell(tmp_path: Path) -> None:
     whole_module, data = nasbench201()
     whole = Perturbation(tune_epochs=3).select(
@@ -251,7 +287,7 @@ def test_an_interrupted_selection_goes_on_to_the_same_cell(tmp_path: Path) -> No
         Perturbation(tune_epochs=3).select(
             SelectionContext(module, data, data, data, progress=stop_late, folder=tmp_path)
         )
-    assert not module.decided and not module.tuning
+    assert not module.groups[0].decisions and not module.tuning
     damaged, kept = tmp_path / "damaged", tmp_path / "perturbation.pt"
     damaged.mkdir()
     (damaged / kept.name).write_bytes(kept.read_bytes()[:-100])

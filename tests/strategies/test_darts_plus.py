@@ -30,20 +30,20 @@ def test_runs(kind: str) -> None:
 def test_stops_when_the_derived_cell_has_that_many_skips(limit: int, stops_at: int) -> None:
     strategy, group = prepared(max_skips=limit, stable_epochs=None)
     skip = group.operations.index("skip_connect")
-    assert not strategy.on_epoch_end(0)
+    assert not strategy.parts.should_stop(0)
     for edge in range(5):
         group.alpha.data[edge, skip] = 2.0
-        assert strategy.on_epoch_end(edge + 1) == (edge + 1 >= stops_at)
+        assert strategy.parts.should_stop(edge + 1) == (edge + 1 >= stops_at)
 
 
 def test_stops_when_the_ranking_has_been_stable() -> None:
     strategy, group = prepared(max_skips=None, stable_epochs=3)
     one, three = (group.operations.index(f"nor_conv_{k}") for k in ("1x1", "3x3"))
-    assert [strategy.on_epoch_end(epoch) for epoch in range(3)] == [False, False, False]
+    assert [strategy.parts.should_stop(epoch) for epoch in range(3)] == [False, False, False]
     group.alpha.data[4, one] = 5.0  # another ranking on one edge: count from here
-    assert [strategy.on_epoch_end(epoch) for epoch in range(3, 6)] == [False, False, False]
+    assert [strategy.parts.should_stop(epoch) for epoch in range(3, 6)] == [False, False, False]
     group.alpha.data[4, three] = 4.0  # the same ranking, other values
-    assert strategy.on_epoch_end(6)
+    assert strategy.parts.should_stop(6)
 
 
 def test_the_ranking_is_that_of_operations_with_parameters() -> None:
@@ -52,24 +52,24 @@ def test_the_ranking_is_that_of_operations_with_parameters() -> None:
     stops = []
     for epoch in range(3):
         group.alpha.data[:, pool] = float(epoch)  # pooling passes both convolutions
-        stops.append(strategy.on_epoch_end(epoch))
+        stops.append(strategy.parts.should_stop(epoch))
     assert stops == [False, False, True]
 
 
 def test_no_rule_is_asked_before_alpha_moves() -> None:
     strategy, group = prepared(warmup_epochs=2)
     group.alpha.data[:, group.operations.index("skip_connect")] = 2.0
-    assert [strategy.on_epoch_end(epoch) for epoch in range(3)] == [False, False, True]
+    assert [strategy.parts.should_stop(epoch) for epoch in range(3)] == [False, False, True]
 
 
 def test_the_count_survives_a_resume() -> None:
     strategy, group = prepared(max_skips=None, stable_epochs=3)
     for epoch in range(3):
-        assert not strategy.on_epoch_end(epoch)
+        assert not strategy.parts.should_stop(epoch)
     resumed, other = prepared(max_skips=None, stable_epochs=3)
     other.alpha.data.copy_(group.alpha.data)
-    resumed.load_search_state(strategy.search_state())
-    assert resumed.on_epoch_end(3)
+    resumed.parts.load_state(strategy.parts.state())
+    assert resumed.parts.should_stop(3)
 
 
 def test_the_search_ends_early() -> None:

@@ -60,10 +60,8 @@ def test_a_step_neither_waits_for_the_device_nor_feeds_it(case: dict[str, Any]) 
     theta = torch.optim.SGD(module.weight_parameters(), lr=0.1, momentum=0.9)
     module.tuning = {True: alpha, False: theta}
     strategy.on_epoch_start(0, 1)
-    if strategy.name == "sgas":
-        strategy.relaxation.decided = {"cell": {0: 3}}
-    else:
-        module.decided = {"cell": {0: 3, 2: None}}
+    (group,) = strategy.groups
+    group.decisions.load({"chosen": {0: 3}, "dropped": [2]})
     monitor: Any = WiringMonitor()
     monitor.on_fit_start(None, module)
     images = torch.empty(6, 3, 8, 8, device="meta")

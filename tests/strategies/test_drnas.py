@@ -128,13 +128,13 @@ def test_divergence_from_the_flat_dirichlet(group: EdgeGroup) -> None:
 
 
 def test_regulariser_is_scaled_and_replaces_weight_decay() -> None:
-    assert DrNAS().regulariser() is None and DrNAS().settings.alpha_weight_decay == 1e-3
+    assert DrNAS().parts.regulariser() is None and DrNAS().settings.alpha_weight_decay == 1e-3
     strategy = DrNAS(regularisation="kl", regularisation_scale=0.5)
     assert strategy.settings.alpha_weight_decay == 0
     strategy.mutate_model(tiny_space())
     set_alphas(strategy.groups, 1)
     divergence = strategy.relaxation.divergence(strategy.groups[0])
-    assert strategy.regulariser().item() == pytest.approx(0.5 * divergence.item())
+    assert strategy.parts.regulariser().item() == pytest.approx(0.5 * divergence.item())
 
 
 def test_stages() -> None:
@@ -148,8 +148,8 @@ def test_stages() -> None:
     divisors, moves = [], []
     for epoch in range(10):
         strategy.on_epoch_start(epoch, 10)
-        divisors.append(strategy._share.divisor)
-        moves.append(strategy.alpha_moves_in(epoch))
+        divisors.append(strategy.parts.cells.share.divisor)
+        moves.append(strategy.parts.alpha_moves_in(epoch))
     assert divisors == [4] * 5 + [2] * 5
     assert moves == ([False] + [True] * 4) * 2
     best = group.alpha.detach().topk(3, dim=-1).indices.sort(dim=-1).values.tolist()
@@ -159,7 +159,7 @@ def test_stages() -> None:
     assert (drawn.z != 0).sum(-1).tolist() == [3] * 6
 
     again = DrNAS(partial_channels=(4, 2), keep_operations=(5, 3))
-    again.load_search_state(strategy.search_state())
+    again.parts.load_state(strategy.parts.state())
     assert again.relaxation.kept == strategy.relaxation.kept
 
 

@@ -51,7 +51,7 @@ def test_alpha_gradient_is_the_score_times_the_cost_summed_over_cells(clamp: flo
         assert (reward.abs() > clamp).any()
         reward.clamp_(-clamp, clamp)
     loss(z.requires_grad_()).backward()
-    strategy.estimate_alpha_gradient()
+    strategy.parts.alpha.estimate()
     p = torch.softmax(group.alpha.detach(), dim=-1)
     torch.testing.assert_close(group.alpha.grad, (z.detach() - p) * reward, rtol=1e-5, atol=1e-8)
 
@@ -61,8 +61,8 @@ def test_the_alpha_step_leaves_the_weights_gradients_alone() -> None:
     strategy, module = search.strategy, search.module
     strategy.groups[0].draw = strategy.draw(strategy.groups[0], "alpha", module.generator)
     output = search.model(images()[0]).square().mean()
-    output.backward(inputs=strategy.gradient_inputs())
-    strategy.estimate_alpha_gradient()
+    output.backward(inputs=strategy.parts.alpha.inputs())
+    strategy.parts.alpha.estimate()
     assert all(p.grad is None for p in module.weight_parameters() if p.requires_grad)
     assert strategy.groups[0].alpha.grad is not None
 

@@ -15,6 +15,7 @@ from nni_wiring.strategies.parts.controller import (
     Sampled,
     train_controller,
 )
+from nni_wiring.strategies.parts.policy import PolicyUpdate
 from nni_wiring.supernet.evaluation import fixed_draw, one_hot, supernet_accuracy
 
 TARGET = [3, 0, 2, 1, 4, 1]
@@ -100,8 +101,8 @@ def test_the_reward_is_the_supernet_s_accuracy_on_the_batch() -> None:
     model, module = search(strategy, tiny_space(), evaluator(batches[:1], batches[1:2]))
     (group,) = strategy.groups
     images, labels = batches[2]
-    found = strategy.reward(module, TARGET, (images, labels))
-    group.draw = fixed_draw(one_hot(group, TARGET), torch.device("cpu"))
+    found = strategy.parts.alpha.reward(module, TARGET, (images, labels))
+    group.draw = fixed_draw(group, one_hot(group, TARGET))
     model.train()
     with torch.no_grad():
         predictions = model(images).argmax(-1)
@@ -111,18 +112,18 @@ def test_the_reward_is_the_supernet_s_accuracy_on_the_batch() -> None:
 
 
 @pytest.mark.parametrize(("level", "part"), [("bi_level", 1), ("single_level", 0)])
-def test_rewards_come_from_the_level_s_data(level: str, part: int) -> None:
+def test_rewards_come_from_the_level_s_data(
+    level: str, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The search half in bi-level search, the training data in single-level search."""
     seen = []
 
-    class Watched(ENAS):
-        """ENAS."""
+    def reward(policy: object, loop: object, cell: list[int], batch: object) -> float:
+        seen.append(batch)
+        return 0.5
 
-        def reward(self, module: object, cell: list[int], batch: object) -> float:
-            seen.append(batch)
-            return 0.5
-
-    strategy = Watched(
+    monkeypatch.setattr(PolicyUpdate, "reward", reward)
+    strategy = ENAS(
         optimisation=level,
         controller_steps=2,
         controller_samples=2,
@@ -130,7 +131,7 @@ def test_rewards_come_from_the_level_s_data(level: str, part: int) -> None:
     )
     halves = [random_batches(3, 0), random_batches(3, 1)]
     search(strategy, tiny_space(), evaluator(*halves))
-    assert strategy.reinforce.baseline is not None
+    assert strategy.parts.alpha.reinforce.baseline is not None
     assert len(seen) == 4
     assert all(any(batch is own for own in halves[part]) for batch in seen)
 
@@ -139,7 +140,7 @@ def test_the_controller_belongs_to_the_search_not_to_the_network() -> None:
     strategy = ENAS(controller_steps=1, controller_samples=2, selection_settings={"samples": 1})
     batches = random_batches(2, 0)
     model, module = search(strategy, tiny_space(), evaluator(batches[:1], batches[1:]))
-    mine = {id(p) for p in strategy.controller.parameters()}
+    mine = {id(p) for p in strategy.parts.alpha.controller.parameters()}
     assert mine <= {id(p) for p in strategy.arch_parameters()}
     assert not mine & {id(p) for p in module.weight_parameters()}
     assert any("controller.lstm" in name for name in module.state_dict())

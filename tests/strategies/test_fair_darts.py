@@ -31,7 +31,7 @@ def test_the_loss_of_alpha_against_the_closed_form() -> None:
         return nn.functional.cross_entropy(model(pixels.double()), labels)
 
     group.draw = strategy.draw(group, "alpha", torch.Generator())
-    (loss() + strategy.regulariser()).backward(inputs=strategy.gradient_inputs())
+    (loss() + strategy.parts.regulariser()).backward(inputs=strategy.parts.alpha.inputs())
     alpha = group.alpha.detach()
     z = (1 / (1 + (-alpha).exp())) * group.mask
     leaf = z.clone().requires_grad_()
@@ -48,7 +48,7 @@ def test_zero_one_loss_is_least_at_zero_and_one() -> None:
     (group,) = strategy.groups
     for alpha, value in ((0.0, 0.0), (50.0, -10 / 4), (-50.0, -10 / 4)):
         group.alpha.data.fill_(alpha)
-        assert strategy.regulariser().item() == pytest.approx(value, abs=1e-6)
+        assert strategy.parts.regulariser().item() == pytest.approx(value, abs=1e-6)
 
 
 def test_an_edge_below_the_threshold_becomes_none() -> None:

@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.strategies.darts import DARTS
-from nni_wiring.strategies.pc_darts import PCDarts, edge_weights
+from nni_wiring.strategies.pc_darts import PCDarts
 from nni_wiring.supernet.edge_group import Draw
+from nni_wiring.supernet.edge_weights import edge_weights
 from nni_wiring.supernet.partial_cell import PartialCell, shuffle_channels
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -150,5 +151,5 @@ def test_warm_up(epochs: int, first: int) -> None:
     """The paper's 15 of 50 epochs, scaled."""
     strategy = PCDarts()
     strategy.on_epoch_start(0, epochs)
-    moves = [strategy.alpha_moves_in(epoch) for epoch in range(epochs)]
+    moves = [strategy.parts.alpha_moves_in(epoch) for epoch in range(epochs)]
     assert moves == [epoch >= first for epoch in range(epochs)]

@@ -32,10 +32,10 @@ def test_an_alpha_step_moves_probability_between_the_two_sampled_paths_only() ->
         before = strategy.relaxation.probabilities(group).detach()
         optimizer.zero_grad()
         group.draw = strategy.draw(group, "alpha", search.module.generator)
-        search.model(images()[0]).square().mean().backward(inputs=strategy.gradient_inputs())
-        strategy.estimate_alpha_gradient()
+        search.model(images()[0]).square().mean().backward(inputs=strategy.parts.alpha.inputs())
+        strategy.parts.alpha.estimate()
         optimizer.step()
-        strategy.after_alpha_step()
+        strategy.parts.alpha.after_step()
         after = strategy.relaxation.probabilities(group).detach()
         for edge, pair in enumerate(group.draw.active):
             others = [k for k in group.allowed[edge] if k not in pair]

@@ -83,7 +83,7 @@ def test_the_attack_stays_in_the_ball_and_raises_the_loss() -> None:
     clean = loss()
     strategy.relaxation.epsilon = 0.2
     by_chance = [loss() for _ in range(10)]
-    strategy.attack(module, batch, 0)
+    strategy.parts.weights.attack(module, batch, 0)
     attacked = strategy.relaxation.attack[group.name]
     assert inside(attacked, p, 0.2)
     assert loss() > max(clean, *by_chance)

@@ -10,7 +10,8 @@ from one_shot import evaluator, random_batches, search, set_alphas, tiny_space
 from scipy import stats
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.strategies.sgas import SGAS, edge_scores
+from nni_wiring.strategies.parts.edge_decisions import edge_scores
+from nni_wiring.strategies.sgas import SGAS
 
 
 def prepared(**settings: Any) -> SGAS:
@@ -26,8 +27,8 @@ def run_epochs(strategy: SGAS, epochs: int) -> list[dict[int, int]]:
     for epoch in range(epochs):
         strategy.on_epoch_start(epoch, epochs)
         set_alphas(strategy.groups, epoch)
-        strategy.after_steps(None, epoch)  # type: ignore[arg-type]
-        seen.append(dict(strategy.relaxation.decided[group.name]))
+        strategy.parts.after_steps(None, epoch)  # type: ignore[arg-type]
+        seen.append(dict(group.decisions.chosen))
     return seen
 
 
@@ -78,8 +79,8 @@ def test_the_highest_score_is_decided_by_its_largest_operation() -> None:
         group.alpha[4, 3] = 3.0  # certain, and none is unlikely
         group.alpha[1, 0] = 9.0  # certainly none: not important
     strategy.on_epoch_start(0, 31)  # 5 edges a decision each 5 epochs, 6 more
-    strategy.after_steps(None, 0)  # type: ignore[arg-type]
-    assert strategy.relaxation.decided == {"cell": {4: 3}}
+    strategy.parts.after_steps(None, 0)  # type: ignore[arg-type]
+    assert group.decisions.chosen == {4: 3}
     draw = strategy.draw(group, "alpha", torch.Generator())
     assert draw.active[4] == (3,) and draw.z[4].tolist() == [0, 0, 0, 1, 0]
     assert all(draw.active[e] == group.allowed[e] for e in range(6) if e != 4)
@@ -88,7 +89,7 @@ def test_the_highest_score_is_decided_by_its_largest_operation() -> None:
 def test_a_decided_edge_gets_no_gradient() -> None:
     strategy = prepared()
     (group,) = strategy.groups
-    strategy.relaxation.decided = {"cell": {2: 1}}
+    group.decisions.chosen = {2: 1}
     z = strategy.draw(group, "alpha", torch.Generator()).z
     (z * torch.randn(6, 5)).sum().backward()
     assert not group.alpha.grad[2].any() and group.alpha.grad[[0, 1, 3, 4, 5]].any()
@@ -100,8 +101,8 @@ def test_none_is_not_chosen_unless_asked_for() -> None:
         with torch.no_grad():
             strategy.groups[0].alpha.copy_(torch.tensor([5.0, 4.0, 0, 0, 0]).repeat(6, 1))
         strategy.on_epoch_start(0, 1)
-        strategy.after_steps(None, 0)  # type: ignore[arg-type]
-        assert set(strategy.relaxation.decided["cell"].values()) == {expected}
+        strategy.parts.after_steps(None, 0)  # type: ignore[arg-type]
+        assert set(strategy.groups[0].decisions.chosen.values()) == {expected}
 
 
 def test_the_exported_cell_is_the_decided_one() -> None:
@@ -109,7 +110,7 @@ def test_the_exported_cell_is_the_decided_one() -> None:
     batches = random_batches(4, 1)
     _, module = search(strategy, tiny_space(), evaluator(batches[:2], batches[2:], epochs=3))
     (group,) = strategy.groups
-    decided = strategy.relaxation.decided["cell"]
+    decided = group.decisions.chosen
     assert module.export() == {
         label: group.operations[decided[edge]] for edge, label in enumerate(group.labels)
     }

@@ -37,3 +37,11 @@ def exclude(optimizers: Any, parameters: Sequence[nn.Parameter]) -> Any:
         for value in optimizers:
             exclude(value, parameters)
     return optimizers
+
+
+def pick(optimizers: Any, *, architecture: bool) -> Any:
+    """Of one optimiser or several the one that moves the architecture, or the weights."""
+    for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
+        if getattr(optimizer, "is_arch_optimizer", False) == architecture:
+            return optimizer
+    raise RuntimeError("the evaluator configured no optimiser for the weights")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
-from nni_wiring.errors import RunError
 from nni_wiring.strategies.engine.gradient_graphs import GradientGraphs, StepListener, recorder_for
-from nni_wiring.strategies.engine.optimizers import alpha_adam, exclude
-from nni_wiring.supernet.decisions import Decisions, with_decisions
+from nni_wiring.strategies.engine.method import Method
+from nni_wiring.strategies.engine.optimizers import alpha_adam, exclude, pick
+from nni_wiring.strategies.engine.resuming import load_search, save_search
+from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.hooks import hooked_modules
 from search_spaces.nni_api import BaseOneShotLightningModule, LightningModule, OptimizerLRScheduler
-
-if TYPE_CHECKING:
-    from nni_wiring.strategies.base import WiringStrategy
-
 
 #: (module, batch, batch_idx): leaves a gradient in ``.grad``.
 GradientOf = Callable[["SearchModule", dict[str, Any], int], None]
@@ -26,17 +23,16 @@ GradientOf = Callable[["SearchModule", dict[str, Any], int], None]
 
 class SearchModule(BaseOneShotLightningModule):
     """Runs weight steps and alpha steps; everything that a method may change is asked of its
-    strategy.
+    strategy and the strategy's parts. To parts it is a ``Loop``, to selections a ``Searched``.
 
     phase: "weights", "alpha" or "joint" (single level) while a recorded forward pass of that step
     runs, else None; data: what that pass is run on; monitors read both. listeners: who takes notes
     during a step. gradient_norms: the norm of the last gradient of theta
-    ("weights") and alpha ("alpha"), before clipping, as tensors on the device. decided: by group
-    name, the edges whose Z is fixed already. tuning: optimisers (of alpha: True, of theta: False)
-    in the place of the trainer's, for steps after the search.
+    ("weights") and alpha ("alpha"), before clipping, as tensors on the device. tuning: optimisers
+    (of alpha: True, of theta: False) in the place of the trainer's, for steps after the search.
     """
 
-    def __init__(self, training_module: LightningModule, strategy: WiringStrategy) -> None:
+    def __init__(self, training_module: LightningModule, strategy: Method) -> None:
         super().__init__(training_module)
         self.strategy = strategy
         self.phase: str | None = None
@@ -44,31 +40,62 @@ class SearchModule(BaseOneShotLightningModule):
         self.listeners: list[StepListener] = []
         self._graphs: GradientGraphs | None = None
         self.gradient_norms: dict[str, torch.Tensor] = {}
-        self.decided: dict[str, Decisions] = {}
         self.tuning: dict[bool, torch.optim.Optimizer] = {}
         self.generator = torch.Generator()
         self.generator.manual_seed(torch.initial_seed() % 2**63)
+
+    # --- the search as parts and selections see it ---
+
+    @property
+    def groups(self) -> list[EdgeGroup]:
+        """The edge groups of the supernet."""
+        return self.strategy.groups
+
+    @property
+    def single_level(self) -> bool:
+        """Whether theta and alpha are trained from one pass over the training data."""
+        return self.strategy.settings.optimisation == "single_level"
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """Architecture parameters, group by group in order of appearance; rows by label."""
+        return self.strategy.arch_parameters()
+
+    def evaluated(self, group: EdgeGroup) -> torch.Tensor:
+        """Z, (edges, operations), under which the method evaluates its supernet."""
+        return self.strategy.evaluated(group)
+
+    def sample_cells(self) -> dict[str, list[int]]:
+        """One cell a group, drawn as the method draws."""
+        return self.strategy.relaxation.sample_cells(self.groups, self.generator)
+
+    def loader(self, half: str) -> Iterable[Any]:
+        """The batches of a half of the data: "train" or "val" (the search half)."""
+        return self.strategy.loader(half)
+
+    def evaluation_batches(self) -> Iterable[Any]:
+        """(images, labels) batches to evaluate the supernet on."""
+        return self.strategy.evaluation_batches()
 
     # --- optimisers ---
 
     def weight_parameters(self) -> list[nn.Parameter]:
         """Parameters of the training module, the supernet's among them, other than alphas."""
-        architecture = {id(parameter) for parameter in self.strategy.arch_parameters()}
+        architecture = {id(parameter) for parameter in self.arch_parameters()}
         return [p for p in self.training_module.parameters() if id(p) not in architecture]
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer | None:
         """Adam on alpha; None where alpha does not move (its requires_grad is then off)."""
-        for parameter in self.strategy.arch_parameters():
+        for parameter in self.arch_parameters():
             parameter.requires_grad_(self.strategy.moves_alpha)
         if not self.strategy.moves_alpha:
             return None
-        return alpha_adam(self.strategy.arch_parameters(), self.strategy.settings)
+        return alpha_adam(self.arch_parameters(), self.strategy.settings)
 
     def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
         """Take the architecture parameters out of theta's optimiser (the evaluator gave it all
         parameters).
         """
-        return exclude(optimizers, self.strategy.arch_parameters())
+        return exclude(optimizers, self.arch_parameters())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Theta's optimiser from the evaluator, alpha's from the strategy."""
@@ -89,8 +116,8 @@ class SearchModule(BaseOneShotLightningModule):
         super().on_train_epoch_start()
 
     def on_train_epoch_end(self) -> None:
-        """Ask the strategy's stop rule."""
-        if self.strategy.on_epoch_end(self.current_epoch):
+        """Ask the stop rules."""
+        if self.strategy.parts.should_stop(self.current_epoch):
             self.trainer.should_stop = True
         super().on_train_epoch_end()
 
@@ -109,15 +136,16 @@ class SearchModule(BaseOneShotLightningModule):
         """One search step: weights and alpha in turn (bi-level), or both from one backward pass
         (single-level).
         """
-        self.search_step(batch, batch_idx, self.strategy.alpha_moves_in(self.current_epoch))
+        parts, epoch = self.strategy.parts, self.current_epoch
+        self.search_step(batch, batch_idx, parts.alpha.in_steps and parts.alpha_moves_in(epoch))
         self.advance_lr_schedulers(batch_idx)
         if self.trainer.is_last_batch:
-            self.strategy.after_steps(self, self.current_epoch)
+            parts.after_steps(self, epoch)
 
     def search_step(self, batch: dict[str, Any], batch_idx: int, alpha_moves: bool) -> None:
         """The gradient steps of one batch; needs no trainer where ``tuning`` brings optimisers."""
         settings = self.strategy.settings
-        if settings.optimisation == "single_level":
+        if self.single_level:
             self._joint_step(batch, batch_idx, alpha_moves)
         else:
             if alpha_moves and settings.update_order == "alpha_first":
@@ -158,9 +186,8 @@ class SearchModule(BaseOneShotLightningModule):
 
         record: whether monitors may count this forward pass as one of ``phase``.
         """
-        for group in self.strategy.groups:
-            draw = self.strategy.draw(group, phase, self.generator)
-            group.draw = with_decisions(draw, self.decided.get(group.name, {}))
+        for group in self.groups:
+            group.draw = self.strategy.draw(group, phase, self.generator)
         self.phase, self.data = (phase if record else None), data
         # autocast keeps low-precision copies of weights until the batch is over; steps move them
         torch.clear_autocast_cache()
@@ -169,21 +196,21 @@ class SearchModule(BaseOneShotLightningModule):
         finally:
             self.phase = self.data = None
         loss = output["loss"] if isinstance(output, dict) else output
-        extra = self.strategy.regulariser() if phase != "weights" else None
+        extra = self.strategy.parts.regulariser() if phase != "weights" else None
         return loss if extra is None else loss + extra
 
     def _weights_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         optimizer = self.theta_optimizer()
         optimizer.zero_grad()
-        self._gradient("weights", self.strategy.weights_gradient, batch, batch_idx)
+        self._gradient("weights", self.strategy.parts.weights.gradient, batch, batch_idx)
         self.clip_and_step("weights", optimizer, self.strategy.settings.clip)
 
     def _alpha_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         optimizer = self.alpha_optimizer()
         optimizer.zero_grad()
-        self._gradient("alpha", self.strategy.alpha_gradient, batch, batch_idx)
+        self._gradient("alpha", self.strategy.parts.alpha.gradient, batch, batch_idx)
         self.clip_and_step("alpha", optimizer, self.strategy.settings.alpha_clip)
-        self.strategy.after_alpha_step()
+        self.strategy.parts.alpha.after_step()
 
     def _joint_step(self, batch: dict[str, Any], batch_idx: int, alpha_moves: bool) -> None:
         theta = self.theta_optimizer()
@@ -195,10 +222,10 @@ class SearchModule(BaseOneShotLightningModule):
         alpha = self.alpha_optimizer()
         alpha.zero_grad()
         self._gradient("joint", _joint_gradient, batch, batch_idx)
-        self.strategy.estimate_alpha_gradient()
+        self.strategy.parts.alpha.estimate()
         self.clip_and_step("weights", theta, self.strategy.settings.clip)
         self.clip_and_step("alpha", alpha, self.strategy.settings.alpha_clip)
-        self.strategy.after_alpha_step()
+        self.strategy.parts.alpha.after_step()
 
     def _gradient(
         self, phase: str, compute: GradientOf, batch: dict[str, Any], batch_idx: int
@@ -207,8 +234,8 @@ class SearchModule(BaseOneShotLightningModule):
         if self._graphs is None:
             compute(self, batch, batch_idx)
             return
-        decided = tuple((name, *edges.items()) for name, edges in self.decided.items())
-        program = (self.strategy.program(), decided)
+        decided = tuple((*group.decisions.rows().items(),) for group in self.groups)
+        program = (self.strategy.parts.program(), decided)
         self._graphs.run(phase, program, lambda data: compute(self, data, batch_idx), batch)
 
     def _make_graphs(self) -> GradientGraphs | None:
@@ -216,7 +243,7 @@ class SearchModule(BaseOneShotLightningModule):
         if recorder is None:
             return None
         parameters, buffers = list(self.parameters()), list(self.buffers())
-        return GradientGraphs(recorder, parameters, buffers, self.strategy.groups, self.listeners)
+        return GradientGraphs(recorder, parameters, buffers, self.groups, self.listeners)
 
     def clip_and_step(self, kind: str, optimizer: Any, limit: float | None) -> None:
         """Note the gradient's norm under ``kind``, clip it to ``limit`` (None: not), step.
@@ -241,41 +268,24 @@ class SearchModule(BaseOneShotLightningModule):
     def _optimizer(self, *, architecture: bool) -> Any:
         if self.tuning:
             return self.tuning[architecture]
-        optimizers = self.optimizers()
-        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
-            if getattr(optimizer, "is_arch_optimizer", False) == architecture:
-                return optimizer
-        raise RuntimeError("the evaluator configured no optimiser for the weights")
+        return pick(self.optimizers(), architecture=architecture)
 
     # --- resuming ---
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add alphas by label, the state of the draws' random generator and the strategy's own."""
-        checkpoint["alphas"] = {
-            label: row
-            for group in self.strategy.groups
-            for label, row in group.by_label(group.alpha).items()
-        }
-        checkpoint["draws"] = self.generator.get_state()
-        checkpoint["search_state"] = self.strategy.search_state()
+        """Add what only the search knows."""
+        save_search(checkpoint, self.strategy, self.generator)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another space; go on with the draws where they stopped."""
-        labels = [label for group in self.strategy.groups for label in group.labels]
-        if labels != list(checkpoint["alphas"]):  # rows of alpha lie in this order
-            raise RunError("the checkpoint belongs to another search space: its edges differ")
-        shapes = {name: value.shape for name, value in self.state_dict().items()}
-        if shapes != {name: value.shape for name, value in checkpoint["state_dict"].items()}:
-            raise RunError("the checkpoint belongs to another network: its weights differ in shape")
-        self.generator.set_state(checkpoint["draws"])
-        self.strategy.load_search_state(checkpoint["search_state"])
+        load_search(checkpoint, self.strategy, self.generator, self)
 
     # --- results ---
 
     def export(self) -> dict[str, Any]:
         """The NNI sample, {label: candidate}, of the selected cell."""
         sample: dict[str, Any] = {}
-        for group in self.strategy.groups:
+        for group in self.groups:
             sample.update(group.sample(self.strategy.chosen(group)))
         for module in hooked_modules(self.model):
             sample.update(module.export(memo=sample))
@@ -284,7 +294,7 @@ class SearchModule(BaseOneShotLightningModule):
     def export_probs(self) -> dict[str, Any]:
         """p(alpha) of every edge: {label: {operation: probability}}."""
         result: dict[str, Any] = {}
-        for group in self.strategy.groups:
+        for group in self.groups:
             result.update(group.by_label(self.strategy.relaxation.probabilities(group)))
         for module in hooked_modules(self.model):
             result.update(module.export_probs(memo=result))

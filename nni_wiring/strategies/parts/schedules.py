@@ -1,10 +1,8 @@
-"""Schedules over the epochs of a search."""
+"""Courses of a number over the epochs of a search."""
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from nni_wiring.strategies.settings import StrategySettings
+from typing import NamedTuple
 
 
 def linear(start: float, end: float, epoch: int, epochs: int) -> float:
@@ -14,8 +12,20 @@ def linear(start: float, end: float, epoch: int, epochs: int) -> float:
     return start + (end - start) * epoch / max(epochs - 1, 1)
 
 
-class TemperatureSettings(StrategySettings):
-    """tau_start, tau_end: the temperature of the first and of the last epoch, linear between."""
+class Stage(NamedTuple):
+    """Where an epoch stands in a search of several stages: the stage's number, its first epoch and
+    how many epochs it has.
+    """
 
-    tau_start: float = Field(default=10.0, gt=0)
-    tau_end: float = Field(default=0.1, gt=0)
+    number: int
+    first: int
+    length: int
+
+
+def stage_of(epoch: int, epochs: int, stages: int) -> Stage:
+    """The stage of an epoch where ``epochs`` are split into ``stages`` of equal length, as nearly
+    as whole epochs go.
+    """
+    number = epoch * stages // epochs
+    first = -(-number * epochs // stages)
+    return Stage(number, first, -(-(number + 1) * epochs // stages) - first)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from nni_wiring.strategies.engine.search_module import SearchModule
+from nni_wiring.strategies.engine.loop import Loop
+from nni_wiring.strategies.parts.base import AlphaUpdate
 from nni_wiring.supernet.restoring import unmoved
 
 Tensors = Sequence[torch.Tensor]
@@ -43,7 +44,7 @@ def _gradients(loss: torch.Tensor, inputs: Sequence[torch.Tensor]) -> list[torch
     return [torch.zeros_like(i) if g is None else g for i, g in zip(inputs, found, strict=True)]
 
 
-def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
+def unrolled_gradient(loop: Loop, batch: dict[str, Any], batch_idx: int) -> None:
     """Leave d/dalpha L_val(theta'(alpha), alpha) in alpha.grad, theta' one SGD step from theta on
     the training batch.
 
@@ -51,19 +52,19 @@ def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: in
     parameter group by group) by a central difference whose shift of theta has length 0.01. Theta
     and batch norm statistics are left as they were.
     """
-    optimizer = module.theta_optimizer()
-    alphas = module.strategy.arch_parameters()
+    optimizer = loop.theta_optimizer()
+    alphas = loop.arch_parameters()
     moving = [(w, g["lr"]) for g in optimizer.param_groups for w in g["params"] if w.requires_grad]
     weights = [weight for weight, _ in moving]
 
     def train_loss() -> torch.Tensor:
-        return module.loss("alpha", batch["train"], batch_idx, record=False)
+        return loop.loss("alpha", batch["train"], batch_idx, record=False)
 
-    with unmoved([*weights, *module.buffers()]):  # the unrolled step is only virtual
+    with unmoved([*weights, *loop.buffers()]):  # the unrolled step is only virtual
         with unmoved(weights):
             gradients = _gradients(train_loss(), weights)
             _virtual_step(optimizer, {id(w): g for w, g in zip(weights, gradients, strict=True)})
-            found = _gradients(module.loss("alpha", batch["val"], batch_idx), [*alphas, *weights])
+            found = _gradients(loop.loss("alpha", batch["val"], batch_idx), [*alphas, *weights])
         direct = found[: len(alphas)]
         direction = [lr * g for g, (_, lr) in zip(found[len(alphas) :], moving, strict=True)]
         norm = torch.linalg.vector_norm(
@@ -76,3 +77,17 @@ def unrolled_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: in
         below = _gradients(train_loss(), alphas)
     for alpha, first, up, down in zip(alphas, direct, above, below, strict=True):
         alpha.grad = first - (up - down) / (2 * epsilon)
+
+
+class Unrolled(AlphaUpdate):
+    """Second order: dL/dalpha at theta after one more step (eq. 7)."""
+
+    needs_two_levels: ClassVar[bool] = True
+
+    def gradient(self, loop: Loop, batch: dict[str, Any], batch_idx: int) -> None:
+        """See ``unrolled_gradient``."""
+        unrolled_gradient(loop, batch, batch_idx)
+
+    def program(self) -> Hashable | None:
+        """None: the weights move by the present learning rate, a number of the host."""
+        return None

@@ -6,7 +6,7 @@ both raise ConfigError. Other packages announce theirs as entry points ``nni_wir
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.supernet.relaxations.base import Relaxation
-from nni_wiring.supernet.relaxations.decided import DecidedSoftmax
+from nni_wiring.supernet.relaxations.decided import Decided
 from nni_wiring.supernet.relaxations.dirichlet import DirichletRelaxation
 from nni_wiring.supernet.relaxations.gumbel import Concrete, StraightThroughGumbel
 from nni_wiring.supernet.relaxations.one_hot import BinaryGates, OneHotScore
@@ -20,7 +20,7 @@ __all__ = [
     "RELAXATIONS",
     "BinaryGates",
     "Concrete",
-    "DecidedSoftmax",
+    "Decided",
     "DirichletRelaxation",
     "OneHotScore",
     "PerturbedSoftmax",
@@ -51,7 +51,6 @@ RELAXATIONS: Registry[type[Relaxation]] = Registry(
         OneHotScore,
         PerturbedSoftmax,
         DirichletRelaxation,
-        DecidedSoftmax,
         Uniform,
     ),
     group="nni_wiring.relaxations",

@@ -4,6 +4,7 @@ dL/dalpha.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -22,8 +23,8 @@ class Relaxation:
     """
 
     name: ClassVar[str] = "abstract"
-    pathwise: ClassVar[bool] = True
-    deterministic: ClassVar[bool] = False
+    pathwise: bool = True
+    deterministic: bool = False
 
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
         """Z of one step, shape (edges, operations), differentiable in alpha where the method is
@@ -39,6 +40,25 @@ class Relaxation:
         selections are taken under.
         """
         return torch.softmax(group.logits(), dim=-1)
+
+    def evaluation_weights(self, group: EdgeGroup) -> torch.Tensor:
+        """Z, (edges, operations), under which the trained supernet as a whole is evaluated:
+        p(alpha), the mean of Z, unless the method trains with another.
+        """
+        return self.probabilities(group)
+
+    def sample_cells(
+        self, groups: Sequence[EdgeGroup], generator: torch.Generator
+    ) -> dict[str, list[int]]:
+        """One cell a group, drawn from p(alpha): an operation (column of alpha) for every edge."""
+        return {
+            group.name: torch.multinomial(
+                self.probabilities(group).detach().cpu(), 1, generator=generator
+            )
+            .flatten()
+            .tolist()
+            for group in groups
+        }
 
     def alpha_gradient(self, group: EdgeGroup, draw: Draw, cost: torch.Tensor) -> torch.Tensor:
         """The gradient estimate of alpha, shape (edges, operations), of a method that is not

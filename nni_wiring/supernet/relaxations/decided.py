@@ -1,33 +1,51 @@
-"""Softmax with some edges decided: the relaxation of SGAS."""
+"""Any relaxation with some edges decided (as in SGAS)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 
-from nni_wiring.supernet.decisions import decided_weights, with_decisions
+from nni_wiring.supernet.decisions import decided_weights
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
-from nni_wiring.supernet.relaxations.softmax import Softmax
+from nni_wiring.supernet.relaxations.base import Relaxation
 
 
-class DecidedSoftmax(Softmax):
-    """softmax(alpha) on open edges, one-hot on decided ones, of which only that operation runs.
-
-    decided: {group name: {edge: operation (column of alpha)}}.
+class Decided(Relaxation):
+    """Another relaxation on open edges; one-hot on edges that ``group.decisions`` has decided, of
+    which only that operation runs, and zero on dropped ones.
     """
 
-    name: ClassVar[str] = "decided_softmax"
+    name: ClassVar[str] = "decided"
 
-    def __init__(self) -> None:
-        self.decided: dict[str, dict[int, int]] = {}
+    def __init__(self, inner: Relaxation) -> None:
+        self.inner = inner
+        self.pathwise, self.deterministic = inner.pathwise, inner.deterministic
 
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
         """See the class."""
-        open_edges = Draw(torch.softmax(group.logits(), dim=-1), group.allowed)
-        return with_decisions(open_edges, self.decided.get(group.name, {}))
+        return self.inner.draw(group, phase, generator).decided(group.decisions.rows())
 
     def probabilities(self, group: EdgeGroup) -> torch.Tensor:
-        """p(alpha), rows sum to 1; decided rows are constants."""
-        p = torch.softmax(group.logits(), dim=-1)
-        return decided_weights(p, self.decided.get(group.name, {}))
+        """p(alpha), rows sum to 1, but for dropped edges; decided rows are constants."""
+        return decided_weights(self.inner.probabilities(group), group.decisions.rows())
+
+    def evaluation_weights(self, group: EdgeGroup) -> torch.Tensor:
+        """The inner relaxation's, decided."""
+        return decided_weights(self.inner.evaluation_weights(group), group.decisions.rows())
+
+    def sample_cells(
+        self, groups: Sequence[EdgeGroup], generator: torch.Generator
+    ) -> dict[str, list[int]]:
+        """Cells of the inner relaxation, with the decided edges' operations."""
+        cells = self.inner.sample_cells(groups, generator)
+        for group in groups:
+            for edge, operation in group.decisions.chosen.items():
+                cells[group.name][edge] = operation
+        return cells
+
+    def alpha_gradient(self, group: EdgeGroup, draw: Draw, cost: torch.Tensor) -> torch.Tensor:
+        """The inner relaxation's; zero on edges that no longer follow alpha."""
+        gradient = self.inner.alpha_gradient(group, draw, cost)
+        return decided_weights(gradient, dict.fromkeys(group.decisions.rows()))

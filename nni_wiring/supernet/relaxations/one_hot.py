@@ -24,7 +24,7 @@ class OneHotScore(Relaxation):
     """
 
     name: ClassVar[str] = "one_hot_score"
-    pathwise: ClassVar[bool] = False
+    pathwise = False
 
     def __init__(self, clamp: float | None = None) -> None:
         self.clamp = clamp
@@ -57,7 +57,7 @@ class BinaryGates(Relaxation):
     """
 
     name: ClassVar[str] = "binary_gates"
-    pathwise: ClassVar[bool] = False
+    pathwise = False
 
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
         """One open gate an edge, a leaf tensor; in phases "alpha" and "joint" a second, closed gate

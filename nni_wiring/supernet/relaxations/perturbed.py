@@ -38,7 +38,7 @@ class PerturbedSoftmax(Softmax):
     """
 
     name: ClassVar[str] = "perturbed_softmax"
-    deterministic: ClassVar[bool] = False
+    deterministic = False
 
     def __init__(self, epsilon: float = 0.0) -> None:
         self.epsilon = epsilon

@@ -16,7 +16,7 @@ class Sigmoid(Relaxation):
     """
 
     name: ClassVar[str] = "sigmoid"
-    deterministic: ClassVar[bool] = True
+    deterministic = True
 
     def weights(self, group: EdgeGroup) -> torch.Tensor:
         """sigmoid(alpha), (edges, operations); zero for operations that are not allowed."""
@@ -32,3 +32,7 @@ class Sigmoid(Relaxation):
         """
         weights = self.weights(group)
         return weights / weights.sum(dim=-1, keepdim=True)
+
+    def evaluation_weights(self, group: EdgeGroup) -> torch.Tensor:
+        """The sigmoids themselves, as the supernet is trained with."""
+        return self.weights(group)

@@ -14,7 +14,7 @@ class Softmax(Relaxation):
     """DARTS: Z = softmax(alpha) (Liu et al., ICLR 2019, eq. 2); every operation runs."""
 
     name: ClassVar[str] = "softmax"
-    deterministic: ClassVar[bool] = True
+    deterministic = True
 
     def draw(self, group: EdgeGroup, phase: str, generator: torch.Generator) -> Draw:
         """Deterministic; see the class."""

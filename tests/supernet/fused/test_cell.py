@@ -379,7 +379,7 @@ def alpha_gradient(strategy: Any, cell: Any) -> torch.Tensor:
 
 def test_the_factory_takes_the_fused_cell_where_it_can() -> None:
     strategy = DARTS()
-    assert strategy.cell_factory() is fused_or_plain
+    assert strategy.parts.cells.factory(plain=False) is fused_or_plain
     model = strategy.mutate_model(tiny_space())
     assert len(cells(model)) == 3
     assert all(isinstance(cell, FusedCell) for cell in cells(model))

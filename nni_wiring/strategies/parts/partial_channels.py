@@ -1,0 +1,36 @@
+"""Partial channel connections and edge normalisation (PC-DARTS), for any relaxation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from nni_wiring.strategies.parts.base import CellKind
+from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.supernet.edge_group import EdgeGroup
+from nni_wiring.supernet.edge_weights import add_edge_weights
+from nni_wiring.supernet.partial_cell import ChannelShare, PartialCell
+
+
+class PartialChannels(CellKind):
+    """Operations see 1/K of the channels (Xu et al., ICLR 2020, section 3.1); the output of edge e
+    is softmax(beta)_e, over the edges into its node, times the mixture (section 3.2).
+
+    divisor: K, at first. edge_scale: standard deviation of beta's normal initialisation; None: no
+    edge weights. share: K as it is now.
+    """
+
+    def __init__(self, divisor: int, edge_scale: float | None = None) -> None:
+        self.share = ChannelShare(divisor)
+        self.edge_scale = edge_scale
+
+    def prepare(self, groups: Sequence[EdgeGroup]) -> None:
+        """Give every group its beta."""
+        super().prepare(groups)
+        if self.edge_scale is not None:
+            for group in groups:
+                add_edge_weights(group, self.edge_scale)
+
+    def factory(self, *, plain: bool) -> Callable[..., SupernetCell]:
+        """Cells on 1/K of the channels; there is no fused form of them."""
+        return partial(PartialCell, share=self.share)
