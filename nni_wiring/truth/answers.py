@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,30 @@ from numpy.typing import NDArray
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.records import Score, Truth
 from nni_wiring.truth.benchmark import Benchmark
-from nni_wiring.truth.curves import CurveKey
-from nni_wiring.truth.metrics import MetricKey
-from nni_wiring.truth.standing import stand
+from nni_wiring.truth.curves import CurveFile, CurveKey
+from nni_wiring.truth.metrics import MetricKey, TableData
+from nni_wiring.truth.standing import Standing, stand
 
-if TYPE_CHECKING:
-    from nni_wiring.truth.table import TruthTable
+
+class Columns(Protocol):
+    """A table (``TruthTable``), as its answers see it."""
+
+    data: TableData
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """Whose numbers these are."""
+
+    @property
+    def curves(self) -> CurveFile:
+        """Per-epoch values; BenchmarkError if the source has none."""
+
+    def key(self, dataset: str, split: str, epochs: int | None = None) -> MetricKey:
+        """The column of a data set, a split and a length of training."""
+
+    def standing(self, dataset: str, split: str, epochs: int | None = None) -> Standing:
+        """How every cell stands in one column."""
+
 
 _TOPOLOGY_FIELDS = (
     "width",
@@ -36,7 +54,7 @@ class Rows(NamedTuple):
     ranks: NDArray[np.int64]
 
 
-def gather(table: TruthTable, epochs: int | None) -> Rows:
+def gather(table: Columns, epochs: int | None) -> Rows:
     """The values that ``truth_at`` reads; NaN and rank 0 where the table has none.
 
     Args:
@@ -66,7 +84,7 @@ def truth_at(benchmark: Benchmark, rows: Rows, index: int) -> Truth:
 
 
 def single_truth(
-    table: TruthTable, index: int, epochs: int | None, seed: int | None, epoch: int | None
+    table: Columns, index: int, epochs: int | None, seed: int | None, epoch: int | None
 ) -> Truth:
     """The truth with the value of one seed, or after one epoch of the curve; no ranks.
 
@@ -83,7 +101,7 @@ def single_truth(
 
 
 def _single(
-    table: TruthTable, index: int, key: MetricKey, seed: int | None, epoch: int | None
+    table: Columns, index: int, key: MetricKey, seed: int | None, epoch: int | None
 ) -> float | None:
     if epoch is None:
         metric = table.data.metrics.get(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,7 +163,8 @@ class Benchmark:
         parameters: closed form of the network's size, where there is one.
         curves: (data set, split) -> (training, images) in the source's own names, where per-epoch
             curves exist.
-        official_codes: the code of every official index, where that order is not the codes' own.
+        official_codes: ``module:function`` that gives the code of every official index, where that
+            order is not the codes' own; imported when it is needed.
         bundled: name of the table that is always there; None where there is none.
         obtain: how to get another table, in half a sentence.
     """
@@ -175,7 +177,7 @@ class Benchmark:
     published: tuple[PublishedRow, ...] = ()
     parameters: Parameters | None = None
     curves: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
-    official_codes: Callable[[], NDArray[np.int64]] | None = None
+    official_codes: str | None = None
     bundled: str | None = None
     obtain: str = "import one with `benchmark import PATH`"
 
@@ -221,7 +223,11 @@ class Benchmark:
 
     def order(self) -> NDArray[np.int64]:
         """(cells,) the code of every official index."""
-        return np.arange(self.cells) if self.official_codes is None else self.official_codes()
+        if self.official_codes is None:
+            return np.arange(self.cells)
+        module, function = self.official_codes.split(":")
+        codes: NDArray[np.int64] = getattr(import_module(module), function)()
+        return codes
 
     def in_order(self, operations: Sequence[str], p: ArrayLike) -> NDArray[np.float64]:
         """Probabilities of a space's operations in the benchmark's order, for ``expectation``.

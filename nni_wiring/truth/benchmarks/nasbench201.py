@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nni_wiring.truth.benchmark import (
     SPLIT_TITLES,
     Benchmark,
@@ -136,13 +133,6 @@ _CURVES = {
 }
 
 
-def _official_codes() -> NDArray[np.int64]:
-    """The order of the benchmark's own file, which follows from no rule: the bundled table's."""
-    from nni_wiring.truth.sources.bundled import load
-
-    return load().codes
-
-
 NASBENCH201 = Benchmark(
     title="NAS-Bench-201",
     codec=cell_codes.NASBENCH201,
@@ -156,6 +146,6 @@ NASBENCH201 = Benchmark(
     ),
     parameters=parameters,
     curves=_CURVES,
-    official_codes=_official_codes,
+    official_codes="nni_wiring.truth.sources.bundled:official_codes",
     bundled="bundled",
 )
