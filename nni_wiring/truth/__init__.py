@@ -16,6 +16,7 @@ from nni_wiring.truth.catalogue import (
     set_default,
     table_for,
     table_names,
+    table_of_run,
 )
 from nni_wiring.truth.formulas import flops, parameters
 from nni_wiring.truth.order import Arch
@@ -58,4 +59,5 @@ __all__ = [
     "stats",
     "table_for",
     "table_names",
+    "table_of_run",
 ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.truth.benchmarks import BENCHMARKS
@@ -13,6 +15,8 @@ from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 from nni_wiring.truth.sources import bundled
 from nni_wiring.truth.storage import cache_dir, read_table, write_atomically
 from nni_wiring.truth.table import TruthTable
+from search_spaces.errors import SpaceError
+from search_spaces.registry import space_entry
 
 ENVIRONMENT = "NNI_WIRING_BENCHMARK"
 #: Whose table is meant where nothing else is said.
@@ -108,6 +112,22 @@ def table_for(benchmark: str | None, name: str | None = None) -> TruthTable | No
             f"{own.title}; allowed: a table of {benchmark} (see `benchmark sources`)"
         )
     return table
+
+
+def table_of_run(config: Mapping[str, Any]) -> TruthTable | None:
+    """``table_for`` by a run's settings: its space, its constraint, the table that it named.
+
+    None also where the settings do not name a space that is known here.
+
+    Raises:
+        BenchmarkError: there is no such table, or it is another benchmark's.
+    """
+    try:
+        benchmark = space_entry(str(config.get("space"))).truth_benchmark(config.get("operations"))
+    except (SpaceError, TypeError, ValueError):  # settings of a foreign run
+        return None
+    name = config.get("benchmark")
+    return table_for(benchmark, None if name is None else str(name))
 
 
 def _default_of(benchmark: str) -> str:

@@ -20,6 +20,7 @@ from nni_wiring.truth import (
     set_default,
     stats,
     table_for,
+    table_of_run,
 )
 from nni_wiring.truth.catalogue import table_path
 from nni_wiring.truth.importer import import_table
@@ -250,6 +251,19 @@ def test_a_search_of_the_space_is_shown_no_truth_of_the_other_benchmark(
     assert found is not None and found.benchmark is BENCHMARKS[MICRO]
     with pytest.raises(BenchmarkError, match="'bundled' is of NAS-Bench-201"):
         truth_for(make_config({"space": MICRO, "data": "digits", "benchmark": "bundled"}))
+
+
+def test_the_table_of_a_run_by_its_settings(table: TruthTable) -> None:
+    assert table_of_run({"space": MICRO}) is table
+    first = table_of_run({"space": "nasbench201", "benchmark": "bundled", "operations": None})
+    assert first is load_table("bundled")
+    assert table_of_run({"space": MICRO, "operations": {"*": ["noise", "none"]}}) is None
+    for settings in ({}, {"space": "darts"}, {"space": "unknown"}, {"space": 3}):
+        assert table_of_run(settings) is None
+    for constraint in (3, [1], "x", {"0-1": 3}, {"9-9": ["none"]}):
+        assert table_of_run({"space": MICRO, "operations": constraint}) is None
+    with pytest.raises(BenchmarkError, match="'bundled' is of NAS-Bench-201"):
+        table_of_run({"space": MICRO, "benchmark": "bundled"})
 
 
 def test_whose_truth(table: TruthTable) -> None:
