@@ -22,11 +22,14 @@ LEFT_OUT = ("tiny_greedy", "'darts' is taken already by nni-wiring", "no_such_mo
 
 #: Runs several commands in one process; prints what each of them printed.
 SEVERAL = """
-import json, sys
-from click.testing import CliRunner
+import contextlib, io, json, sys
 from nni_wiring.commands import main
-commands = json.loads(sys.argv[1])
-print(json.dumps([CliRunner().invoke(main, command).stdout for command in commands]))
+printed = []
+for command in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        main(command, standalone_mode=False)
+    printed.append(out.getvalue())
+print(json.dumps(printed))
 """
 
 
