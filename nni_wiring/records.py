@@ -6,12 +6,20 @@ mistyped becomes None or empty, never an error. ``to_json`` writes what ``from_j
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nni_wiring.files.json_files import finite
+from nni_wiring.files.tolerant import (
+    as_count,
+    as_figures,
+    as_number,
+    as_numbers,
+    as_text,
+    dig,
+    pairs,
+)
 from search_spaces.cell_graph import CellGraph
 from search_spaces.errors import SpaceError
 
@@ -80,20 +88,20 @@ class Truth:
         columns = dict.fromkeys(
             (str(dataset), str(split))
             for name in _SCORES
-            for dataset, splits in _items(value.get(name))
-            for split, _ in _items(splits)
+            for dataset, splits in pairs(value.get(name))
+            for split, _ in pairs(splits)
         )
         scores = {}
         for dataset, split in columns:
             accuracy, rank, percentile, regret = (
-                _number(_dig(value, name, dataset, split)) for name in _SCORES
+                as_number(dig(value, name, dataset, split)) for name in _SCORES
             )
             whole = None if rank is None else int(rank)
             scores[dataset, split] = Score(accuracy, whole, percentile, regret)
         benchmark = value.get("benchmark")
         return cls(
             scores,
-            _count(value.get("index")),
+            as_count(value.get("index")),
             benchmark if isinstance(benchmark, str) and benchmark else cls.benchmark,
         )
 
@@ -138,8 +146,8 @@ class DerivedCell:
             kind=str(value.get("kind", "cell")),
             operations=operations,
             graph=graph_from_json(value.get("graph")),
-            arch=_text(value.get("arch")),
-            topology=_figures(value.get("topology")),
+            arch=as_text(value.get("arch")),
+            topology=as_figures(value.get("topology")),
             truth=truth,
         )
 
@@ -159,7 +167,7 @@ class CostMoments:
     @classmethod
     def from_json(cls, value: object) -> CostMoments:
         """Read ``to_json``'s form."""
-        return cls(*(edge_table(_dig(value, name)) for name in ("mean", "variance", "count")))
+        return cls(*(edge_table(dig(value, name)) for name in ("mean", "variance", "count")))
 
 
 @dataclass(frozen=True)
@@ -237,32 +245,32 @@ class EpochRecord:
         Raises:
             ValueError: it has no epoch number.
         """
-        epoch = _count(_dig(value, "epoch"))
+        epoch = as_count(dig(value, "epoch"))
         if epoch is None:
             raise ValueError("a record without an epoch number")
         assert isinstance(value, Mapping)
         truth, cost_cells = Truth.from_json(value.get("truth")), value.get("cost_cells")
         cells = {
             kind: cell
-            for kind, item in _items(value.get("cells"))
+            for kind, item in pairs(value.get("cells"))
             if (cell := DerivedCell.from_json(item, truth)) is not None
         }
         return cls(
             epoch=epoch,
-            seconds=_number(value.get("seconds")),
-            steps=_count(value.get("steps")),
-            **{name: _numbers(value.get(name)) for name in _BY_PART},
+            seconds=as_number(value.get("seconds")),
+            steps=as_count(value.get("steps")),
+            **{name: as_numbers(value.get(name)) for name in _BY_PART},
             alpha=edge_table(value.get("alpha")),
             z=edge_table(value.get("z")),
-            cost={k: CostMoments.from_json(v) for k, v in _items(value.get("cost"))},
-            cost_cells={k: v for k, v in _items(finite(cost_cells)) if isinstance(v, list)},
+            cost={k: CostMoments.from_json(v) for k, v in pairs(value.get("cost"))},
+            cost_cells={k: v for k, v in pairs(finite(cost_cells)) if isinstance(v, list)},
             cells=cells,
-            arch=_text(value.get("arch")),
-            **{name: _figures(value.get(name)) for name in _FIGURES},
+            arch=as_text(value.get("arch")),
+            **{name: as_figures(value.get(name)) for name in _FIGURES},
             truth=truth,
             truth_expected=Truth.from_json(value.get("truth_expected")),
-            pattern=dict(_items(finite(value.get("pattern")))),
-            statistics=dict(_items(finite(value.get("statistics")))),
+            pattern=dict(pairs(finite(value.get("pattern")))),
+            statistics=dict(pairs(finite(value.get("statistics")))),
         )
 
 
@@ -273,8 +281,8 @@ _FIGURES = ("topology", "topology_expected")
 def edge_table(value: object) -> EdgeTable:
     """An {edge: {operation: number}} object, without what is foreign to one."""
     return {
-        edge: {name: _number(number) for name, number in _items(row)}
-        for edge, row in _items(value)
+        edge: {name: as_number(number) for name, number in pairs(row)}
+        for edge, row in pairs(value)
         if isinstance(row, Mapping) and len(row) <= _MOST_OPERATIONS
     }
 
@@ -295,49 +303,10 @@ def graph_from_json(value: object) -> CellGraph | None:
     """The graph, or None for anything that is no graph."""
     try:
         return CellGraph(
-            inputs=tuple(map(int, _dig(value, "inputs"))),
-            nodes=int(_dig(value, "nodes")),
-            edges=tuple((int(source), int(target)) for source, target in _dig(value, "edges")),
-            outputs=tuple(map(int, _dig(value, "outputs"))),
+            inputs=tuple(map(int, dig(value, "inputs"))),
+            nodes=int(dig(value, "nodes")),
+            edges=tuple((int(source), int(target)) for source, target in dig(value, "edges")),
+            outputs=tuple(map(int, dig(value, "outputs"))),
         )
     except (TypeError, ValueError, SpaceError):
         return None
-
-
-def _items(value: object) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        yield from ((str(key), item) for key, item in value.items())
-
-
-def _dig(value: object, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if abs(value) < 1e300 and not math.isnan(value) else None
-
-
-def _count(value: object) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 <= value < 2**31 else None  # type: ignore[operator,return-value]
-
-
-def _numbers(value: object) -> dict[str, float]:
-    found = {key: _number(item) for key, item in _items(value)}
-    return {key: number for key, number in found.items() if number is not None}
-
-
-def _figures(value: object) -> dict[str, float | int | bool]:
-    return {
-        key: item
-        for key, item in _items(value)
-        if isinstance(item, bool) or (isinstance(item, (int, float)) and _number(item) is not None)
-    }
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from nni_wiring.search.assemble import choose_device
 from nni_wiring.search.config import RunConfig, make_config
 from nni_wiring.search.precision import set_precision
-from nni_wiring.search.run import choose_device
 from nni_wiring.search.task import ClassificationTask
 from search_spaces.nni_api import (
     Lightning,

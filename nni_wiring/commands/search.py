@@ -15,6 +15,8 @@ from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 
 if TYPE_CHECKING:
+    from nni_wiring.runs.result import SearchResult
+    from nni_wiring.search.config import RunConfig
     from nni_wiring.search.seeds import Outcome
 
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
@@ -86,15 +88,15 @@ def search(
         config = make_config(folder.info["config"])
     click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
     try:
-        result = _run(folder, resume is not None, as_json)
+        result = _run(config, folder, resume is not None, as_json)
     except WiringError:
         if resume is None:
             _drop_empty(folder)
         raise
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
         return
-    click.echo(f"cell {result['arch']}")
+    click.echo(f"cell {result.arch}")
     click.echo(f"explain it:  python cli.py analyze {folder.run_id}")
 
 
@@ -144,9 +146,8 @@ def _print_seeds(outcomes: list[Outcome], as_json: bool) -> None:
     """A line a seed, and the mean of their true accuracies; or all of it as JSON."""
     from nni_wiring.report.summary import spread
 
-    found = [outcome for outcome in outcomes if outcome.result is not None]
-    results = [outcome.result or {} for outcome in found]
-    accuracies = [_true_accuracy(result) for result in results]
+    results = [outcome.result for outcome in outcomes if outcome.result is not None]
+    accuracies = [result.true_accuracy() for result in results]
     mean = spread(accuracies)
     if as_json:
         failed = [
@@ -155,25 +156,21 @@ def _print_seeds(outcomes: list[Outcome], as_json: bool) -> None:
             if error is not None
         ]
         of_all = None if mean is None else mean._asdict()
-        print_json({"runs": results, "failed": failed, "true_valid_accuracy": of_all})
+        runs = [result.to_json() for result in results]
+        print_json({"runs": runs, "failed": failed, "true_valid_accuracy": of_all})
         return
-    for outcome, result, accuracy in zip(found, results, accuracies, strict=True):
-        known = "" if accuracy is None else f"true {result['truth_dataset']} {accuracy:.2f} %  "
-        click.echo(f"seed {outcome.seed}  {known}cell {result['arch']}")
+    for result, accuracy in zip(results, accuracies, strict=True):
+        known = "" if accuracy is None else f"true {result.truth_dataset} {accuracy:.2f} %  "
+        click.echo(f"seed {result.config['seed']}  {known}cell {result.arch}")
     if mean is not None:
         deviation = "" if mean.std is None else f" +- {mean.std:.2f}"
         click.echo(
-            f"true validation accuracy on {results[0]['truth_dataset']}: "
+            f"true validation accuracy on {results[0].truth_dataset}: "
             f"{mean.mean:.2f}{deviation} % (mean, standard deviation; {mean.n} seeds)"
         )
-    if found:
-        names = " ".join(outcome.folder.run_id for outcome in found)
+    if results:
+        names = " ".join(result.run_id for result in results)
         click.echo(f"compare them:  python cli.py compare {names}")
-
-
-def _true_accuracy(result: dict[str, Any]) -> float | None:
-    """The true validation accuracy of a result's cell, percent; None where it is not known."""
-    return result["default"] if result.get("truth") else None
 
 
 def _the_run(run_id: str) -> RunFolder:
@@ -187,11 +184,8 @@ def _the_run(run_id: str) -> RunFolder:
     return runs[0]
 
 
-def _run(folder: RunFolder, resume: bool, quiet: bool) -> dict[str, Any]:
-    from nni_wiring.search.config import make_config
+def _run(config: RunConfig, folder: RunFolder, resume: bool, quiet: bool) -> SearchResult:
     from nni_wiring.search.run import run_search
-
-    config = make_config(folder.info["config"])
 
     def tell(record: EpochRecord) -> None:
         click.echo(epoch_line(record, config.epochs), err=quiet)

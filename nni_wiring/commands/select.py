@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.errors import RunError
+from nni_wiring.runs.result import ReadOff, SelectionResult
 from nni_wiring.runs.store import RunFolder
 
 
@@ -39,23 +41,20 @@ def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool
     with progress_bar(f"{method} on {runs[0].run_id}") as tell:
         result = select_again(runs[0], method, settings, lambda d, t, what: tell(d, t))
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
         return
     _print(runs[0], result)
 
 
-def _print(run: RunFolder, result: dict[str, Any]) -> None:
-    before, dataset = run.result() or {}, result["truth_dataset"]
-    rows = []
-    for name, found in (
-        (f"{before.get('selection', 'search')} (the run's own)", before),
-        (result["selection"], result),
-    ):
-        accuracy = ((found.get("truth") or {}).get("accuracy") or {}).get(dataset, {})
-        rows.append([name, found.get("arch"), accuracy.get("valid"), accuracy.get("test")])
-    title = f"cells of run {run.run_id}; true {dataset} accuracy, %"
+def _print(run: RunFolder, result: SelectionResult) -> None:
+    rows = [_row(result.selection, result)]
+    before = run.search_result()
+    if before is not None:
+        own = replace(before, truth_dataset=result.truth_dataset)
+        rows.insert(0, _row(f"{before.selection or 'search'} (the run's own)", own))
+    title = f"cells of run {run.run_id}; true {result.truth_dataset} accuracy, %"
     print_table(title, ["selection", "cell", "valid", "test"], rows)
-    for entry in result["details"].get("trace", []):
+    for entry in result.details.get("trace", []):
         masked = "  ".join(f"{name} {value:.2f}" for name, value in entry["masked"].items())
         what = (
             f"edge {entry['edge']} -> {entry['chosen']}"
@@ -63,3 +62,7 @@ def _print(run: RunFolder, result: dict[str, Any]) -> None:
             else f"node {entry['node']} drops {entry['dropped']}"
         )
         click.echo(f"epoch {entry['epoch']}  {what}  (accuracy without: {masked})")
+
+
+def _row(name: str | None, found: ReadOff) -> list[Any]:
+    return [name, found.arch, found.true_accuracy("valid"), found.true_accuracy("test")]

@@ -176,6 +176,11 @@ class Loaders:
     num_classes: int
     image_shape: tuple[int, int, int]
 
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch: the shorter of train and search is cycled."""
+        return max(len(self.train), len(self.search))
+
 
 def build_loaders(
     data: ImageData,

@@ -26,8 +26,10 @@ from nni_wiring.files.json_files import (
     write_json,
 )
 from nni_wiring.files.messages import reason, shown
+from nni_wiring.files.tolerant import as_count, as_text
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs import environment
+from nni_wiring.runs.result import SearchResult
 
 if TYPE_CHECKING:
     import pandas
@@ -141,6 +143,11 @@ class RunFolder:
         return config
 
     @property
+    def truth_dataset(self) -> str | None:
+        """Whose truth the search shows; None before its data were read (and in older runs)."""
+        return as_text(self.info.get("truth_dataset"))
+
+    @property
     def tensorboard(self) -> Path:
         """Folder of the TensorBoard event files."""
         return self._inside("tensorboard")
@@ -164,7 +171,7 @@ class RunFolder:
         """
         value = record.to_json() if isinstance(record, EpochRecord) else dict(record)
         epoch = value.get("epoch")
-        if not _is_count(epoch):
+        if as_count(epoch) is None:
             raise RunError(f"run {self.run_id}: epoch {epoch!r} is not a number from 0")
         append_line(self.path / "epochs.jsonl", to_json(value))
 
@@ -183,7 +190,7 @@ class RunFolder:
                 record = from_json(line)
             except ValueError:
                 raise RunError(f"{shown(path)} line {number} is not JSON") from None
-            if not isinstance(record, dict) or not _is_count(record.get("epoch")):
+            if not isinstance(record, dict) or as_count(record.get("epoch")) is None:
                 raise RunError(f"{shown(path)} line {number} is not an epoch's record")
             if records and record["epoch"] <= records[-1]["epoch"]:
                 raise RunError(f"{shown(path)} line {number}: epochs do not rise")
@@ -222,13 +229,24 @@ class RunFolder:
         self.info = self.info | {"status": status, "error": line}
         write_json(self.path / "run.json", self.info)
 
-    def write_result(self, result: dict[str, Any]) -> None:
+    def note(self, **facts: Any) -> None:
+        """Add to `run.json` what the search found out about itself; see `truth_dataset`.
+
+        Raises:
+            RunError: `run.json` cannot be replaced.
+        """
+        if any(self.info.get(name) != value for name, value in facts.items()):
+            self.info = self.info | facts
+            write_json(self.path / "run.json", self.info)
+
+    def write_result(self, result: SearchResult | Mapping[str, Any]) -> None:
         """Replace `result.json`.
 
         Raises:
             RunError: it cannot be written.
         """
-        write_json(self.path / "result.json", result)
+        value = result.to_json() if isinstance(result, SearchResult) else result
+        write_json(self.path / "result.json", value)
 
     def result(self) -> dict[str, Any] | None:
         """Content of `result.json`, None while the run has none.
@@ -238,16 +256,17 @@ class RunFolder:
         """
         return read_object(self.path / "result.json")
 
+    def search_result(self) -> SearchResult | None:
+        """Content of `result.json`, typed; see :meth:`result`."""
+        value = self.result()
+        return None if value is None else SearchResult.from_json(value)
+
     def _inside(self, name: str) -> Path:
         """Path of an entry of the folder, refused when a link would lead elsewhere."""
         entry = self.path / name
         if entry.is_symlink():
             raise RunError(f"{shown(entry)} is a link, which a run's folder may not hold")
         return entry
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
 def _checked(info: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -102,9 +102,7 @@ def threads_of(config: RunConfig, folder: RunFolder) -> int:
 
 def keep_threads(folder: RunFolder, threads: int) -> None:
     """Note in ``run.json`` how many CPU threads the search uses."""
-    if folder.info.get("threads") != threads:
-        folder.info = folder.info | {"threads": threads}
-        folder.set_status("running")
+    folder.note(threads=threads)
 
 
 @contextmanager

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from nni_wiring.data import ImageData, Loaders, build_loaders, load_data, split
-from nni_wiring.errors import ConfigError, RunError, WiringError
+from nni_wiring.errors import RunError, WiringError
 from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
-from nni_wiring.records import DerivedCell, EpochRecord, Truth
+from nni_wiring.records import EpochRecord
+from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.assemble import Assembly, assemble
 from nni_wiring.search.checkpoint import RunCheckpoint, finished_epochs, restore_trained
 from nni_wiring.search.config import RunConfig
+from nni_wiring.search.describe import describe
 from nni_wiring.search.precision import set_precision
 from nni_wiring.search.process import (
     BuildTurn,
@@ -26,13 +28,8 @@ from nni_wiring.search.process import (
     quiet,
     threads_of,
 )
-from nni_wiring.search.task import ClassificationTask
-from nni_wiring.selection.genotype import magnitude_genotype
-from nni_wiring.strategies.base import WiringStrategy
-from nni_wiring.supernet.derived import derive_cells, summary
-from nni_wiring.truth import TruthTable, table_for
-from search_spaces.nni_api import Lightning, ModelSpace, TensorBoardLogger, Trainer, pl
-from search_spaces.registry import space_entry
+from nni_wiring.selection.base import Selected
+from search_spaces.nni_api import Lightning, TensorBoardLogger, Trainer, pl
 
 OnEpoch = Callable[[EpochRecord], None]
 
@@ -46,7 +43,7 @@ def run_search(
     progress: bool = False,
     probes: Sequence[pl.Callback] = (),
     statistics: Sequence[Statistic] = (),
-) -> dict[str, Any]:
+) -> SearchResult:
     """Search, writing the run folder as it goes; return what ``result.json`` holds.
 
     resume: go on after the last whole epoch of ``folder``; the result is that of an uninterrupted
@@ -85,41 +82,22 @@ def _search(
     progress: bool,
     probes: Sequence[pl.Callback],
     statistics: Sequence[Statistic],
-) -> dict[str, Any]:
+) -> SearchResult:
+    """Assemble, fit or restore, finish."""
     done = _prepare_resume(folder) if resume else 0
-    pl.seed_everything(config.seed, verbose=False)
-    device = choose_device(config.device)
-    data = load_data(config.data, config.data_dir)
-    loaders = loaders_for(config, data, device)
-    dataset = config.dataset or data.truth_dataset
-    table = truth_for(config)
-    space = space_for(config, loaders.num_classes)
-    strategy = config.build_strategy()
-    logger = _logger(folder, config, done)
-    monitor = WiringMonitor(table, dataset, [folder.append_epoch], statistics)
-    pictures = TensorBoardSink(logger, table, dataset, config.epochs, monitor.statistics)
+    parts = assemble(config)
+    folder.note(truth_dataset=parts.dataset)
+    logger = _logger(folder, config.flat(), done)
+    monitor = WiringMonitor(parts.table, parts.dataset, [folder.append_epoch], statistics)
+    epochs, measured = config.theta.epochs, monitor.statistics
+    pictures = TensorBoardSink(logger, parts.table, parts.dataset, epochs, measured)
     monitor.sinks.append(one_at_a_time(pictures))
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)
-    evaluator = _evaluator(config, loaders, logger, [monitor, *probes], folder, device, progress)
-    if done:
-        evaluator.fit_kwargs = {"ckpt_path": str(folder.checkpoint), "weights_only": True}
-    model = strategy.mutate_model(space)
-    searcher = strategy.mutate_evaluator(evaluator)
-    strategy.evaluation_data, strategy.selection_folder = loaders.evaluation, folder.path
-    strategy.selection_progress = _print_progress if progress else lambda done, total, what: None
-    if done < config.epochs:
-        _fit(searcher, model)
-    elif folder.result() is not None:
-        raise RunError(f"run {folder.run_id} has finished all {config.epochs} epochs already")
-    else:  # it was stopped during its selection
-        restore_trained(searcher.module, model, folder.checkpoint, config.epochs)
-        strategy.select_at_end(searcher.module.to(device))
-    if table is not None:
-        write_references(folder.tensorboard, dataset, config.epochs, table)
-    result = _result(config, folder, strategy, dataset, table) | {"data_note": data.note or None}
-    _log_hyperparameters(logger, config, result)
-    return result
+    callbacks = [monitor, *probes, RunCheckpoint(folder.checkpoint)]
+    trainer = _trainer(parts, logger, callbacks, progress)
+    _fit_or_restore(parts, folder, trainer, done, progress)
+    return _finish(parts, folder, logger)
 
 
 def _prepare_resume(folder: RunFolder) -> int:
@@ -130,41 +108,7 @@ def _prepare_resume(folder: RunFolder) -> int:
     return done
 
 
-def choose_device(name: str) -> torch.device:
-    """``auto``: CUDA where there is one. Raises ConfigError for CUDA where there is none."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: cuda is not available on this machine; allowed: auto, cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def loaders_for(config: RunConfig, data: ImageData, device: torch.device) -> Loaders:
-    """The loaders of the search, its data on the device."""
-    return build_loaders(
-        data,
-        split(data, config.split, config.seed),
-        config.batch_size,
-        config.seed,
-        device=device,
-        augment=config.augment,
-        cutout=config.cutout,
-        max_steps=config.max_steps,
-    )
-
-
-def space_for(config: RunConfig, num_classes: int) -> ModelSpace:
-    """The model space of the search, not yet a supernet."""
-    return config.build_space(num_classes)
-
-
-def truth_for(config: RunConfig) -> TruthTable | None:
-    """The truth table of the search, or None where its space holds cells that no table knows."""
-    benchmark = space_entry(config.space).truth_benchmark(config.operations)
-    return table_for(benchmark, config.benchmark)
-
-
-def _logger(folder: RunFolder, config: RunConfig, done: int) -> TensorBoardLogger:
+def _logger(folder: RunFolder, options: Mapping[str, Any], done: int) -> TensorBoardLogger:
     logger = TensorBoardLogger(
         folder.path,
         name="",
@@ -172,43 +116,54 @@ def _logger(folder: RunFolder, config: RunConfig, done: int) -> TensorBoardLogge
         default_hp_metric=False,
         purge_step=done or None,
     )
-    logger.experiment.add_text("config", _as_table(config.flat()), 0)
+    rows = [f"| {name} | {value} |" for name, value in options.items()]
+    logger.experiment.add_text("config", "\n".join(["| option | value |", "|---|---|", *rows]), 0)
     return logger
 
 
-def _as_table(values: dict[str, Any]) -> str:
-    rows = [f"| {name} | {value} |" for name, value in values.items()]
-    return "\n".join(["| option | value |", "|---|---|", *rows])
-
-
-def _evaluator(
-    config: RunConfig,
-    loaders: Loaders,
-    logger: TensorBoardLogger,
-    callbacks: Sequence[pl.Callback],
-    folder: RunFolder,
-    device: torch.device,
-    progress: bool,
-) -> Lightning:
-    steps = max(len(loaders.train), len(loaders.search))
+def _trainer(
+    parts: Assembly, logger: TensorBoardLogger, callbacks: list[pl.Callback], progress: bool
+) -> pl.Trainer:
     if hasattr(torch.utils, "deterministic"):  # torch 2.2
         # deterministic mode would fill every new tensor, to show reads of memory never written
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    trainer = Trainer(
-        max_epochs=config.epochs,
-        accelerator="gpu" if device.type == "cuda" else "cpu",
+    cuda = parts.device.type == "cuda"
+    return Trainer(
+        max_epochs=parts.config.theta.epochs,
+        accelerator="gpu" if cuda else "cpu",
         devices=1,
-        precision=set_precision(config.precision, device),
+        precision=set_precision(parts.config.run.precision, parts.device),
         logger=logger,
-        callbacks=[*callbacks, RunCheckpoint(folder.checkpoint)],
+        callbacks=callbacks,
         enable_progress_bar=progress,
         enable_model_summary=False,
-        deterministic="warn" if device.type == "cuda" else None,
-        log_every_n_steps=max(1, steps),
+        deterministic="warn" if cuda else None,
+        log_every_n_steps=max(1, parts.loaders.steps),
         num_sanity_val_steps=0,
     )
-    task = ClassificationTask(config, steps)
-    return Lightning(task, trainer, train_dataloaders=loaders.train, val_dataloaders=loaders.search)
+
+
+def _fit_or_restore(
+    parts: Assembly, folder: RunFolder, trainer: pl.Trainer, done: int, progress: bool
+) -> None:
+    """Train from epoch ``done`` on and select; only select where all epochs are done."""
+    strategy, loaders, epochs = parts.strategy, parts.loaders, parts.config.theta.epochs
+    evaluator = Lightning(
+        parts.task, trainer, train_dataloaders=loaders.train, val_dataloaders=loaders.search
+    )
+    if done:
+        evaluator.fit_kwargs = {"ckpt_path": str(folder.checkpoint), "weights_only": True}
+    model = strategy.mutate_model(parts.space)
+    searcher = strategy.mutate_evaluator(evaluator)
+    strategy.evaluation_data, strategy.selection_folder = loaders.evaluation, folder.path
+    strategy.selection_progress = _print_progress if progress else lambda done, total, what: None
+    if done < epochs:
+        _fit(searcher, model)
+    elif folder.result() is not None:
+        raise RunError(f"run {folder.run_id} has finished all {epochs} epochs already")
+    else:  # it was stopped during its selection
+        restore_trained(searcher.module, model, folder.checkpoint, epochs)
+        strategy.select_at_end(searcher.module.to(parts.device))
 
 
 def _fit(searcher: Lightning, model: Any) -> None:
@@ -218,46 +173,24 @@ def _fit(searcher: Lightning, model: Any) -> None:
         raise KeyboardInterrupt from None
 
 
-def _result(
-    config: RunConfig,
-    folder: RunFolder,
-    strategy: WiringStrategy,
-    dataset: str,
-    table: TruthTable | None,
-) -> dict[str, Any]:
-    last = folder.records()[-1]
-    cells = selected_cells(strategy, table)
-    found = {"arch": None, "truth": None, "topology": None} | summary(cells)
-    result = {
-        "run_id": folder.run_id,
-        "arch": found["arch"],
-        "selection": strategy.selection.name,
-        "truth": found["truth"],
-        "topology": found["topology"],
-        "cells": {kind: cell.to_json() for kind, cell in cells.items()},
-        "config": config.flat(),
-        "truth_dataset": dataset,
-        "default": last.headline(dataset, Truth.from_json(found["truth"])),
-    }
-    if strategy.selected is not None:
-        result["selection_details"] = strategy.selected.details
-    return result
-
-
-def selected_cells(strategy: WiringStrategy, table: TruthTable | None) -> dict[str, DerivedCell]:
-    """The strategy's selected cell of every kind, by kind."""
+def _finish(parts: Assembly, folder: RunFolder, logger: TensorBoardLogger) -> SearchResult:
+    """Describe the selected cells, and end the logs."""
+    config, strategy = parts.config, parts.strategy
+    if parts.table is not None:
+        write_references(folder.tensorboard, parts.dataset, config.theta.epochs, parts.table)
+    details = None if strategy.selected is None else strategy.selected.details
     chosen = {group.name: strategy.chosen(group) for group in strategy.groups}
-    details = {} if strategy.selected is None else strategy.selected.details
-    genotype = details.get("genotype") or magnitude_genotype(strategy.groups, strategy.relaxation)
-    return derive_cells(strategy.groups, chosen, table, genotype)
-
-
-def _log_hyperparameters(
-    logger: TensorBoardLogger, config: RunConfig, result: dict[str, Any]
-) -> None:
-    metrics = {"hparams/true_valid_accuracy": result["default"]}
-    logger.log_hyperparams(config.flat(), metrics)
+    read = describe(parts, folder.run_id, strategy.selection.name, Selected(chosen, details or {}))
+    result = SearchResult(
+        **vars(read),
+        config=config.flat(),
+        default=folder.records()[-1].headline(parts.dataset, read.truth),
+        selection_details=details,
+        data_note=parts.data.note or None,
+    )
+    logger.log_hyperparams(config.flat(), {"hparams/true_valid_accuracy": result.default})
     logger.finalize("success")
+    return result
 
 
 def _print_progress(done: int, total: int, what: str) -> None:

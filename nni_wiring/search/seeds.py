@@ -20,7 +20,9 @@ import torch
 
 from nni_wiring.errors import WiringError
 from nni_wiring.records import EpochRecord
+from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
+from nni_wiring.search.assemble import choose_device
 from nni_wiring.search.config import RunConfig, make_configs
 from nni_wiring.search.process import (
     SearchStopped,
@@ -29,7 +31,7 @@ from nni_wiring.search.process import (
     keep_threads,
     quiet,
 )
-from nni_wiring.search.run import choose_device, run_search
+from nni_wiring.search.run import run_search
 
 #: Called with an epoch's record of one of the searches; never by two of them at once.
 OnEpochOf = Callable[[RunFolder, EpochRecord], None]
@@ -53,7 +55,7 @@ class Outcome(NamedTuple):
 
     seed: int
     folder: RunFolder
-    result: dict[str, Any] | None
+    result: SearchResult | None
     error: Exception | None
 
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.json_files import write_json
+from nni_wiring.runs.result import SelectionResult
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.describe import describe
 from nni_wiring.search.reopen import OpenSearch, reopen
-from nni_wiring.selection.base import Cells, Progress, Selected, Selection, SelectionContext
-from nni_wiring.selection.genotype import magnitude_genotype
+from nni_wiring.selection.base import Progress, Selected, Selection, SelectionContext
 from nni_wiring.selection.registry import selection_class
-from nni_wiring.supernet.derived import chosen_operations, derive_cells, summary
-
-Result = dict[str, Any]
+from nni_wiring.supernet.derived import chosen_operations
 
 
 def select_again(
@@ -23,7 +22,7 @@ def select_again(
     method: str,
     settings: Mapping[str, Any] | None = None,
     progress: Progress = lambda done, total, what: None,
-) -> Result:
+) -> SelectionResult:
     """Select a cell from the trained supernet of ``folder``; also written to its
     ``selections/<method>/result.json``.
 
@@ -37,18 +36,16 @@ def select_again(
     except OSError as error:
         raise RunError(f"cannot create {place.name} in the run's folder: {error}") from None
     selected = _select(found, selection, place, progress)
-    strategy = found.strategy
-    genotype = selected.details.get("genotype") or magnitude_genotype(
-        strategy.groups, strategy.relaxation
+    result = SelectionResult(
+        **vars(describe(found, folder.run_id, method, selected)),
+        operations={
+            group.name: chosen_operations(group, selected.cells[group.name])
+            for group in found.strategy.groups
+        },
+        settings=selection.settings.model_dump(),
+        details=selected.details,
     )
-    result = describe(found, selected.cells, genotype) | {
-        "run_id": folder.run_id,
-        "selection": method,
-        "settings": selection.settings.model_dump(),
-        "truth_dataset": found.dataset,
-        "details": selected.details,
-    }
-    write_json(place / "result.json", result)
+    write_json(place / "result.json", result.to_json())
     return result
 
 
@@ -68,14 +65,3 @@ def _select(found: OpenSearch, selection: Selection, place: Path, progress: Prog
         folder=place,
     )
     return selection.select(context)
-
-
-def describe(found: OpenSearch, cells: Cells, genotype: str | None = None) -> Result:
-    """arch, topology and truth of selected cells, and of every kind its operations."""
-    groups = found.strategy.groups
-    derived = derive_cells(groups, cells, found.truth, genotype)
-    told = {"arch": None, "topology": None, "truth": None} | summary(derived)
-    return told | {
-        "operations": {g.name: chosen_operations(g, cells[g.name]) for g in groups},
-        "cells": {kind: cell.to_json() for kind, cell in derived.items()},
-    }

@@ -11,14 +11,14 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from nni_wiring.errors import ConfigError, RunError, WiringError
 from nni_wiring.files.messages import shown
-from nni_wiring.records import EpochRecord
+from nni_wiring.records import UNKNOWN, EpochRecord
 from nni_wiring.runs.store import RunFolder
 
 INTERRUPTED = 130
@@ -117,7 +117,6 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
     """
     import nni
 
-    from nni_wiring.data.registry import find_source
     from nni_wiring.search.config import make_config
     from nni_wiring.search.run import run_search
 
@@ -133,39 +132,39 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
         parameters = job.parameters
         run.info = run.info | {"config": config.flat()}
         run.set_status("running")
-    dataset = config.dataset or find_source(config.data).truth_dataset
 
     def report_epoch(record: EpochRecord) -> None:
-        _send(nni.report_intermediate_result, epoch_metric(record.to_json(), dataset))
+        # the search noted whose truth it shows once it had read its data
+        _send(nni.report_intermediate_result, epoch_metric(record, str(run.truth_dataset)))
 
-    run_search(config, run, resume=resumed, on_epoch=report_epoch)
-    _send(nni.report_final_result, final_metric(run, dataset, parameters))
+    result = run_search(config, run, resume=resumed, on_epoch=report_epoch)
+    metric = final_metric(run, str(result.truth_dataset), parameters)
+    _send(nni.report_final_result, metric)
 
 
-def epoch_metric(record: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+def epoch_metric(record: EpochRecord, dataset: str) -> dict[str, float]:
     """An epoch's record as a metric for NNI: finite numbers only.
 
     ``default`` is the true validation accuracy on `dataset` of the cell derived now, in percent;
     the supernet's accuracy where the space has no truth.
     """
-    truth = record.get("truth") or {}
-    topology = record.get("topology") or {}
+    score = UNKNOWN if record.truth is None else record.truth.at(dataset, "valid")
     numbers = {
-        "true_accuracy": _nested(truth, "accuracy", dataset, "valid"),
-        "regret": _nested(truth, "regret", dataset, "valid"),
-        "percentile": _nested(truth, "percentile", dataset, "valid"),
-        "supernet_accuracy": _nested(record, "accuracy", "search"),
-        "training_accuracy": _nested(record, "accuracy", "train"),
-        "training_loss": _nested(record, "loss", "train"),
-        "width": topology.get("width"),
-        "depth": topology.get("depth"),
-        "live_edges": topology.get("live_edges"),
-        "epoch": record["epoch"],
+        "true_accuracy": score.accuracy,
+        "regret": score.regret,
+        "percentile": score.percentile,
+        "supernet_accuracy": record.accuracy.get("search"),
+        "training_accuracy": record.accuracy.get("train"),
+        "training_loss": record.loss.get("train"),
+        "width": record.topology.get("width"),
+        "depth": record.topology.get("depth"),
+        "live_edges": record.topology.get("live_edges"),
+        "epoch": record.epoch,
     }
     known = {
-        key: float(value)
-        for key, value in numbers.items()
-        if isinstance(value, (int, float)) and math.isfinite(value)
+        name: float(value)
+        for name, value in numbers.items()
+        if value is not None and math.isfinite(value)
     }
     names = ("true_accuracy", "supernet_accuracy", "training_accuracy")
     default = next((known[name] for name in names if name in known), 0.0)
@@ -177,10 +176,12 @@ def final_metric(run: RunFolder, dataset: str, parameters: dict[str, Any]) -> di
     that epoch (a selection at the end of the search may choose another one), its arch string and
     the parameters that the trial really got.
     """
-    result = run.result() or {}
-    chosen = {key: result[key] for key in ("truth", "topology") if result.get(key)}
-    metric = epoch_metric(run.epochs()[-1] | chosen, dataset)
-    return metric | {"arch": result.get("arch"), "parameters": parameters}
+    last, result = run.records()[-1], run.search_result()
+    if result is not None:
+        truth, topology = result.truth or last.truth, result.topology or last.topology
+        last = replace(last, truth=truth, topology=topology)
+    arch = None if result is None else result.arch
+    return epoch_metric(last, dataset) | {"arch": arch, "parameters": parameters}
 
 
 def link_for_web_ui(job: Job) -> None:
@@ -229,16 +230,6 @@ def _send(report: Callable[[dict[str, Any]], None], metric: dict[str, Any]) -> N
     except NoConnection:
         print("NNI's manager is gone", file=sys.stderr)
         raise KeyboardInterrupt from None
-
-
-def _nested(record: Mapping[str, Any], *keys: str) -> object:
-    """Value under a path of keys, None where one of them is missing."""
-    value: object = record
-    for key in keys:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
 
 
 def _end(run: RunFolder, status: str, error: str | None) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.search.run import truth_for
+from nni_wiring.search.assemble import truth_for
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict
 from nni_wiring.studies.marginals import accuracy_cube, cell_marginals, mean_marginals

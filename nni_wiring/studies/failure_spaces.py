@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from nni_wiring.runs.result import ReadOff
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.describe import describe
 from nni_wiring.search.reopen import reopen
-from nni_wiring.search.selecting import describe, select_again
-from nni_wiring.selection.genotype import magnitude_genotype
+from nni_wiring.search.selecting import select_again
+from nni_wiring.selection.base import Selected
 from nni_wiring.selection.magnitude import magnitude
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict, graded
-from search_spaces.genotypes import parse_genotype
 
 #: Operations without a weight, or without any information: what a failed search piles up.
 _EMPTY = {"none", "skip_connect", "noise", "max_pool_3x3", "avg_pool_3x3"}
@@ -60,31 +61,20 @@ def _selecting(folder: RunFolder, method: str, settings: dict[str, Any]) -> Any:
 
 
 def _perturbed(folder: RunFolder, settings: dict[str, Any]) -> dict[str, Any]:
-    result = select_again(folder, "perturbation", settings)
-    operations = [op for cell in result["operations"].values() for op in cell.values()]
-    if "genotype" in result["details"]:
-        genotype = parse_genotype(result["details"]["genotype"])
-        operations = [op for op, _ in (*genotype.normal, *genotype.reduce)]
-    return Cell(operations, _accuracy(result))._asdict()
+    return _cell(select_again(folder, "perturbation", settings))
 
 
 def _by_magnitude(folder: RunFolder) -> dict[str, Any]:
     """argmax of p(alpha); in DARTS spaces the genotype that DARTS derives."""
     found = reopen(folder)
     groups, relaxation = found.strategy.groups, found.strategy.relaxation
-    text = magnitude_genotype(groups, relaxation)
-    if text is not None:
-        genotype = parse_genotype(text)
-        return Cell([op for op, _ in (*genotype.normal, *genotype.reduce)], None)._asdict()
     cells = {g.name: magnitude(g, relaxation.probabilities(g).detach()) for g in groups}
-    described = describe(found, cells) | {"truth_dataset": found.dataset}
-    operations = [op for cell in described["operations"].values() for op in cell.values()]
-    return Cell(operations, _accuracy(described))._asdict()
+    return _cell(describe(found, folder.run_id, "magnitude", Selected(cells)))
 
 
-def _accuracy(result: dict[str, Any]) -> float | None:
-    truth = result.get("truth")
-    return None if truth is None else truth["accuracy"][result["truth_dataset"]]["valid"]
+def _cell(read: ReadOff) -> dict[str, Any]:
+    operations = [op for cell in read.cells.values() for op in cell.operations.values()]
+    return Cell(operations, read.true_accuracy())._asdict()
 
 
 def _table(found: dict[tuple[str, str], list[Cell]]) -> Table:

@@ -82,8 +82,8 @@ def _strengths(found: OpenSearch, run: StudyRun) -> dict[str, Any]:
         ]
     )
     truth = np.full(shape, np.nan)
-    if found.truth is not None and shape == (6, 5):
-        truth = mean_marginals(accuracy_cube(found.truth, "cifar10", "valid"))
+    if found.table is not None and shape == (6, 5):
+        truth = mean_marginals(accuracy_cube(found.table, "cifar10", "valid"))
     return {
         "edges": list(group.edges),
         "operations": list(group.operations),

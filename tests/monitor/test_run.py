@@ -23,8 +23,8 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 
 from nni_wiring.commands import main
 from nni_wiring.errors import RunError
+from nni_wiring.figures.series import cell_costs
 from nni_wiring.monitor.callback import WiringMonitor
-from nni_wiring.monitor.statistics.costs import weighted_costs
 from nni_wiring.records import EpochRecord, Truth
 from nni_wiring.report.analysis import analyse_run
 from nni_wiring.runs.store import RunFolder
@@ -187,7 +187,7 @@ def test_costs_of_the_heat_map_are_those_of_the_table() -> None:
     given = evaluator(random_batches(3, 1), random_batches(3, 2), callbacks=[monitor])
     search(DARTS(), tiny_space(operations=names), given)
     [record] = monitor.records
-    found = weighted_costs(record, "cell")
+    found = cell_costs(record)
     assert found is not None and found.phase == "alpha"
     mean = record.cost["alpha"].mean  # pooled over cells, which all ran in every step
     for column, edge in enumerate(found.edges):

@@ -102,7 +102,7 @@ def test_each_seed_is_the_run_that_it_is_alone(
         outcomes = run_seeds(seeds, spoil)
     assert [(outcome.seed, outcome.error) for outcome in outcomes] == [(s, None) for s in (1, 2, 7)]
     for outcome in outcomes:
-        assert outcome.result == outcome.folder.result()
+        assert outcome.result == outcome.folder.search_result()
         alone = run(tmp_path / f"alone{outcome.seed}", **QUICK, **options, seed=outcome.seed)
         assert_same(RunFolder.open(outcome.folder.path), alone)
     first, second = (epochs_without_time(outcome.folder) for outcome in outcomes[:2])

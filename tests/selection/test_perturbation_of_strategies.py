@@ -32,7 +32,7 @@ def test_every_strategy(name: str, tmp_path: Path) -> None:
             "selection_settings": {"tune_epochs": 1, "max_steps": 1, "batches": 1},
         }
     )
-    result = run_search(config, RunFolder.create(tmp_path / "run", "run", config.flat()))
+    result = run_search(config, RunFolder.create(tmp_path / "run", "run", config.flat())).to_json()
     parse_arch(result["arch"])
     trace = result["selection_details"]["trace"]
     assert sorted(entry["edge"] for entry in trace) == ["0-1", "0-2", "0-3", "1-2", "1-3", "2-3"]

@@ -33,7 +33,7 @@ def make_run(folder: Path) -> tuple[Any, RunFolder]:
 def test_the_result_is_the_final_selection_s(tmp_path: Path) -> None:
     """Its cell is the best of the trace, its truth the table's own entry of that cell."""
     config, folder = make_run(tmp_path)
-    result = run_search(config, folder)
+    result = run_search(config, folder).to_json()
     trace = result["selection_details"]["cells"]
     best = max(trace, key=lambda entry: entry["supernet_accuracy"])
     assert result["selection"] == "supernet_ranking"

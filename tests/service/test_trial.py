@@ -11,12 +11,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nni_wiring.errors import RunError
+from nni_wiring.monitor.tensorboard import TensorBoardSink
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service import trial
 from nni_wiring.service.trial import Job, epoch_metric, final_metric, link_for_web_ui, open_run
+from nni_wiring.truth import load_table
 
 REPO = Path(__file__).resolve().parents[1]
 RECORD = {
@@ -43,8 +47,8 @@ def job(tmp_path: Path) -> Job:
 
 
 def test_the_default_metric_is_the_true_accuracy_of_the_data_set() -> None:
-    assert epoch_metric(RECORD, "cifar10")["default"] == 84.25
-    metric = epoch_metric(RECORD, "cifar100")
+    assert epoch_metric(EpochRecord.from_json(RECORD), "cifar10")["default"] == 84.25
+    metric = epoch_metric(EpochRecord.from_json(RECORD), "cifar100")
     assert metric["default"] == metric["true_accuracy"] == 55.5
     assert (metric["regret"], metric["percentile"]) == (18.0, 40.0)
     assert (metric["width"], metric["depth"], metric["live_edges"]) == (1.5, 3, 6)
@@ -60,17 +64,19 @@ def test_the_default_metric_is_the_true_accuracy_of_the_data_set() -> None:
     ],
 )
 def test_without_truth_the_supernet_stands_in(changes: dict, default: float) -> None:
-    metric = epoch_metric(RECORD | changes, "cifar10")
+    metric = epoch_metric(EpochRecord.from_json(RECORD | changes), "cifar10")
 
     assert metric["default"] == default
     assert "true_accuracy" not in metric
 
 
 def test_metrics_are_strict_json() -> None:
-    metric = epoch_metric(RECORD | {"truth": None}, "cifar10")
+    metric = epoch_metric(EpochRecord.from_json(RECORD | {"truth": None}), "cifar10")
 
     json.dumps(metric, allow_nan=False)
     assert "search_loss" not in metric
+    diverged = EpochRecord(epoch=0, loss={"train": math.nan}, accuracy={"train": math.inf})
+    assert epoch_metric(diverged, "cifar10") == {"default": 0.0, "epoch": 0.0}
 
 
 def test_the_final_metric_names_the_cell_and_the_parameters(job: Job) -> None:
@@ -100,6 +106,39 @@ def test_the_final_metric_is_that_of_the_selected_cell_not_of_the_last_epochs(jo
     assert metric["default"] == metric["true_accuracy"] == 91.5
     assert (metric["regret"], metric["percentile"]) == (0.11, 99.0)
     assert (metric["width"], metric["depth"], metric["epoch"]) == (2.0, 2.0, 3.0)
+
+
+def test_reports_are_of_the_data_set_that_the_images_told(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An npz file of 100 classes is told by CIFAR-100 once it was read, which its name cannot."""
+    import nni
+
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (400, 8, 8, 3), dtype=np.uint8)
+    path = tmp_path / "images.npz"
+    np.savez(path, train_x=images, train_y=np.arange(400) % 100)
+    parameters = {
+        **{"data": f"npz:{path}", "channels": 2, "cells": 1, "epochs": 2},
+        **{"max_steps": 1, "batch_size": 4},
+    }
+    reported: list[dict] = []
+    final: list[dict] = []
+    monkeypatch.setattr(nni, "report_intermediate_result", reported.append)
+    monkeypatch.setattr(nni, "report_final_result", final.append)
+    monkeypatch.setattr(TensorBoardSink, "_pictures", lambda self, record: {})
+    small = replace(job, parameters=parameters)
+    run, resumed = open_run(small)
+    trial.run_job(small, run, resumed)
+
+    result = run.result()
+    assert result is not None
+    assert result["truth_dataset"] == RunFolder.open(run.path).truth_dataset == "cifar100"
+    query = load_table().query
+    expected = [query(record["arch"])["accuracy"]["cifar100"]["valid"] for record in run.epochs()]
+    assert [metric["default"] for metric in reported] == expected
+    assert final[0]["default"] == query(result["arch"])["accuracy"]["cifar100"]["valid"]
+    json.dumps(final, allow_nan=False)
 
 
 def test_the_web_ui_finds_the_logs_through_a_link(job: Job, tmp_path: Path) -> None:

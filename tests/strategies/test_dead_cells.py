@@ -28,5 +28,5 @@ def test_search_over_dead_cells(strategy: str, optimisation: str, tmp_path: Path
             "batch_size": 8,
         }
     )
-    result = run_search(config, RunFolder.create(tmp_path / "run", "run", config.flat()))
+    result = run_search(config, RunFolder.create(tmp_path / "run", "run", config.flat())).to_json()
     assert result["topology"]["connected"] is False

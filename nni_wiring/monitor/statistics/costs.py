@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,8 +19,6 @@ from nni_wiring.supernet.edge_group import EdgeGroup
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from nni_wiring.figures.series import CellCosts
 
 
 class Costs(Statistic):
@@ -77,43 +74,20 @@ class Costs(Statistic):
         }
 
     def pictures(self, record: EpochRecord, view: View) -> Mapping[str, Figure]:
-        """A heat map, cells x edges, of every kind of cell that has a graph."""
+        """A heat map, cells x edges, of every kind of cell."""
         from nni_wiring.figures import cost_heat_map_figure
+        from nni_wiring.figures.kinds import cell_kinds
+        from nni_wiring.figures.series import cell_costs
 
-        found = {}
-        for kind, cell in record.cells.items():
-            costs = None if cell.graph is None else weighted_costs(record, kind)
-            if cell.graph is None or costs is None:
-                continue
-            alone = len(record.cells) == 1
-            tag, of = ("cost/cells", "") if alone else (f"cost/cells/{kind}", f" of {kind}")
-            title = f"Local cost{of}, cells x edges"
-            # all edges: a genotype's cell has only those that it keeps
-            edges = tuple((int(a), int(b)) for a, _, b in (e.partition("-") for e in costs.edges))
-            graph = replace(cell.graph, edges=edges)
-            found[tag] = cost_heat_map_figure(costs, title, graph)
+        found, kinds = {}, cell_kinds([record])
+        for kind in kinds:
+            costs = cell_costs(record, kind)
+            if costs is not None:
+                alone = len(kinds) == 1
+                of = "" if alone else f" of {kind.name}"
+                tag = "cost/cells" if alone else f"cost/cells/{kind.name}"
+                found[tag] = cost_heat_map_figure(costs, f"Local cost{of}, cells x edges")
         return found
-
-
-def weighted_costs(record: EpochRecord, kind: str) -> CellCosts | None:
-    """sum_k Z[e, k] C[e, k] of every cell of a kind, (cells, edges); None where a record has none.
-
-    Operations without a cost add nothing.
-    """
-    from nni_wiring.figures.series import CellCosts
-
-    alone = len(record.cells) == 1
-    rows = {e: row for e, row in record.z.items() if alone or e.startswith(f"{kind}/")}
-    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    for phase in ("alpha", "weights"):
-        cells = record.cost_cells.get(phase if alone else f"{kind}/{phase}")
-        if not cells or np.shape(cells)[1:] != (len(rows), len(columns)):
-            continue
-        cost = np.array(cells, dtype=float)
-        z = np.array([[row.get(name) or 0.0 for name in columns] for row in rows.values()])
-        values = np.where(np.isnan(cost).all(axis=-1), np.nan, np.nansum(z * cost, axis=-1))
-        return CellCosts(phase, tuple(e.removeprefix(f"{kind}/") for e in rows), values)
-    return None
 
 
 def _moments(reading: Reading, cost: LocalCost) -> CostMoments:
