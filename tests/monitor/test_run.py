@@ -142,7 +142,7 @@ def test_nni_s_darts_on_the_hub_s_space_has_its_truth(tmp_path: Path) -> None:
     assert {"truth/cifar10/valid", "truth_expected/cifar10/valid"} <= set(scalars)
     assert (folder.tensorboard / "reference").is_dir()
     found = analyse_run(folder, table)
-    assert found.arch == record.arch and found.accuracy() == result["default"]
+    assert found.arch == record.arch and found.score.accuracy == result["default"]
     assert record.arch in printed("analyze", folder)
     assert f"Darts\t1\t{result['default']:.2f}" in printed("compare", folder)
     from nni_wiring.commands.tensorboard import link_runs, write_all_references
