@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Costs(Section):
 
     name: ClassVar[str] = "costs"
     title: ClassVar[str] = "Why: local costs"
-    empty: ClassVar[dict[str, Any]] = {"cost": {}}
+    empty: ClassVar[JSON] = {"cost": {}}
 
     kinds: tuple[KindCurves, ...]
     last_epoch: int
