@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 
-from nni_wiring.figures.palette import INK, MUTED, look
+from nni_wiring.figures.palette import INK, MUTED, Look, looks
 from nni_wiring.figures.style import Margins, heading, new_figure
 from search_spaces.cell_graph import NB201, CellGraph, Wiring
 
@@ -80,8 +80,9 @@ def cell_graph_figure(
     width, height = _size(drawing)
     figure = new_figure(width, height, Margins(0.1, 0.1, 0.3, 0.4))
     axes = figure.add_subplot()
+    styles = looks(edge.operation for edge in drawing.edges)
     for edge, place in zip(drawing.edges, _label_places(drawing), strict=True):
-        _draw_edge(axes, drawing, edge, place)
+        _draw_edge(axes, drawing, edge, styles[edge.operation], place)
     for node in drawing.joins:
         _draw_join(axes, drawing.nodes[node], drawing.nodes[-1])
     for position, label in zip(drawing.nodes, drawing.labels, strict=True):
@@ -112,10 +113,9 @@ def _draw_join(axes: Axes, start: tuple[float, float], end: tuple[float, float])
 
 
 def _draw_edge(
-    axes: Axes, drawing: CellDrawing, edge: DrawnEdge, label: tuple[float, float]
+    axes: Axes, drawing: CellDrawing, edge: DrawnEdge, style: Look, label: tuple[float, float]
 ) -> None:
     start, end = (np.array(drawing.nodes[node]) for node in (edge.source, edge.target))
-    style = look(edge.operation)
     colour = style.colour if edge.live else "#b9b9b9"
     width = 2.5 if edge.weight is None else 0.8 + _THICKNESS * min(max(edge.weight, 0.0), 1.0)
     arrow = FancyArrowPatch(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
-from nni_wiring.figures.palette import INK, look, text
+from nni_wiring.figures.palette import INK, Look, looks, text
 from nni_wiring.figures.series import CellCosts, EdgeSeries, FloatArray
 from nni_wiring.figures.style import (
     Margins,
@@ -47,20 +49,14 @@ def edge_series_figure(
     figure.subplots_adjust(wspace=0.07, hspace=0.24)
     grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     shown: dict[str, Artist] = {}
+    styles = looks(name for row in series.values.values() for name in row)
     for axes, edge in zip(grid, edges, strict=False):
-        for name, values in series.values.get(edge, {}).items():
-            style = look(name)
-            [line] = axes.plot(
-                series.epochs, values, style.line, color=style.colour, lw=1.8, **marker(values)
-            )
-            shown[style.label] = line
-        if reference and edge in reference:
-            line_width = {"lw": 1.3, "color": INK}
-            [line] = axes.plot(series.epochs, reference[edge], ls=(0, (2, 1.5)), **line_width)
+        lines = (reference or {}).get(edge)
+        shown |= _lines(axes, series.epochs, series.values[edge], styles)
+        if lines is not None:
+            [line] = axes.plot(series.epochs, lines, ls=(0, (2, 1.5)), lw=1.3, color=INK)
             shown[reference_label] = line
         axes.set_title(_edge_text(edge, series.graph), fontsize=9.5, color=INK)
-        tidy(axes)
-        whole_epochs(axes)
     for axes in grid[len(edges) :]:
         axes.set_axis_off()
     for place in range(0, len(edges), columns):
@@ -73,7 +69,10 @@ def edge_series_figure(
 
 
 def wiring_timeline_figure(
-    states: Sequence[Mapping[str, str]], graph: CellGraph | None = None, title: str = ""
+    states: Sequence[Mapping[str, str]],
+    graph: CellGraph | None = None,
+    title: str = "",
+    operations: Iterable[str] = (),
 ) -> Figure:
     """The operation of the largest alpha on every edge over epochs, and how many are selected.
 
@@ -81,43 +80,23 @@ def wiring_timeline_figure(
         states: per epoch, edge name -> operation; the edges of the first epoch are shown.
         graph: tells the roles of the edges; None where it is not known.
         title: heading.
+        operations: all that could have been chosen, so that colours are those of other pictures.
     """
     edges = tuple(states[0])
     names = list(dict.fromkeys(state[edge] for edge in edges for state in states))
-    codes = np.array([[names.index(state[edge]) for state in states] for edge in edges])
+    styles = looks([*operations, *names])
+    colours = {name: _strip_colour(name, styles) for name in names}
     labels = [_edge_text(edge, graph) for edge in edges]
     left = max(1.45, 0.35 + 0.075 * max(map(len, labels)))
     height = 2.6 + 0.2 * max(len(edges), 6)
     figure = new_figure(9.6, height, Margins(left, 0.2, 0.85, 0.42))
     figure.subplots_adjust(hspace=0.08)
     strip, count = figure.subplots(2, 1, sharex=True, height_ratios=[max(len(edges), 6) / 2, 1.3])
-    span = (-0.5, len(states) - 0.5)
-    strip.imshow(
-        codes,
-        aspect="auto",
-        interpolation="nearest",
-        cmap=ListedColormap([_strip_colour(name) for name in names]),
-        vmin=-0.5,
-        vmax=len(names) - 0.5,
-        extent=(*span, len(edges) - 0.5, -0.5),
-    )
-    strip.set_yticks(range(len(labels)), labels, fontsize=9)
-    strip.set_yticks(np.arange(len(labels) - 1) + 0.5, minor=True)
-    strip.grid(which="minor", axis="y", color="white", lw=2.5)
-    strip.tick_params(which="both", length=0)
-    for side in strip.spines.values():
-        side.set_visible(False)
-    selected = [sum(state[edge] != "none" for edge in edges) for state in states]
-    count.step(np.arange(len(states)), selected, where="mid", color=INK, lw=1.8)
-    count.set_ylim(-0.4, len(edges) + 0.4)
-    count.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
-    count.set_ylabel("selected\nedges", fontsize=9)
-    count.set_xlabel("epoch", fontsize=9)
-    tidy(count)
-    whole_epochs(count)
-    count.set_xlim(*span)
+    codes = np.array([[names.index(state[edge]) for state in states] for edge in edges])
+    _draw_strip(strip, codes, list(colours.values()), labels)
+    _draw_count(count, [sum(state[edge] != "none" for edge in edges) for state in states], edges)
     heading(figure, title)
-    legend_below(figure, {look(name).label: Patch(facecolor=_strip_colour(name)) for name in names})
+    legend_below(figure, {styles[n].label: Patch(facecolor=colours[n]) for n in names})
     return figure
 
 
@@ -153,12 +132,60 @@ def cost_heat_map_figure(costs: CellCosts, title: str = "") -> Figure:
     return figure
 
 
+def _lines(
+    axes: Axes, epochs: ArrayLike, rows: Mapping[str, FloatArray], styles: Mapping[str, Look]
+) -> dict[str, Artist]:
+    """One line per operation; returns them by label."""
+    shown: dict[str, Artist] = {}
+    for name, values in rows.items():
+        style = styles[name]
+        [line] = axes.plot(epochs, values, style.line, color=style.colour, lw=1.8, **marker(values))
+        shown[style.label] = line
+    tidy(axes)
+    whole_epochs(axes)
+    return shown
+
+
+def _draw_strip(
+    axes: Axes, codes: np.ndarray, colours: Sequence[str], labels: Sequence[str]
+) -> None:
+    """A row per edge, a column per epoch, in the colour that `codes` (edges, epochs) picks."""
+    edges, epochs = codes.shape
+    axes.imshow(
+        codes,
+        aspect="auto",
+        interpolation="nearest",
+        cmap=ListedColormap(list(colours)),
+        vmin=-0.5,
+        vmax=len(colours) - 0.5,
+        extent=(-0.5, epochs - 0.5, edges - 0.5, -0.5),
+    )
+    axes.set_yticks(range(edges), labels, fontsize=9)
+    axes.set_yticks(np.arange(edges - 1) + 0.5, minor=True)
+    axes.grid(which="minor", axis="y", color="white", lw=2.5)
+    axes.tick_params(which="both", length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _draw_count(axes: Axes, selected: Sequence[int], edges: Sequence[str]) -> None:
+    """Number of selected edges per epoch."""
+    axes.step(np.arange(len(selected)), selected, where="mid", color=INK, lw=1.8)
+    axes.set_ylim(-0.4, len(edges) + 0.4)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
+    axes.set_ylabel("selected\nedges", fontsize=9)
+    axes.set_xlabel("epoch", fontsize=9)
+    tidy(axes)
+    whole_epochs(axes)
+    axes.set_xlim(-0.5, len(selected) - 0.5)
+
+
 def _edge_text(edge: str, graph: CellGraph | None, between: str = " ") -> str:
     """`0-1 input`, or the name alone where the graph is not known."""
     role = "" if graph is None else graph.roles.get(edge, "")
     return f"{text(edge, 24)}{between}{role}".strip()
 
 
-def _strip_colour(name: str) -> str:
+def _strip_colour(name: str, styles: Mapping[str, Look]) -> str:
     """None is drawn pale in a strip, so that what was selected stands out."""
-    return "#dddddd" if name == "none" else look(name).colour
+    return "#dddddd" if name == "none" else styles[name].colour

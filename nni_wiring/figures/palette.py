@@ -6,6 +6,7 @@ blindness; line styles carry the same information once more.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -30,7 +31,9 @@ _LOOKS = {
     "dil_conv_5x5": Look("#00573f", ":", "dil conv 5×5"),
     "noise": Look("#d55e00", "-.", "noise"),
 }
-_SPARE = ("#009e73", "#d55e00", "#f0e442", "#000000")
+_SPARE = (
+    "#009e73", "#d55e00", "#f0e442", "#000000", "#8c564b", "#7f3c8d", "#4c9be8", "#9c9c00",
+)  # fmt: skip
 
 INK = "#222222"  # text and axes
 MUTED = "#8a8a8a"  # references and dead edges
@@ -44,8 +47,27 @@ def look(operation: str) -> Look:
     known = _LOOKS.get(operation)
     if known is not None:
         return known
-    place = sum(operation.encode(errors="replace")) % len(_SPARE)
-    return Look(_SPARE[place], "-.", text(operation.replace("_", " "), 24))
+    return Look(_SPARE[_place(operation)], "-.", text(operation.replace("_", " "), 24))
+
+
+def looks(operations: Iterable[str]) -> dict[str, Look]:
+    """The look of each of several operations of one picture.
+
+    Unknown ones get different spare colours, as long as there are any.
+    """
+    found = {name: look(name) for name in operations}
+    taken: set[str] = set()
+    for name in sorted(found.keys() - _LOOKS.keys()):
+        turns = (_SPARE[(_place(name) + step) % len(_SPARE)] for step in range(len(_SPARE)))
+        colour = next((one for one in turns if one not in taken), found[name].colour)
+        taken.add(colour)
+        found[name] = found[name]._replace(colour=colour)
+    return found
+
+
+def _place(operation: str) -> int:
+    """Which spare colour an unknown operation prefers."""
+    return sum(operation.encode(errors="replace")) % len(_SPARE)
 
 
 def text(name: str, limit: int = 40) -> str:

@@ -120,9 +120,10 @@ def cell_costs(record: EpochRecord, kind: CellKind | None = None) -> CellCosts |
     """Z-weighted cost per cell and edge of one record, None if it has none.
 
     Args:
-        record: the operations of its `cost_cells` are all that the kind's edges have in `z`, in
-            order of appearance; those of the edge alone; or NAS-Bench-201's five.
-        kind: the kind of cell; None takes the only one of the record.
+        record: its `cost_cells` go by phase, by `<kind>/<phase>` where there are several kinds of
+            cell. The operations there are all that the kind's edges have in `z`, in order of
+            appearance; those of the edge alone; or NAS-Bench-201's five.
+        kind: whose costs; None takes the record's only kind.
     """
     if kind is None:
         kinds = cell_kinds([record])
@@ -131,8 +132,8 @@ def cell_costs(record: EpochRecord, kind: CellKind | None = None) -> CellCosts |
         [kind] = kinds
     z = kind.read(record.z)
     for phase in PHASES:
-        # of several kinds of cell each has an entry of its own
-        cells = record.cost_cells.get(phase) or record.cost_cells.get(f"{kind.name}/{phase}")
+        by_phase = record.cost_cells
+        cells = by_phase.get(f"{kind.name}/{phase}") or by_phase.get(phase)
         if not cells:
             continue
         values = np.array([_cell_row(cell, z, kind.edges) for cell in cells], dtype=np.float64)

@@ -122,7 +122,8 @@ def comparison_figure(
     labels += [f"{text(mark.label)} (published)" for mark in published]
     labels += [f"{text(strip.label, 60)}\n(search not comparable)" for strip in apart]
     first_apart = len(beside) + len(published) + 0.6
-    places = [*range(len(beside) + len(published)), *(first_apart + k for k in range(len(apart)))]
+    below = [first_apart + 1.2 * place for place in range(len(apart))]
+    places = [*range(len(beside) + len(published)), *below]
     rows = max(places, default=0) + 1
     longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
     margins = Margins(0.4 + 0.075 * longest, 0.25, 0.6, 0.72)
@@ -132,7 +133,7 @@ def comparison_figure(
         _strip(axes, place, strip)
     for place, mark in enumerate(published, start=len(beside)):
         _mean_bar(axes, place, mark.value, mark.std, "#5b5b5b")
-    for place, strip in zip(places[len(places) - len(apart) :], apart, strict=True):
+    for place, strip in zip(below, apart, strict=True):
         _strip(axes, place, strip)
     if apart and len(places) > len(apart):
         axes.axhline(first_apart - 0.8, color=MUTED, lw=0.8, ls=(0, (1, 3)))
@@ -158,14 +159,26 @@ def _strip(axes: Axes, place: float, strip: Strip) -> None:
         values, place + jitter, s=26, alpha=0.75, facecolors=face, edgecolors=RUN, lw=0.9, zorder=3
     )
     spread = float(values.std(ddof=1)) if len(values) > 1 else None
-    _mean_bar(axes, place, float(values.mean()), spread, RUN if strip.comparable else MUTED)
+    _mean_bar(axes, place, float(values.mean()), spread, RUN, hollow=not strip.comparable)
 
 
-def _mean_bar(axes: Axes, place: float, mean: float, std: float | None, colour: str) -> None:
+def _mean_bar(
+    axes: Axes, place: float, mean: float, std: float | None, colour: str, hollow: bool = False
+) -> None:
+    edge, face = (colour, "white") if hollow else ("white", colour)
     axes.errorbar(
-        mean, place, xerr=std, fmt="D", ms=5.5, color=colour, mec="white", mew=0.8, capsize=3,
+        mean,
+        place,
+        xerr=std,
+        fmt="D",
+        ms=5.5,
+        color=colour,
+        mec=edge,
+        mfc=face,
+        mew=0.8,
+        capsize=3,
         zorder=4,
-    )  # fmt: skip
+    )
 
 
 def _spread_labels(axes: Axes, marks: Sequence[Mark]) -> None:

@@ -66,10 +66,10 @@ class KindCurves:
 def run_curves(records: Sequence[EpochRecord]) -> tuple[KindCurves, ...]:
     """The curves of every kind of cell that the records tell of."""
     kinds = cell_kinds(records)
-    return tuple(_curves(records, kind, len(kinds) == 1) for kind in kinds)
+    return tuple(_curves(records, kind) for kind in kinds)
 
 
-def _curves(records: Sequence[EpochRecord], kind: CellKind, alone: bool) -> KindCurves:
+def _curves(records: Sequence[EpochRecord], kind: CellKind) -> KindCurves:
     phase = series.cost_phase(records)
     z = series.edge_series(records, series.z, kind)
     cost = series.edge_series(records, series.mean_cost(phase or "alpha"), kind)
@@ -82,7 +82,7 @@ def _curves(records: Sequence[EpochRecord], kind: CellKind, alone: bool) -> Kind
         cost=cost,
         edge_cost=series.edge_costs(z, cost),
         phase=phase,
-        cells=series.cell_costs(records[-1], kind) if alone else None,
+        cells=series.cell_costs(records[-1], kind),
         states=states,
         patterns=patterns(states, graph) if states and graph is not None else None,
     )

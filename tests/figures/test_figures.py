@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch
 
 from nni_wiring import figures
-from nni_wiring.figures.palette import look, text
+from nni_wiring.figures.palette import look, looks, text
 from nni_wiring.figures.series import CellCosts, EdgeSeries
 from nni_wiring.report.html import png
 from search_spaces.cell_graph import NB201, OPERATIONS, CellGraph, Wiring
@@ -185,3 +185,12 @@ def test_searches_that_are_not_comparable_stand_apart() -> None:
     assert len(beside.get_facecolor()) == 1 and len(apart.get_facecolor()) == 0
     places = axes.get_yticks()
     assert places[2] - places[1] > places[1] - places[0]
+
+
+def test_unknown_operations_of_one_picture_differ() -> None:
+    names = ["pool", "conv", *(f"op{k}" for k in range(6)), "skip_connect"]
+    found = looks(names)
+    assert len({one.colour for one in found.values()}) == len(names)
+    assert found["skip_connect"] == look("skip_connect")
+    assert found == looks(reversed(names))
+    assert len(looks(str(k) for k in range(100))) == 100  # more than there are colours

@@ -62,7 +62,7 @@ def pictures(run: RunAnalysis) -> dict[str, Figure]:
 
 def test_both_kinds_have_graph_timeline_alphas_and_costs(tmp_path: Path) -> None:
     found = pictures(analyse_run(darts_run(tmp_path / "r1"), load_table()))
-    names = ("cell", "wiring_timeline", "alphas", "costs")
+    names = ("cell", "wiring_timeline", "alphas", "costs", "cost_heat_map")
     assert set(found) == {f"{name}_{place}" for name in names for place in (1, 2)}
     # the timeline: number of edges that are not none, see HISTORY
     for place, counts in ((1, [5, 0, 4]), (2, [5, 4, 3])):
@@ -74,6 +74,12 @@ def test_both_kinds_have_graph_timeline_alphas_and_costs(tmp_path: Path) -> None
     drawn = [line.get_ydata() for line in first.lines]
     np.testing.assert_array_equal(drawn, [[0.0, 2.0, 0.0], [0.0] * 3, [0.0] * 3, [1.0, 0.0, 3.0]])
     assert [axes.get_title() for axes in found["alphas_2"].axes[4:5]] == ["2-3 intermediate"]
+    # cells: -k / 10 for operation k of four, weighted with the softmax of one 3 and three zeros
+    [image] = found["cost_heat_map_1"].axes[0].get_images()
+    strong, weak = np.exp(3) / (np.exp(3) + 3), 1 / (np.exp(3) + 3)
+    chosen = np.array([3, 1, 0, 3, 3])  # cs.cc
+    expected = -(chosen * strong + (6 - chosen) * weak) / 10
+    np.testing.assert_allclose(image.get_array(), [expected])
 
 
 def test_topology_of_both_kinds_by_hand(tmp_path: Path) -> None:

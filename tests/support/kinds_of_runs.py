@@ -53,6 +53,12 @@ def two_kinds(epoch: int, with_cells: bool = True) -> EpochRecord:
         alpha=alpha,
         z={edge: softmax(row) for edge, row in alpha.items()},
         cost={"alpha": CostMoments(mean, {}, {})},
+        cost_cells={
+            f"{kind}/alpha": [
+                [list(mean[f"{kind}/{edge}"].values()) for edge in MINIMAL_GRAPH.edge_names]
+            ]
+            for kind in rows
+        },
         cells=cells if with_cells else {},
     )
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nni_wiring.errors import ConfigError
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.sections.alphas import Alphas
-from nni_wiring.report.sections.base import Finding, Picture, Section, Table, Tile
+from nni_wiring.report.sections.base import JSON, Finding, Picture, Section, Table, Tile
 from nni_wiring.report.sections.cells import Cells
 from nni_wiring.report.sections.costs import Costs
 from nni_wiring.report.sections.notes import Notes
@@ -60,9 +58,9 @@ def findings(run: RunAnalysis) -> list[Finding]:
     return [finding for section in run_sections(run) for finding in section.findings()]
 
 
-def run_json(run: RunAnalysis, report: str | None) -> dict[str, Any]:
+def run_json(run: RunAnalysis, report: str | None) -> JSON:
     """One run for `analyze --json`; `report` is the path of its page."""
-    values: dict[str, Any] = {}
+    values: JSON = {}
     for section in SECTIONS.values():
         found = section.of(run)
         values |= dict(section.empty) if found is None else found.json()

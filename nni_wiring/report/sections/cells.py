@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from nni_wiring import figures
 from nni_wiring.records import DerivedCell
@@ -39,7 +39,7 @@ class Cells(Section):
 
     name: ClassVar[str] = "cells"
     title: ClassVar[str] = "The derived cell"
-    empty: ClassVar[dict[str, Any]] = {"arch": None, "cells": {}}
+    empty: ClassVar[JSON] = {"arch": None, "cells": {}}
 
     arch: str | None
     cells: dict[str, DerivedCell]

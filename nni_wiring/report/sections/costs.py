@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Costs(Section):
 
     name: ClassVar[str] = "costs"
     title: ClassVar[str] = "Why: local costs"
-    empty: ClassVar[dict[str, Any]] = {"cost": {}}
+    empty: ClassVar[JSON] = {"cost": {}}
 
     kinds: tuple[KindCurves, ...]
     last_epoch: int
@@ -78,7 +78,8 @@ class Costs(Section):
         """Costs over epochs, and cells x edges in the last epoch."""
         found = []
         for place, curves in enumerate(self.kinds):
-            pictures = (_over_epochs(curves, len(self.kinds)), self._heat_map(curves))
+            kinds = len(self.kinds)
+            pictures = (_over_epochs(curves, kinds), _heat_map(curves, self.last_epoch, kinds))
             for picture in pictures:
                 if picture is not None:
                     name = picture_name(picture.name, place, len(self.kinds))
@@ -88,16 +89,6 @@ class Costs(Section):
     def json(self) -> JSON:
         """Edge -> operation -> mean of the last epoch."""
         return {"cost": self.last}
-
-    def _heat_map(self, curves: KindCurves) -> Picture | None:
-        if curves.cells is None:
-            return None
-        title = f"Edge cost per cell, epoch {self.last_epoch} ({_STEPS[curves.cells.phase]})"
-        caption = (
-            "Z-weighted local cost of every cell and edge in the last epoch: orange raises the "
-            "loss, purple lowers it."
-        )
-        return Picture("cost_heat_map", caption, figures.cost_heat_map_figure(curves.cells, title))
 
 
 def cost_sentence(curves: KindCurves) -> str | None:
@@ -141,3 +132,15 @@ def _over_epochs(curves: KindCurves, kinds: int) -> Picture | None:
         "Z-weighted mean of the edge",
     )
     return Picture("costs", _CAPTION, figure)
+
+
+def _heat_map(curves: KindCurves, epoch: int, kinds: int) -> Picture | None:
+    if curves.cells is None:
+        return None
+    heading = of_kind("Edge cost per cell", text(curves.kind.name), kinds)
+    title = f"{heading}, epoch {epoch} ({_STEPS[curves.cells.phase]})"
+    caption = (
+        "Z-weighted local cost of every cell and edge in the last epoch: orange raises the loss, "
+        "purple lowers it."
+    )
+    return Picture("cost_heat_map", caption, figures.cost_heat_map_figure(curves.cells, title))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from nni_wiring.figures.kinds import MOST_EDGES, MOST_KINDS
 from nni_wiring.records import EpochRecord, Truth
@@ -18,7 +18,7 @@ class Notes(Section):
 
     name: ClassVar[str] = "notes"
     title: ClassVar[str] = ""
-    empty: ClassVar[dict[str, Any]] = {"notes": []}
+    empty: ClassVar[JSON] = {"notes": []}
 
     said: tuple[str, ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from nni_wiring.records import Score
 from nni_wiring.report.analysis import RunAnalysis
@@ -24,7 +24,7 @@ class Overview(Section):
 
     name: ClassVar[str] = "overview"
     title: ClassVar[str] = ""
-    empty: ClassVar[dict[str, Any]] = {}
+    empty: ClassVar[JSON] = {}
 
     facts: RunFacts
     epochs: int

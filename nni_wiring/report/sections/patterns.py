@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from nni_wiring import figures
 from nni_wiring.figures.palette import text
@@ -40,7 +40,7 @@ class PatternsSection(Section):
 
     name: ClassVar[str] = "patterns"
     title: ClassVar[str] = "What happened"
-    empty: ClassVar[dict[str, Any]] = {
+    empty: ClassVar[JSON] = {
         "patterns": {
             "growing_index": None,
             "width_preference": None,
@@ -75,7 +75,10 @@ class PatternsSection(Section):
         kinds, found = len(self.kinds), []
         for place, curves in enumerate(self.kinds):
             title = of_kind("Operation of the largest α on every edge", _name(curves), kinds)
-            figure = figures.wiring_timeline_figure(curves.states, curves.kind.graph, title)
+            operations = [name for row in curves.alpha.values.values() for name in row]
+            figure = figures.wiring_timeline_figure(
+                curves.states, curves.kind.graph, title, operations
+            )
             found.append(Picture(picture_name("wiring_timeline", place, kinds), _CAPTION, figure))
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.cells import official_wiring, topology_of
@@ -26,7 +26,7 @@ class Topology(Section):
 
     name: ClassVar[str] = "topology"
     title: ClassVar[str] = "Topology"
-    empty: ClassVar[dict[str, Any]] = {"topology": None}
+    empty: ClassVar[JSON] = {"topology": None}
 
     figures: dict[str, dict[str, float | int | bool]]
     null: tuple[NullRow, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class TruthSection(Section):
 
     name: ClassVar[str] = "truth"
     title: ClassVar[str] = "Truth"
-    empty: ClassVar[dict[str, Any]] = {"truth": None, "provenance": None}
+    empty: ClassVar[JSON] = {"truth": None, "provenance": None}
 
     rows: tuple[TruthRow, ...]
     answer: JSON
@@ -97,7 +97,7 @@ class TruthSection(Section):
                 ["metric", "accuracy %", "rank", "percentile", "regret"],
                 [[row.metric, *_texts(row.score)] for row in self.rows],
                 own=frozenset(place for place, row in enumerate(self.rows) if row.headline),
-                note=f"Source: {in_words(self.provenance)}.",
+                note="" if self.findings() else f"Source: {in_words(self.provenance)}.",
             )
         ]
 
