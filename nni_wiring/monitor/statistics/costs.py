@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
+from nni_wiring.figures import cost_heat_map_figure
+from nni_wiring.figures.series import CellCosts
 from nni_wiring.monitor.epoch import Epoch, Reading, View, plain
 from nni_wiring.monitor.local_cost import LocalCost, RunningCost
 from nni_wiring.monitor.notes import Noted, Step
@@ -17,11 +20,6 @@ from nni_wiring.monitor.statistics.base import Statistic
 from nni_wiring.monitor.taps import Site
 from nni_wiring.records import CostMoments, EdgeTable, EpochRecord
 from nni_wiring.supernet.edge_group import EdgeGroup
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from nni_wiring.figures.series import CellCosts
 
 
 class Costs(Statistic):
@@ -78,8 +76,6 @@ class Costs(Statistic):
 
     def pictures(self, record: EpochRecord, view: View) -> Mapping[str, Figure]:
         """A heat map, cells x edges, of every kind of cell that has a graph."""
-        from nni_wiring.figures import cost_heat_map_figure
-
         found = {}
         for kind, cell in record.cells.items():
             costs = None if cell.graph is None else weighted_costs(record, kind)
@@ -100,8 +96,6 @@ def weighted_costs(record: EpochRecord, kind: str) -> CellCosts | None:
 
     Operations without a cost add nothing.
     """
-    from nni_wiring.figures.series import CellCosts
-
     alone = len(record.cells) == 1
     rows = {e: row for e, row in record.z.items() if alone or e.startswith(f"{kind}/")}
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
