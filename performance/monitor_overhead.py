@@ -22,7 +22,7 @@ import torch
 from stepping import Stepper, add_size, alternate, options_of, our_stepper, random_batches
 
 from nni_wiring.monitor.callback import WiringMonitor
-from nni_wiring.monitor.recorder import StepRecorder
+from nni_wiring.monitor.notes import StepNotes
 from nni_wiring.monitor.taps import Site
 from nni_wiring.monitor.tensorboard import PICTURES, TensorBoardSink
 from nni_wiring.truth import TruthTable, load_table
@@ -41,7 +41,7 @@ def time_inside(spent: list[float]) -> Iterator[None]:
         (WiringMonitor, "_enter"),
         (WiringMonitor, "_leave"),
         (Site, "watch"),
-        (StepRecorder, "note_cost"),
+        (StepNotes, "note_cost"),
     ]
 
     def timed(call: Callable[..., Any]) -> Callable[..., Any]:

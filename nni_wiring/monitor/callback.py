@@ -211,7 +211,7 @@ class WiringMonitor(pl.Callback):
             steps=self._steps,
             readings=read_groups(list(groups.values()), pl_module),
             module=pl_module,
-            loaders=getattr(trainer.fit_loop, "_combined_loader").flattened,  # noqa: B009
+            trainer=trainer,
             table=self.truth,
         )
         fields: dict[str, Any] = {}

@@ -67,8 +67,7 @@ class Epoch:
     Attributes:
         number: from 0. steps: search steps in it.
         readings: by kind of cell (edge group).
-        module: the search.
-        loaders: of the trainer: training, and where there is one the search half.
+        module, trainer: the search.
         table: the truth, None without.
     """
 
@@ -76,8 +75,15 @@ class Epoch:
     steps: int
     readings: Mapping[str, Reading]
     module: pl.LightningModule
-    loaders: Sequence[Any]
+    trainer: pl.Trainer
     table: TruthTable | None
+
+    @property
+    def loaders(self) -> Sequence[Any]:
+        """Of the training data, and where alpha is trained on it, of the search half."""
+        combined: Any = getattr(self.trainer.fit_loop, "_combined_loader")  # noqa: B009
+        found: Sequence[Any] = combined.flattened
+        return found
 
     @property
     def only(self) -> Reading | None:

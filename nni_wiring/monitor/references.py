@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch.utils.tensorboard import SummaryWriter
-
 from nni_wiring.figures import Mark
 from nni_wiring.records import Truth
 from nni_wiring.truth import TruthTable, references
@@ -46,6 +44,8 @@ def write_references(folder: Path, dataset: str, epochs: int, table: TruthTable)
     run's own tags (``truth/<dataset>/<split>``), so that they are lines of the same charts. Curves
     that exist already are left as they are. Returns the folders of all curves.
     """
+    from torch.utils.tensorboard import SummaryWriter  # a second to import
+
     curves: dict[str, dict[str, float]] = {}
     for split in ("valid", "test"):
         for mark in reference_marks(table, dataset, split):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nni_wiring.monitor.epoch import View
+from nni_wiring.monitor.references import write_references
 from nni_wiring.monitor.statistics import Statistic
+from nni_wiring.monitor.tensorboard import TensorBoardSink
 from nni_wiring.records import DerivedCell, EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id
 from nni_wiring.selection.genotype import magnitude_genotype
@@ -32,8 +34,6 @@ class RunWriter:
         self, trainer: pl.Trainer, module: pl.LightningModule, statistics: Sequence[Statistic]
     ) -> None:
         """Make the folder. Raises RunError where there is a run already."""
-        from nni_wiring.monitor.tensorboard import TensorBoardSink
-
         config = known_config(trainer, module)
         if self._view.table is not None:
             config |= {"dataset": self._view.dataset, "benchmark": self._view.table.name}
@@ -62,8 +62,6 @@ class RunWriter:
         if records:
             self._folder.write_result(self._result(module, records[-1]))
         if self._view.table is not None and records:
-            from nni_wiring.monitor.references import write_references
-
             tensorboard, epochs = self._folder.tensorboard, records[-1].epoch + 1
             write_references(tensorboard, self._view.dataset, epochs, self._view.table)
         self._end("finished")

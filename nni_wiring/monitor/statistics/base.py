@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+from matplotlib.figure import Figure
 
 from nni_wiring.monitor.epoch import Epoch, View
 from nni_wiring.monitor.notes import Step
 from nni_wiring.monitor.taps import Site
 from nni_wiring.records import EpochRecord
-
-if TYPE_CHECKING:  # matplotlib is only needed where there are pictures
-    from matplotlib.figure import Figure
 
 
 class Statistic:

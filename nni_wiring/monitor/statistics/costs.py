@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
+from nni_wiring.figures import cost_heat_map_figure
+from nni_wiring.figures.kinds import cell_kinds
+from nni_wiring.figures.series import cell_costs
 from nni_wiring.monitor.epoch import Epoch, Reading, View, plain
 from nni_wiring.monitor.local_cost import LocalCost, RunningCost
 from nni_wiring.monitor.notes import Noted, Step
@@ -16,9 +20,6 @@ from nni_wiring.monitor.statistics.base import Statistic
 from nni_wiring.monitor.taps import Site
 from nni_wiring.records import CostMoments, EdgeTable, EpochRecord
 from nni_wiring.supernet.edge_group import EdgeGroup
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class Costs(Statistic):
@@ -75,10 +76,6 @@ class Costs(Statistic):
 
     def pictures(self, record: EpochRecord, view: View) -> Mapping[str, Figure]:
         """A heat map, cells x edges, of every kind of cell."""
-        from nni_wiring.figures import cost_heat_map_figure
-        from nni_wiring.figures.kinds import cell_kinds
-        from nni_wiring.figures.series import cell_costs
-
         found, kinds = {}, cell_kinds([record])
         for kind in kinds:
             costs = cell_costs(record, kind)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from matplotlib.figure import Figure
+
+from nni_wiring.figures import cell_graph_figure
 from nni_wiring.monitor.epoch import Epoch, View
 from nni_wiring.monitor.statistics.base import Statistic
 from nni_wiring.records import EpochRecord
 from nni_wiring.supernet.derived import one_arch
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from search_spaces.cell_graph import Wiring
+from search_spaces.operations import canonical_operation
 
 _TAGS = ("width", "depth", "conv_depth", "live_edges", "none_edges", "intermediate_alive")
 _EXPECTED = ("width", "depth", "conv_depth", "disconnected")
@@ -45,10 +47,6 @@ class DerivedTopology(Statistic):
 
     def pictures(self, record: EpochRecord, view: View) -> Mapping[str, Figure]:
         """The derived cell of every kind that has a graph: edge width = p(alpha)."""
-        from nni_wiring.figures import cell_graph_figure
-        from search_spaces.cell_graph import Wiring
-        from search_spaces.operations import canonical_operation
-
         found = {}
         for kind, cell in record.cells.items():
             if cell.graph is None:

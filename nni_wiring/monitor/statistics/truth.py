@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from matplotlib.figure import Figure
+
+from nni_wiring.figures import Mark, truth_histogram_figure
 from nni_wiring.monitor.epoch import Epoch, View
+from nni_wiring.monitor.references import reference_marks
 from nni_wiring.monitor.statistics.base import Statistic
 from nni_wiring.records import EpochRecord
 from nni_wiring.truth import SPLITS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class DerivedTruth(Statistic):
@@ -45,9 +46,6 @@ class DerivedTruth(Statistic):
 
     def pictures(self, record: EpochRecord, view: View) -> Mapping[str, Figure]:
         """Where the cell stands among all cells."""
-        from nni_wiring.figures import Mark, truth_histogram_figure
-        from nni_wiring.monitor.references import reference_marks
-
         value = None if record.truth is None else record.truth.at(view.dataset, "valid").accuracy
         if value is None or view.table is None or not view.table.has(view.dataset, "valid"):
             return {}
