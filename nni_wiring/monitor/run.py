@@ -12,10 +12,11 @@ from nni_wiring.monitor.references import write_references
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tensorboard import TensorBoardSink
 from nni_wiring.records import DerivedCell, EpochRecord
+from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder, new_run_id
-from nni_wiring.selection.genotype import magnitude_genotype
+from nni_wiring.selection.base import Selected
+from nni_wiring.selection.describe import read_off, selected_cells
 from nni_wiring.strategies.engine.search_module import SearchModule
-from nni_wiring.supernet.derived import derive_cells, summary
 from search_spaces.nni_api import TensorBoardLogger, pl
 
 
@@ -79,19 +80,15 @@ class RunWriter:
             self._logger.finalize("success" if error is None else "failed")
             self._folder.set_status(status, error)
 
-    def _result(self, module: pl.LightningModule, last: EpochRecord) -> dict[str, Any]:
+    def _result(self, module: pl.LightningModule, last: EpochRecord) -> SearchResult:
         assert self._folder is not None
-        cells = handed_over(module, self._view) or dict(last.cells)
-        told = {"arch": None, "topology": None, "truth": None} | summary(cells)
-        truth = next((cell.truth for cell in cells.values()), None)
-        return told | {
-            "run_id": self._folder.run_id,
-            "selection": _selection(module),
-            "cells": {kind: cell.to_json() for kind, cell in cells.items()},
-            "config": self._folder.config,
-            "truth_dataset": self._view.dataset,
-            "default": last.headline(self._view.dataset, truth),
-        }
+        cells = handed_over(module, self._view) or last.cells
+        read = read_off(cells, self._folder.run_id, _selection(module), self._view.dataset)
+        return SearchResult(
+            **vars(read),
+            config=self._folder.config,
+            default=last.headline(self._view.dataset, read.truth),
+        )
 
 
 def known_config(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
@@ -117,10 +114,9 @@ def handed_over(module: pl.LightningModule, view: View) -> dict[str, DerivedCell
     if not isinstance(module, SearchModule):
         return {}
     strategy = module.strategy
-    chosen = {group.name: strategy.chosen(group) for group in strategy.groups}
     details = {} if strategy.selected is None else strategy.selected.details
-    genotype = details.get("genotype") or magnitude_genotype(strategy.groups, strategy.relaxation)
-    return derive_cells(strategy.groups, chosen, view.table, genotype)
+    chosen = Selected({group.name: strategy.chosen(group) for group in strategy.groups}, details)
+    return selected_cells(strategy.groups, strategy.relaxation, chosen, view.table)
 
 
 def _selection(module: pl.LightningModule) -> str:

@@ -18,6 +18,8 @@ from click.testing import CliRunner
 from nni_wiring.commands import main
 from nni_wiring.errors import RunError
 from nni_wiring.monitor.callback import WiringMonitor
+from nni_wiring.runs.result import SearchResult
+from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.task import ClassificationTask
 
 TINY = ("--epochs", "2", "--set", "channels=4", "--set", "cells=1", "--set", "max_steps=2")
@@ -44,6 +46,31 @@ def test_a_search_prints_every_epoch_and_leaves_a_finished_run(runs: Path) -> No
     for record in records:
         assert f"epoch {record['epoch'] + 1}/2" in output and record["arch"] in output
         assert f"{record['truth']['accuracy']['cifar10']['valid']:.2f} %" in output
+
+
+def test_options_are_checked_once_and_are_those_of_the_run(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nni_wiring.search import config, run
+
+    checked, searched = [], []
+    make_config = config.make_config
+
+    def counted(values: dict[str, Any]) -> config.RunConfig:
+        checked.append(values)
+        return make_config(values)
+
+    def found(config: config.RunConfig, folder: RunFolder, **_: Any) -> SearchResult:
+        searched.append((config, folder.config))
+        return SearchResult(run_id=folder.run_id, arch="|found~0|")
+
+    monkeypatch.setattr(config, "make_config", counted)
+    monkeypatch.setattr(run, "run_search", found)
+    code, output = invoke("search", "--seed", "3", *TINY)
+    assert code == 0 and "cell |found~0|" in output
+    assert len(checked) == 1
+    [(given, kept)] = searched
+    assert given == make_config(kept) and given.seed == 3 and given.channels == 4
 
 
 @pytest.mark.parametrize(
