@@ -1,24 +1,40 @@
-"""Searches whose wiring over epochs is read, and what is read off them (S1's patterns)."""
+"""What studies read off finished searches: their wiring over epochs, costs, alphas, accuracies.
+
+The one place, with the probes, where studies touch a run's records.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from nni_wiring.monitor.patterns import NONE, Patterns, argmax_operations, patterns
 from nni_wiring.runs.store import RunFolder
+from search_spaces.cell_graph import CellGraph
 from search_spaces.registry import space_entry
+
+#: A number per edge and operation.
+EdgeTable = Mapping[str, Mapping[str, float | None]]
 
 
 class Wired(NamedTuple):
     """One search: its patterns, and per epoch L - H (nats) on the training and the search half.
 
-    counts: G(t) over the edges that are searched; edges fixed to an operation would always count.
-    searched: how many these are.
+    Attributes:
+        counts: G(t) over the edges that are searched; edges fixed to an operation would always
+            count.
+        searched: how many these are.
+        margins: per searched edge that allows none, alpha of none minus the largest other alpha,
+            at the last epoch; the larger, the further the edge is from being selected.
+        arch: of the derived cell; accuracy: its true one, percent.
     """
 
     patterns: Patterns
     counts: list[int]
     searched: int
+    margins: dict[str, float]
     gap_train: list[float | None]
     gap_search: list[float | None]
     arch: str | None
@@ -26,7 +42,7 @@ class Wired(NamedTuple):
 
 
 def read_wired(folder: RunFolder) -> Wired:
-    """The patterns of a finished search; accuracy: the true one of its cell, percent."""
+    """The patterns of a finished search."""
     records = folder.epochs()
     entry = space_entry(folder.config["space"])
     allowed = entry.operations(folder.config.get("operations"))
@@ -39,14 +55,81 @@ def read_wired(folder: RunFolder) -> Wired:
         found,
         [count - floor for count in found.counts],
         len(allowed) - len(fixed),
+        none_margins(records[-1]["alpha"]),
         [gap.get("train") for gap in gaps],
         [gap.get("search") for gap in gaps],
         result.get("arch"),
-        _accuracy(result),
+        true_accuracy(result),
     )
 
 
-def _accuracy(result: dict[str, Any]) -> float | None:
+def none_margins(alpha: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """alpha of none minus the largest other alpha, for every edge that allows both."""
+    return {
+        edge: row[NONE] - max(value for name, value in row.items() if name != NONE)
+        for edge, row in alpha.items()
+        if NONE in row and len(row) > 1
+    }
+
+
+def width_margin(margins: Mapping[str, float], graph: CellGraph) -> float:
+    """P2's statistic: mean margin of the intermediate edges minus that of the input edges; above 0
+    if the intermediate edge is further from being selected. NaN where there is no edge of a kind.
+    """
+    inner, inputs = _by_role(margins, graph)
+    return float(np.mean(inner) - np.mean(inputs)) if inner and inputs else float("nan")
+
+
+def inner_edge_last(margins: Mapping[str, float], graph: CellGraph) -> bool | None:
+    """Whether an intermediate edge has the largest margin of all; None as for the margin."""
+    inner, inputs = _by_role(margins, graph)
+    return max(inner) > max(inputs) if inner and inputs else None
+
+
+def _by_role(margins: Mapping[str, float], graph: CellGraph) -> tuple[list[float], list[float]]:
+    return (
+        [margins[edge] for edge in margins if graph.role(edge) == "intermediate"],
+        [margins[edge] for edge in margins if graph.role(edge) == "input"],
+    )
+
+
+def epoch_costs(folder: RunFolder) -> list[EdgeTable]:
+    """Mean local cost of every edge and operation, an epoch each: of the phase that moves alpha
+    where it has one of its own, else of the weight steps. None where an operation never ran.
+    """
+    costs = [record["cost"] for record in folder.epochs()]
+    return [(cost.get("alpha") or cost["weights"])["mean"] for cost in costs]
+
+
+def epoch_alphas(folder: RunFolder) -> list[EdgeTable]:
+    """alpha of every edge and operation, an epoch each."""
+    return [record["alpha"] for record in folder.epochs()]
+
+
+def epoch_archs(folder: RunFolder) -> list[str]:
+    """The derived cell of every epoch, as NAS-Bench-201 spells it."""
+    return [record["arch"] for record in folder.epochs()]
+
+
+def epoch_accuracies(folder: RunFolder) -> list[float]:
+    """The supernet's accuracy on the search half, percent, an epoch each."""
+    return [record["accuracy"]["search"] for record in folder.epochs()]
+
+
+def mean_cost(table: EdgeTable, edges: Sequence[str] | None = None) -> float:
+    """Mean over edges (all unless given) and operations but none that ran; NaN for none."""
+    values = [
+        value
+        for edge, row in table.items()
+        if edges is None or edge in edges
+        for name, value in row.items()
+        if name != NONE and value is not None
+    ]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def true_accuracy(result: Mapping[str, Any]) -> float | None:
+    """The tabulated validation accuracy of a result's cell, percent; None without a table."""
     truth = result.get("truth")
     return None if truth is None else truth["accuracy"][result["truth_dataset"]]["valid"]
 
