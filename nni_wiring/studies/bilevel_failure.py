@@ -86,7 +86,7 @@ def measure(run: StudyRun) -> Findings:
 
 
 def _search(run: StudyRun, strategy: str, level: str, part: int, seed: int) -> Any:
-    changes = {"strategy": strategy, "optimisation": level, "seed": seed}
+    changes: dict[str, Any] = {"strategy": strategy, "optimisation": level, "seed": seed}
     path = run.path / "data" / f"part{part}-s{seed}.npz"
     subset = subset_options(run.config(**changes), run["fractions"][part], path)
     return run.search(f"{strategy}-{level}-part{part}-s{seed}", **changes, **subset)

@@ -66,7 +66,11 @@ def measure(run: StudyRun) -> Findings:
                 for group in _GROUPS
             }
         },
-        [row for seed, records in zip(run.seeds, found, strict=True) for row in _rows(seed, records)],
+        [
+            row
+            for seed, records in zip(run.seeds, found, strict=True)
+            for row in _rows(seed, records)
+        ],
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from nni_wiring.search.reopen import OpenSearch
 from nni_wiring.studies.charts import operation_bars
-from nni_wiring.studies.frame import Findings, Row, StudyRun, Table
+from nni_wiring.studies.frame import Findings, StudyRun, Table
 from nni_wiring.studies.probes import cost_samples
 from nni_wiring.studies.statistics import FlipRule, Interval, holm, interval, paired_flip
 

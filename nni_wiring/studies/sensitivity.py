@@ -70,9 +70,7 @@ def measure(run: StudyRun) -> Findings:
         variant: np.mean([one.wired.counts for one in runs], axis=0).tolist()
         for variant, runs in found.items()
     }
-    return Findings(
-        [_table(found)], _verdicts(found), {"counts": counts}, _rows(found, run.seeds)
-    )
+    return Findings([_table(found)], _verdicts(found), {"counts": counts}, _rows(found, run.seeds))
 
 
 def _rows(found: Found, seeds: list[int]) -> list[Row]:
@@ -112,8 +110,8 @@ def _table(found: Found) -> Table:
         )
     columns = ["variant", "seeds", "min G", "G(T)", "low", "high", "p", "p (Holm)"]
     return Table(
-        "one knob changed at a time, means over seeds; G(T) with its 95 % interval, and against the "
-        "base by two-sided sign flips; cost: mean over edges and operations but none",
+        "one knob changed at a time, means over seeds; G(T) with its 95 % interval, and against "
+        "the base by two-sided sign flips; cost: mean over edges and operations but none",
         [*columns, "cost, first epoch", "cost, last epoch", "true accuracy %, median"],
         rows,
     )

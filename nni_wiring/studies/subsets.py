@@ -34,7 +34,7 @@ def subset_options(config: RunConfig, fraction: float, path: Path) -> dict[str, 
             arrays["test_x"] = _channels_last(data.test_images.numpy())
             arrays["test_y"] = data.test_labels.numpy()
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, lambda stream: np.savez(stream, **arrays))
+        replace_file(path, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]
     split = config.split or data.default_split
     return {"data": f"npz:{path}", "dataset": config.dataset or data.truth_dataset, "split": split}
 

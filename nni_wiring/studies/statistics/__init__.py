@@ -14,6 +14,7 @@ from nni_wiring.studies.statistics.intervals import (
     Interval,
     equivalence,
     interval,
+    known,
     partial_spearman,
     spearman,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "flips_needed",
     "holm",
     "interval",
+    "known",
     "logistic_slope",
     "mantel",
     "names_permutation",

@@ -249,7 +249,9 @@ class IdentityRule:
         held: Holds = "holds" if worst < self.tolerance else "does not hold"
         if not n or math.isnan(worst):
             held = "cannot be said"
-        evidence = f"largest deviation {worst:.1e} over {n} measurements, allowed {self.tolerance:g}"
+        evidence = (
+            f"largest deviation {worst:.1e} over {n} measurements, allowed {self.tolerance:g}"
+        )
         evidence += f"; {note}" if note else ""
         return Verdict(
             self.claim, held, evidence, n=n, effect=worst, minimum=self.tolerance, null="exact"
