@@ -69,7 +69,9 @@ def study(
 
 
 def print_study(result: dict[str, Any]) -> None:
-    """Tables, verdicts and where the pictures are."""
+    """Seeds and threads, tables, verdicts and where the pictures are."""
+    seeds = ", ".join(map(str, result["seeds"]))
+    click.echo(f"seeds {seeds}; {result['threads']} CPU thread(s)")
     for table in result["tables"]:
         rows = [[_shown(cell) for cell in row] for row in table["rows"]]
         print_table(table["title"], table["columns"], rows)

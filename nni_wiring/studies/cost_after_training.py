@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.studies.frame import Findings, Study, StudyRun
-from nni_wiring.studies.operation_costs import draw_costs, measure_costs, uniform_options
+from nni_wiring.studies.operation_costs import (
+    NEGATIVE,
+    draw_costs,
+    measure_costs,
+    uniform_options,
+)
 
 
 def measure(run: StudyRun) -> Findings:
@@ -13,14 +18,14 @@ def measure(run: StudyRun) -> Findings:
     def trained(seed: int) -> OpenSearch:
         return reopen(run.search(f"uniform-s{seed}", **uniform_options(), seed=seed))
 
-    return measure_costs(run, trained, "negative")
+    return measure_costs(run, trained, NEGATIVE)
 
 
 STUDY = Study(
     name="cost-after-training",
     title="local costs after training on uniformly sampled operations",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
-    own={"seeds": 2, "batches": 60},
+    own={"seeds": 8, "batches": 60},
     reduced={
         "space": "nasbench201",
         "head": "bias_free",
@@ -30,7 +35,8 @@ STUDY = Study(
         "epochs": 10,
         "max_steps": 60,
     },
-    paper={"space": "minimal", "seeds": 5, "batches": 500, "batch_size": 96, "epochs": 150},
+    paper={"space": "minimal", "seeds": 8, "batches": 500, "batch_size": 96, "epochs": 150},
     measure=measure,
     draw=draw_costs("after training"),
+    rules=(NEGATIVE,),
 )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from nni_wiring.search.reopen import OpenSearch, open_search
 from nni_wiring.studies.frame import Findings, Study, StudyRun
-from nni_wiring.studies.operation_costs import draw_costs, measure_costs, uniform_options
+from nni_wiring.studies.operation_costs import (
+    POSITIVE,
+    draw_costs,
+    measure_costs,
+    uniform_options,
+)
 
 _SMALL = {"channels": 4, "cells": 1, "batch_size": 32}
 
@@ -15,16 +20,17 @@ def measure(run: StudyRun) -> Findings:
     def fresh(seed: int) -> OpenSearch:
         return open_search(run.config(**uniform_options(), seed=seed))
 
-    return measure_costs(run, fresh, "positive")
+    return measure_costs(run, fresh, POSITIVE)
 
 
 STUDY = Study(
     name="cost-at-initialisation",
     title="local costs at initialisation, weights and alpha frozen",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
-    own={"seeds": 3, "batches": 60},
+    own={"seeds": 8, "batches": 60},
     reduced={"space": "nasbench201", "head": "bias_free", **_SMALL},
-    paper={"space": "minimal", "seeds": 5, "batches": 500, "batch_size": 96},
+    paper={"space": "minimal", "seeds": 8, "batches": 500, "batch_size": 96},
     measure=measure,
     draw=draw_costs("at initialisation"),
+    rules=(POSITIVE,),
 )

@@ -1,9 +1,12 @@
-"""Do local cost and alpha rank operations as their true accuracy does (ours, in no paper)?"""
+"""Do local cost and alpha rank operations as their true accuracy does (ours, in no paper)?
+
+none is ranked apart: it costs 0 always, while at first all others cost, so that -cost puts it
+first where the truth puts it last; that alone forces a correlation over five operations to 0.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,64 +15,113 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.assemble import truth_for
 from nni_wiring.studies.charts import line_chart
-from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict
+from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.marginals import accuracy_cube, cell_marginals, mean_marginals
-from nni_wiring.studies.statistics import interval, spearman
+from nni_wiring.studies.pattern_runs import EdgeTable, epoch_alphas, epoch_archs, epoch_costs
+from nni_wiring.studies.statistics import (
+    FlipRule,
+    Verdict,
+    holm,
+    interval,
+    names_permutation,
+    paired_flip,
+    spearman,
+)
+from nni_wiring.studies.statistics.verdict import ALPHA
 from search_spaces.cell_graph import NB201, OPERATIONS, parse_arch
 
 _SCORES = ("-cost", "alpha")
 _TRUTHS = ("given the current cell", "mean over all cells")
+_HEADS = ("bias_free", "nasbench201")
+_NONE = OPERATIONS.index("none")
+_REAL = [k for k in range(len(OPERATIONS)) if k != _NONE]
+
+RANKS = FlipRule(
+    claim="ranks the four real operations of an edge as the truth (mean over all cells) does, "
+    "under the head bias_free",
+    null="the rank correlation, mean over edges and epochs, is symmetric about 0 over seeds; and "
+    "any of the 24 orders of the operations' names is as likely",
+    minimum=0.25,
+    unit="(Spearman)",
+    spread=0.25,
+    family=4,
+)
+
+
+class Ranked(NamedTuple):
+    """One run. scores: (epochs, scores, edges, operations). rho: (epochs, scores, truths, edges),
+    Spearman over the real operations. none_rank: (epochs, scores, edges), 1 for the best of five.
+    """
+
+    scores: np.ndarray
+    rho: np.ndarray
+    none_rank: np.ndarray
+
+
+Found = dict[tuple[str, str], list[Ranked]]
 
 
 def measure(run: StudyRun) -> Findings:
-    """Spearman over the operations of an edge, for every edge, epoch, strategy and seed."""
+    """Spearman over the real operations of an edge, for every edge, epoch, strategy, head, seed."""
     table = truth_for(run.config())
     if table is None:
         raise ConfigError("study cost-vs-truth: the space must be one of NAS-Bench-201")
     cube = accuracy_cube(table, "cifar10", "valid")
-    found = {}
+    found: Found = {}
     for strategy in run["strategies"]:
-        per_seed = []
-        for seed in run.seeds:
-            folder = run.search(f"{strategy}-s{seed}", strategy=strategy, seed=seed)
-            per_seed.append(rank_correlations(folder, cube))
-        found[strategy] = np.stack(per_seed)  # seeds, epochs, scores, truths, edges
+        for head in _HEADS:
+            for seed in run.seeds:
+                label = f"{strategy}-{head}-s{seed}"
+                folder = run.search(label, strategy=strategy, head=head, seed=seed)
+                found.setdefault((strategy, head), []).append(ranked(folder, cube))
     return Findings(
-        [_table(found, run)],
-        [_verdict(found, place, score) for place, score in enumerate(_SCORES)],
+        [_table(found, cube, run), _none_table(found)],
+        _verdicts(found, cube),
         {
             "lines": {
-                f"{strategy}: {score}, {_TRUTHS[1]}": _over_epochs(values[:, :, place, 1])
-                for strategy, values in found.items()
+                f"{strategy}, {head}: {score}": _over_epochs(runs, place)
+                for (strategy, head), runs in found.items()
                 for place, score in enumerate(_SCORES)
             }
         },
+        _rows(found, run.seeds),
     )
 
 
-def rank_correlations(folder: RunFolder, cube: np.ndarray) -> np.ndarray:
-    """(epochs, scores, truths, edges): Spearman over the operations of an edge; the higher the
-    score (-cost, alpha), the better the operation should be. NaN where it is not defined.
+def ranked(folder: RunFolder, cube: np.ndarray) -> Ranked:
+    """Rank correlations of one run; the higher the score (-cost, alpha), the better the operation
+    should be. NaN where a score is not defined.
     """
     overall = mean_marginals(cube)
-    rows = []
-    for record in folder.epochs():
-        truths = (cell_marginals(cube, parse_arch(record["arch"])), overall)
-        costs = record["cost"].get("alpha") or record["cost"]["weights"]
-        scores = (-_array(costs["mean"]), _array(record["alpha"]))
-        rows.append(
+    scores, rho = [], []
+    costs, alphas, archs = epoch_costs(folder), epoch_alphas(folder), epoch_archs(folder)
+    for cost, alpha, arch in zip(costs, alphas, archs, strict=True):
+        truths = (cell_marginals(cube, parse_arch(arch)), overall)
+        now = np.stack([-_array(cost), _array(alpha)])
+        scores.append(now)
+        rho.append(
             [
-                [
-                    [spearman(score[e], truth[e]) for e in range(len(NB201.edges))]
-                    for truth in truths
-                ]
-                for score in scores
+                [[spearman(row[_REAL], true[_REAL]) for row, true in zip(s, t, strict=True)]
+                 for t in truths]
+                for s in now
             ]
-        )
-    return np.array(rows)
+        )  # fmt: skip
+    stacked = np.array(scores)
+    return Ranked(stacked, np.array(rho), none_ranks(stacked))
 
 
-def _array(table: Mapping[str, Mapping[str, float | None]]) -> np.ndarray:
+def none_ranks(scores: np.ndarray) -> np.ndarray:
+    """Where none stands among the operations that have a score: 1 for the best, ties in the middle.
+
+    (..., operations) -> (...,); NaN where none has no score.
+    """
+    none = scores[..., _NONE, None]
+    others = scores[..., _REAL]
+    above = (others > none).sum(axis=-1) + 0.5 * (others == none).sum(axis=-1)
+    return np.where(np.isnan(none[..., 0]), np.nan, 1.0 + above)
+
+
+def _array(table: EdgeTable) -> np.ndarray:
     values = np.full((len(NB201.edges), len(OPERATIONS)), np.nan)
     for edge, row in table.items():
         for operation, value in row.items():
@@ -78,50 +130,140 @@ def _array(table: Mapping[str, Mapping[str, float | None]]) -> np.ndarray:
     return values
 
 
-def _over_epochs(values: np.ndarray) -> list[float]:
-    return np.nanmean(values, axis=(0, 2)).tolist()
+def _mean(values: np.ndarray) -> float:
+    """Mean over the entries that are not NaN; NaN for none."""
+    return interval(values).mean
 
 
-def _table(found: dict[str, np.ndarray], run: StudyRun) -> Table:
+def _over_epochs(runs: list[Ranked], score: int) -> list[float]:
+    """Mean over seeds and edges, truth: mean over all cells."""
+    epochs = range(len(runs[0].rho))
+    return [_mean(np.array([ranked.rho[epoch, score, 1] for ranked in runs])) for epoch in epochs]
+
+
+def _per_seed(runs: list[Ranked], score: int, truth: int) -> list[float]:
+    return [_mean(ranked.rho[:, score, truth]) for ranked in runs]
+
+
+def _real_scores(runs: list[Ranked], score: int) -> np.ndarray:
+    """(rows, real operations); a row is an edge of one epoch and seed."""
+    return np.concatenate([r.scores[:, score][..., _REAL].reshape(-1, len(_REAL)) for r in runs])
+
+
+def names_p(scores: np.ndarray, cube: np.ndarray) -> float:
+    """p of ``scores`` (rows, real operations; edges in order) over the 24 names of the operations,
+    against the mean truth.
+    """
+    truth = mean_marginals(cube)[:, _REAL]
+    return names_permutation(scores, np.tile(truth, (len(scores) // len(truth), 1)))
+
+
+def _table(found: Found, cube: np.ndarray, run: StudyRun) -> Table:
     rows: list[list[Any]] = []
-    for strategy, values in found.items():
+    for (strategy, head), runs in found.items():
         for s, score in enumerate(_SCORES):
             for t, truth in enumerate(_TRUTHS):
-                edges = np.nanmean(values[:, :, s, t], axis=(0, 1))
-                whole = interval(np.nanmean(values[:, :, s, t], axis=1))
-                rows.append([strategy, score, truth, whole.mean, whole.low, whole.high, *edges])
+                seeds = _per_seed(runs, s, t)
+                whole = interval(seeds)
+                names = names_p(_real_scores(runs, s), cube) if t else None
+                rows.append(
+                    [strategy, head, score, truth, whole.mean, whole.low, whole.high, whole.values]
+                    + [paired_flip(seeds, "greater"), names]
+                )
+    adjusted = holm([row[-2] for row in rows])
+    rows = [[*row[:-1], float(p), row[-1]] for row, p in zip(rows, adjusted, strict=True)]
     return Table(
-        f"Spearman between score and true CIFAR-10 validation accuracy over the operations of an "
-        f"edge; mean over {run.config().epochs} epochs; 95 % interval over edges and seeds",
-        ["strategy", "score", "truth", "mean", "low", "high", *NB201.edge_names],
+        "Spearman between score and true CIFAR-10 validation accuracy over the four real "
+        f"operations of an edge; mean over edges and {run.config().epochs} epochs; 95 % interval "
+        "over seeds; one-sided sign-flip p over seeds, raw and by Holm; p over the 24 orders of "
+        "the operations' names",
+        [
+            *("strategy", "head", "score", "truth", "mean", "low", "high", "seeds"),
+            *("p", "p (Holm)", "p (names)"),
+        ],
         rows,
     )
 
 
-def _verdict(found: dict[str, np.ndarray], place: int, score: str) -> Verdict:
-    means = [
-        interval(np.nanmean(values[:, :, place, truth], axis=1))
-        for values in found.values()
-        for truth in range(len(_TRUTHS))
-    ]
-    clear = sum(m.low > 0 for m in means)
-    positive = sum(m.mean > 0 for m in means)
-    verdict: Holds = "does not hold"
-    if clear == len(means):
-        verdict = "holds"
-    elif positive > len(means) / 2:
-        verdict = "holds in part"
-    return Verdict(
-        f"{score} ranks the operations of an edge as the truth does",
-        verdict,
-        f"mean Spearman {', '.join(f'{m.mean:.2f}' for m in means)}; {clear} of {len(means)} "
-        "intervals wholly above 0",
+def _none_table(found: Found) -> Table:
+    rows: list[list[Any]] = []
+    for (strategy, head), runs in found.items():
+        for s, score in enumerate(_SCORES):
+            first = interval([_mean(r.none_rank[0, s]) for r in runs])
+            last = interval([_mean(r.none_rank[-1, s]) for r in runs])
+            rows.append([strategy, head, score, first.mean, last.mean, last.low, last.high])
+    return Table(
+        "rank of none among the five operations (1: the best; the truth puts it last), mean over "
+        "edges; 95 % interval over seeds",
+        ["strategy", "head", "score", "first epoch", "last epoch", "low", "high"],
+        rows,
     )
+
+
+def _verdicts(found: Found, cube: np.ndarray) -> list[Verdict]:
+    values, scores = {}, {}
+    for s, score in enumerate(_SCORES):
+        for (strategy, head), runs in found.items():
+            if head == "bias_free":
+                values[f"{score}, {strategy}"] = _per_seed(runs, s, 1)
+                scores[f"{score}, {strategy}"] = _real_scores(runs, s)
+    return judged(values, scores, cube)
+
+
+def judged(
+    values: dict[str, list[float]], scores: dict[str, np.ndarray], cube: np.ndarray
+) -> list[Verdict]:
+    """Verdicts by RANKS, and by the operations' names.
+
+    A score with an order of its own that owes nothing to the truth agrees or disagrees with it on
+    all seeds alike. So `holds` also needs the operations' own names to fit better than the other
+    23 orders: for the score by itself, and for all judged scores under one renaming, which bounds
+    the chance that any of them is let through by luck.
+
+    Args:
+        values: one rank correlation a seed.
+        scores: (rows, real operations), as for :func:`names_p`.
+        cube: true accuracies.
+    """
+    together = names_p(np.concatenate(list(scores.values())), cube)
+    verdicts = []
+    for (label, rows), verdict in zip(scores.items(), RANKS.judge_all(values), strict=True):
+        own = names_p(rows, cube)
+        alike = verdict.verdict == "holds" and not max(own, together) < ALPHA
+        verdicts.append(
+            verdict._replace(
+                claim=f"{label.partition(',')[0]} {verdict.claim}",
+                verdict="holds in part" if alike else verdict.verdict,
+                evidence=f"{verdict.evidence}; over the operations' names p = {own:.2g}, of all "
+                f"judged scores together {together:.2g}",
+            )
+        )
+    return verdicts
+
+
+def _rows(found: Found, seeds: list[int]) -> list[Row]:
+    return [
+        {
+            "strategy": strategy,
+            "head": head,
+            "seed": seed,
+            "edge": edge,
+            "score": score,
+            "truth": truth,
+            "rho": run.rho[:, s, t, e].tolist(),
+            "none_rank": run.none_rank[:, s, e].tolist(),
+        }
+        for (strategy, head), runs in found.items()
+        for seed, run in zip(seeds, runs, strict=True)
+        for s, score in enumerate(_SCORES)
+        for t, truth in enumerate(_TRUTHS)
+        for e, edge in enumerate(NB201.edge_names)
+    ]
 
 
 def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
     """Mean rank correlation over epochs."""
-    title = "Rank correlation with the truth, mean over edges and seeds"
+    title = "Rank correlation with the truth over real operations, mean over edges and seeds"
     return {"cost_vs_truth": line_chart(numbers["lines"], title, "Spearman")}
 
 
@@ -129,7 +271,7 @@ STUDY = Study(
     name="cost-vs-truth",
     title="local cost and alpha against the true accuracy of operations",
     source="this project",
-    own={"seeds": 2, "strategies": ["darts", "dsnas"]},
+    own={"seeds": 8, "strategies": ["darts", "dsnas"]},
     reduced={
         "space": "nasbench201",
         "channels": 4,
@@ -139,7 +281,8 @@ STUDY = Study(
         "max_steps": 15,
         "alpha_lr": 0.01,
     },
-    paper={"space": "nasbench201", "seeds": 3},
+    paper={"space": "nasbench201", "seeds": 8},
     measure=measure,
     draw=draw,
+    rules=(RANKS,),
 )

@@ -9,14 +9,15 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.json_files import read_object, to_json, write_json
 from nni_wiring.runs.store import RunFolder, runs_root
+from nni_wiring.studies.statistics import IdentityRule, Rule, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from nni_wiring.monitor.statistics import Statistic
     from nni_wiring.search.config import RunConfig
 
-Holds = Literal["holds", "holds in part", "does not hold", "cannot be said"]
 Options = dict[str, Any]
+#: What was measured on one unit (a run, an edge of a run, ...): plain values by name.
+Row = dict[str, Any]
 
-
-#: Studies measure the plain supernet cell: the reference that others are tested against.
-_REFERENCE = {"supernet": "plain"}
+#: Studies measure the plain supernet cell, the reference that others are tested against, on one
+#: thread: sums are rounded differently under another number, which acts as another seed.
+_REFERENCE = {"supernet": "plain", "threads": 1}
 
 
 class Table(NamedTuple):
@@ -40,28 +42,21 @@ class Table(NamedTuple):
     rows: list[list[Any]]
 
 
-class Verdict(NamedTuple):
-    """A claim of the paper, whether it shows here, and the numbers that say so."""
-
-    claim: str
-    verdict: Holds
-    evidence: str
-
-
-def graded(share: float, full: float = 0.9) -> Holds:
-    """The verdict on a claim that shows in this share of the cases."""
-    if share >= full:
-        return "holds"
-    return "holds in part" if share > 0.5 else "does not hold"
-
-
 @dataclass(frozen=True)
 class Findings:
-    """What a study measured. numbers: what its pictures are drawn from; JSON-ready."""
+    """What a study measured.
+
+    Attributes:
+        tables: for people.
+        verdicts: by the study's rules.
+        numbers: what its pictures are drawn from; JSON-ready.
+        rows: the measurement of every unit, so that others can test anew; JSON-ready.
+    """
 
     tables: list[Table]
     verdicts: list[Verdict]
     numbers: dict[str, Any] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -81,6 +76,7 @@ class Study:
     paper: Mapping[str, Any]
     measure: Callable[[StudyRun], Findings]
     draw: Callable[[dict[str, Any]], dict[str, Figure]]
+    rules: Sequence[Rule | IdentityRule] = ()
 
     def options(self, given: Mapping[str, Any], *, paper: bool) -> Options:
         """All options of one run of the study; ConfigError for an unknown or a bad one."""
@@ -177,6 +173,10 @@ def run_study(
     A study that was interrupted goes on where it stopped. Raises RunError where ``path`` holds a
     study of other options.
     """
+    import torch
+
+    from nni_wiring.search.process import cpu_threads
+
     path = path or study_folder(study, options)
     path.mkdir(parents=True, exist_ok=True)
     asked = json.loads(to_json({"study": study.name, "options": options}))
@@ -185,7 +185,10 @@ def run_study(
         raise RunError(f"{path.name} holds a study of other options; choose another --out")
     write_json(path / "options.json", asked)
     started = time.perf_counter()
-    findings = study.measure(StudyRun(study, path, options, say))
+    run = StudyRun(study, path, options, say)
+    threads = options["threads"] or torch.get_num_threads()
+    with cpu_threads(threads):
+        findings = study.measure(run)
     pictures = _draw(study, findings, path)
     result = {
         **asked,
@@ -194,6 +197,10 @@ def run_study(
         "tables": [table._asdict() for table in findings.tables],
         "verdicts": [verdict._asdict() for verdict in findings.verdicts],
         "numbers": findings.numbers,
+        "rows": findings.rows,
+        "rules": [asdict(rule) for rule in study.rules],
+        "seeds": run.seeds,
+        "threads": threads,
         "pictures": pictures,
         "folder": str(path),
         "seconds": time.perf_counter() - started,

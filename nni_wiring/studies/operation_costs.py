@@ -10,13 +10,31 @@ from matplotlib.figure import Figure
 
 from nni_wiring.search.reopen import OpenSearch
 from nni_wiring.studies.charts import operation_bars
-from nni_wiring.studies.frame import Findings, StudyRun, Table, Verdict, graded
+from nni_wiring.studies.frame import Findings, StudyRun, Table
 from nni_wiring.studies.probes import cost_samples
-from nni_wiring.studies.statistics import Interval, interval
+from nni_wiring.studies.statistics import FlipRule, Interval, holm, interval, paired_flip
 
 #: Alpha equal everywhere and never moved: DSNAS then draws operations uniformly (S1's code).
 UNIFORM = {"strategy": "dsnas", "alpha_init": 0.0, "alpha_init_mean": 0.0}
 FROZEN_ALPHA = 1_000_000  # warm-up epochs that never end
+
+_SIGNS = "a cost is as often positive as negative: share minus 1/2 is symmetric about 0"
+
+#: The statistic is a share of signs, not a mean cost, which skip and pooling would decide alone.
+POSITIVE = FlipRule(
+    claim="at initialisation the cost of all operations but none tends to be positive",
+    null=_SIGNS,
+    minimum=0.15,
+    unit="(share of positive means minus 1/2)",
+    spread=0.12,
+)
+NEGATIVE = FlipRule(
+    claim="after training the cost of all operations but none tends to be negative",
+    null=_SIGNS,
+    minimum=0.15,
+    unit="(share of negative means minus 1/2)",
+    spread=0.12,
+)
 
 
 def uniform_options() -> dict[str, Any]:
@@ -24,30 +42,61 @@ def uniform_options() -> dict[str, Any]:
     return {**UNIFORM, "warmup_epochs": FROZEN_ALPHA}
 
 
-def measure_costs(run: StudyRun, supernet: Callable[[int], OpenSearch], claim: str) -> Findings:
-    """Costs over batches and seeds of the supernets that ``supernet(seed)`` opens.
+def measure_costs(run: StudyRun, supernet: Callable[[int], OpenSearch], rule: FlipRule) -> Findings:
+    """Costs over batches of the supernets that ``supernet(seed)`` opens.
 
-    claim: "positive" or "negative": what S1 says of all operations but none.
+    rule: POSITIVE or NEGATIVE: what S1 says of all operations but none.
     """
-    batches: list[np.ndarray] = []
-    edges: list[str] = []
-    operations: list[list[str]] = []
-    columns: list[list[int]] = []
-    for seed in run.seeds:
-        found = run.part(f"costs-s{seed}", _measuring(supernet, seed, run["batches"]))
-        edges, operations, columns = found["edges"], found["operations"], found["columns"]
-        batches.append(np.array(found["costs"], dtype=float))
-    values = np.concatenate(batches)  # (batches of all seeds, edges, operations)
-    cells = {
-        (edge, name): interval(values[:, row, k])
-        for row, edge in enumerate(edges)
-        for name, k in zip(operations[row], columns[row], strict=True)
+    found = {
+        seed: run.part(f"costs-s{seed}", _measuring(supernet, seed, run["batches"]))
+        for seed in run.seeds
     }
+    sign = 1 if rule is POSITIVE else -1
+    means = {seed: _means(part) for seed, part in found.items()}
+    entries = list(next(iter(means.values())))
+    values = {
+        entry: np.array([means[seed][entry] for seed in run.seeds], dtype=float)
+        for entry in entries
+        if entry[1] != "none"
+    }
+    table = np.array(list(values.values()))  # (entries, seeds)
+    shares = claimed_share(table, sign) - 0.5
+    seen = " ".join(f"{int((sign * column > 0).sum())}" for column in table.T)
+    cells = {entry: interval(row) for entry, row in values.items()}
+    overall = sum(sign * cell.mean > 0 for cell in cells.values())
+    note = f"by seed {seen} of {len(values)} means, {overall} of the means over seeds"
+    edges = next(iter(found.values()))["edges"]
     return Findings(
-        [_table(cells, run)],
-        [_verdict(cells, claim)],
+        [_table(values, run), _seeds(shares, table, run)],
+        [rule.judge(shares, note)],
         {"bars": _panels(cells, edges), "space": run["space"]},
+        [
+            {"seed": seed, "edge": edge, "operation": name, "cost": cost}
+            for seed in run.seeds
+            for (edge, name), cost in means[seed].items()
+        ],
     )
+
+
+def claimed_share(table: np.ndarray, sign: int) -> np.ndarray:
+    """Share of the entries of every column that have the claimed sign; a cost of exactly 0 (batch
+    norm blocks it) counts half, NaN does not count. (entries, seeds) -> (seeds,).
+    """
+    known = ~np.isnan(table)
+    halves = np.where(known, np.sign(sign * table) + 1, 0).sum(axis=0)
+    return halves / np.maximum(2 * known.sum(axis=0), 1)
+
+
+def _means(part: dict[str, Any]) -> dict[tuple[str, str], float]:
+    """Mean over the batches of one seed, by edge and operation; NaN where it never ran."""
+    costs = np.array(part["costs"], dtype=float)  # (batches, edges, operations)
+    found = {}
+    for row, edge in enumerate(part["edges"]):
+        for name, k in zip(part["operations"][row], part["columns"][row], strict=True):
+            values = costs[:, row, k]
+            known = values[~np.isnan(values)]
+            found[edge, name] = float(known.mean()) if len(known) else float("nan")
+    return found
 
 
 def _measuring(
@@ -72,36 +121,30 @@ def _costs(found: OpenSearch, batches: int) -> dict[str, Any]:
     }
 
 
-def _table(cells: dict[tuple[str, str], Interval], run: StudyRun) -> Table:
-    rows = [
-        [edge, name, c.mean, c.low, c.high, c.values]
-        for (edge, name), c in cells.items()
-        if name != "none"
-    ]
+def _table(values: dict[tuple[str, str], np.ndarray], run: StudyRun) -> Table:
+    raw = [paired_flip(row) for row in values.values()]
+    rows = []
+    for (entry, row), p, adjusted in zip(values.items(), raw, holm(raw), strict=True):
+        c = interval(row)
+        rows.append([*entry, c.mean, c.low, c.high, c.values, p, float(adjusted)])
     return Table(
-        f"local cost dL/dZ on {run['space']}: mean over cells, {run['batches']} batches, "
-        f"{run['seeds']} seeds; 95 % interval over batches",
-        ["edge", "operation", "mean cost", "low", "high", "batches"],
+        f"local cost dL/dZ on {run['space']}: mean over cells and {run['batches']} batches; 95 % "
+        f"interval over {run['seeds']} seeds; two-sided sign-flip p, raw and by Holm",
+        ["edge", "operation", "mean cost", "low", "high", "seeds", "p", "p (Holm)"],
         rows,
     )
 
 
-def _verdict(cells: dict[tuple[str, str], Interval], claim: str) -> Verdict:
-    sign = 1 if claim == "positive" else -1
-    found = [c for (_, name), c in cells.items() if name != "none" and c.values]
-    agree = sum(sign * c.mean > 0 for c in found)
-    sure = sum(sign * (c.low if sign > 0 else c.high) > 0 for c in found)
-    against = sum(sign * (c.high if sign > 0 else c.low) < 0 for c in found)
-    share = agree / len(found)
-    verdict = graded(share)
-    if verdict == "holds" and against:
-        verdict = "holds in part"
-    when = "at initialisation" if sign > 0 else "after training"
-    return Verdict(
-        f"{when} the cost of all operations but none tends to be {claim}",
-        verdict,
-        f"{agree} of {len(found)} means {claim}; {sure} intervals wholly {claim}, "
-        f"{against} wholly of the other sign",
+def _seeds(shares: np.ndarray, table: np.ndarray, run: StudyRun) -> Table:
+    rows = [
+        [seed, interval(table[:, place]).mean, float(shares[place] + 0.5)]
+        for place, seed in enumerate(run.seeds)
+    ]
+    return Table(
+        "every seed: mean cost of all operations but none, and the share of them with the claimed "
+        "sign",
+        ["seed", "mean cost", "share"],
+        rows,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -18,14 +18,27 @@ from nni_wiring.monitor.taps import Site, find_sites
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.cell import SupernetCell
-from nni_wiring.supernet.edge_group import Draw
 from nni_wiring.supernet.restoring import unmoved
 
 
 def untouched(module: SearchModule) -> AbstractContextManager[None]:
-    """Leave gradients, buffers and draws of the search as they were: a probe only looks."""
-    groups = module.strategy.groups
-    return unmoved(module.buffers(), gradients=module.parameters(), draws=groups)
+    """Leave gradients, buffers, draws and their source as they were: a probe only looks."""
+    return unmoved(
+        module.buffers(),
+        gradients=module.parameters(),
+        draws=module.strategy.groups,
+        generators=[module.generator],
+    )
+
+
+@contextmanager
+def in_float64(module: SearchModule) -> Iterator[None]:
+    """Weights, alphas and buffers in float64 while open; float32 comes back bit for bit."""
+    module.double()
+    try:
+        yield
+    finally:
+        module.float()
 
 
 class _Collector:
@@ -69,8 +82,8 @@ def cost_samples(module: SearchModule, batches: Iterable[Any], limit: int) -> np
 
 
 class SampleCosts(NamedTuple):
-    """Per image: L and H in nats, the Z-weighted cost of the last cell's output edges (per image,
-    not divided by the batch), and whether the image is classified correctly; arrays (images,).
+    """Per image: L and H in nats, the cost of the last cell's output, and whether the image is
+    classified correctly; arrays (images,).
     """
 
     loss: np.ndarray
@@ -80,35 +93,34 @@ class SampleCosts(NamedTuple):
 
 
 def sample_costs(module: SearchModule, batch: tuple[torch.Tensor, torch.Tensor]) -> SampleCosts:
-    """Costs of single images: every image gets a Z of its own, of the same values.
+    """Costs of single images: <dL/dy, y>, y the last cell's output, L the image's own loss.
 
-    Only for the plain supernet cell, whose weights may be of shape (images, 1, 1, 1).
+    Where no output node feeds another one (NAS-Bench-201) this is the sum of the Z-weighted costs
+    of the edges into the output node. S1's concatenated cells have an output node that feeds the
+    next, whose own edge would be counted twice by that sum: y itself is taken (theory page, fact
+    1). Exact image by image where nothing behind the last cell mixes images (head ``bias_free``).
     """
     images, labels = batch
-    cells = [m for m in module.model.modules() if isinstance(m, SupernetCell)]
-    last = cells[-1]
-    owns: list[torch.Tensor] = []
+    images = images.to(next(module.model.parameters()).dtype)
+    last = [m for m in module.model.modules() if isinstance(m, SupernetCell)][-1]
+    outputs: list[torch.Tensor] = []
 
-    def tap(z: torch.Tensor, draw: Draw) -> torch.Tensor:
-        own = z.detach()[:, :, None, None, None, None].repeat(1, 1, len(labels), 1, 1, 1)
-        owns.append(own.requires_grad_())
-        return own
+    def take(cell: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        outputs.append(output.detach().requires_grad_())
+        return outputs[0]
 
     module.train()
     with untouched(module):
         for group in module.strategy.groups:
             group.draw = module.strategy.draw(group, "weights", module.generator)
-        before, last.tap = last.tap, tap  # a search's monitor may be listening
+        handle = last.register_forward_hook(take)
         try:
             logits = module.model(images)
-            loss = nn.functional.cross_entropy(logits, labels, reduction="none")
-            [gradient] = torch.autograd.grad(loss.sum(), owns, allow_unused=True)
         finally:
-            last.tap = before
-    z = owns[0].detach()
-    gradient = torch.zeros_like(z) if gradient is None else gradient  # a dead output
-    outputs = [e for e, (_, target) in enumerate(last.graph.edges) if target in last.graph.outputs]
-    cost = (z * gradient).flatten(2).sum(dim=1)[outputs].sum(dim=0)
+            handle.remove()
+        loss = nn.functional.cross_entropy(logits, labels, reduction="none")
+        [gradient] = torch.autograd.grad(loss.sum(), outputs)
+    cost = (gradient * outputs[0].detach()).flatten(1).sum(dim=1)
     log_p = torch.log_softmax(logits.detach(), dim=-1)
     entropy = -(log_p.exp() * log_p).sum(dim=-1)
     correct = logits.argmax(dim=-1) == labels

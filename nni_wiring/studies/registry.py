@@ -35,6 +35,8 @@ _OURS: dict[str, str] = {
     "growing": "S1: argmax states over epochs, P1 and P2, against a random walk",
     "bilevel-failure": "S1: the same strategy single-level and bi-level, P3",
     "sensitivity": "S1: the knobs of its code",
+    "width-cost": "S1: cost of the intermediate against the input edge where both are alive",
+    "unified-view": "S1: every method's alpha gradient against the local cost",
     "cost-vs-truth": "ours: do cost and alpha rank operations as the truth does?",
     "strength": "S2: alpha, perturbation and discretisation accuracy as orders of operations",
     "skip-dominance": "S2: Proposition 1, alpha of skip and convolution and the variances",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,7 +17,8 @@ from torch import nn
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.studies.charts import label_bars
-from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict
+from nni_wiring.studies.frame import Findings, Study, StudyRun, Table
+from nni_wiring.studies.statistics import FlipRule, Verdict, interval
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.variants import supernet_accuracies
 
@@ -32,6 +35,26 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "supernet": {},
 }
 _KINDS = ("layers", "edges")
+_PLAIN, _RESIDUAL, _SUPERNET = NETWORKS
+#: A network that has learnt less than this has nothing to lose, and is no unit.
+_LEARNT = 5.0  # points above chance
+
+LESS = FlipRule(
+    claim="a supernet keeps more of its accuracy above chance than a plain network",
+    null="the kind of network makes no difference to what is kept: symmetric about 0",
+    minimum=20.0,
+    unit="points of the share kept",
+    spread=25.0,
+    family=2,
+)
+RESIDUAL = FlipRule(
+    claim="a residual network keeps more of its accuracy above chance than a plain one",
+    null=LESS.null,
+    minimum=20.0,
+    unit="points of the share kept",
+    spread=25.0,
+    family=2,
+)
 
 
 def measure(run: StudyRun) -> Findings:
@@ -42,52 +65,82 @@ def measure(run: StudyRun) -> Findings:
             folder = run.search(f"network{number}-s{seed}", **changes, seed=seed)
             part = run.part(f"network{number}-s{seed}", _measuring(folder, run))
             found.setdefault(name, []).append(part)
-    means = {
-        name: {key: float(np.mean([p[key] for p in parts])) for key in ("whole", *_KINDS)}
+    kept = {
+        (name, kind): [kept_share(part, kind) for part in parts]
         for name, parts in found.items()
+        for kind in _KINDS
     }
-    rows = [
-        [name, m["whole"], m["layers"], m["edges"], *(_kept(m, kind) for kind in _KINDS)]
-        for name, m in means.items()
-    ]
-    columns = ["network", "accuracy %", "layers shuffled %", "edges shuffled %"]
     return Findings(
+        [_table(found, kept, run)],
+        _verdicts(kept),
+        {"bars": {f"{name}: {kind}": interval(v).mean for (name, kind), v in kept.items()}},
         [
-            Table(
-                f"mean over {run['seeds']} seed(s) and {run['shuffles']} shuffles; kept: share of "
-                "the accuracy above chance that is left, percent",
-                [*columns, "kept, layers", "kept, edges"],
-                rows,
-            )
+            {"network": name, "seed": seed, **part}
+            for name, parts in found.items()
+            for seed, part in zip(run.seeds, parts, strict=True)
         ],
-        [_verdict(means, kind) for kind in _KINDS],
-        {
-            "bars": {
-                f"{name}: {kind}": _kept(m, kind) for name, m in means.items() for kind in _KINDS
-            }
-        },
     )
 
 
-def _kept(means: dict[str, float], kind: str) -> float:
-    above = means["whole"] - 10.0
-    return 100.0 * (means[kind] - 10.0) / above if above > 0 else float("nan")
+def kept_share(part: dict[str, Any], kind: str) -> float:
+    """Percent of the accuracy above chance that is left after shuffling, mean over shuffles; NaN
+    for a network that has learnt nothing.
+    """
+    above = part["whole"] - part["chance"]
+    if above < _LEARNT:
+        return float("nan")
+    return 100.0 * (float(np.mean(part[kind])) - part["chance"]) / above
 
 
-def _measuring(folder: RunFolder, run: StudyRun) -> Any:
-    def measured() -> dict[str, float]:
+def _table(
+    found: dict[str, list[dict[str, Any]]],
+    kept: dict[tuple[str, str], list[float]],
+    run: StudyRun,
+) -> Table:
+    rows: list[list[Any]] = []
+    for name, parts in found.items():
+        for kind in _KINDS:
+            share = interval(kept[name, kind])
+            accuracies = [float(np.mean([p["whole"] for p in parts]))]
+            accuracies.append(float(np.mean([np.mean(p[kind]) for p in parts])))
+            rows.append([name, kind, parts[0]["orders"][kind], *accuracies, *share])
+    return Table(
+        f"mean over seeds and {run['shuffles']} shuffles; orders: what a shuffle of a stage (or "
+        "cell) is drawn from; kept: share of the accuracy above chance that is left, percent, with "
+        f"its 95 % interval over the seeds whose network learnt {_LEARNT:g} points or more",
+        [
+            *("network", "shuffled", "orders", "accuracy %", "after %"),
+            *("kept", "low", "high", "seeds"),
+        ],
+        rows,
+    )
+
+
+def _measuring(folder: RunFolder, run: StudyRun) -> Callable[[], dict[str, Any]]:
+    def measured() -> dict[str, Any]:
         found = reopen(folder)
+        model = found.module.model
         order = np.random.default_rng(found.config.seed)
         whole = _accuracy(found, run["batches"])
         values: dict[str, list[float]] = {kind: [] for kind in _KINDS}
         for _ in range(run["shuffles"]):
-            with shuffled_layers(found.module.model, order):
+            with shuffled_layers(model, order):
                 values["layers"].append(_accuracy(found, run["batches"]))
-            with shuffled_edges(found.module.model, order):
+            with shuffled_edges(model, order):
                 values["edges"].append(_accuracy(found, run["batches"]))
-        return {"whole": whole, **{kind: float(np.mean(v)) for kind, v in values.items()}}
+        chance = 100.0 / found.loaders.num_classes
+        return {"whole": whole, "chance": chance, "orders": distinct_orders(model), **values}
 
     return measured
+
+
+def distinct_orders(model: nn.Module) -> dict[str, int]:
+    """How many orders other than the present one a stage's cells and a cell's edges have."""
+    cells = [module for module in model.modules() if isinstance(module, SupernetCell)]
+    stage = max(len(places) for places in _stages(list(cast(nn.ModuleList, model.layers))))
+    alike = Counter(names for names in cells[0].group.edge_operations if names != ("none",))
+    edges = math.prod(math.factorial(count) for count in alike.values())
+    return {"layers": math.factorial(stage) - 1, "edges": edges - 1}
 
 
 def _accuracy(found: OpenSearch, batches: int) -> float:
@@ -106,21 +159,27 @@ def _moved(count: int, order: np.random.Generator) -> list[int]:
             return places
 
 
+def _stages(layers: Sequence[nn.Module]) -> list[list[int]]:
+    """Places of the cells that follow one another, stage by stage."""
+    stages: list[list[int]] = [[]]
+    for place, layer in enumerate(layers):
+        if isinstance(layer, SupernetCell):
+            stages[-1].append(place)
+        elif stages[-1]:
+            stages.append([])
+    return [stage for stage in stages if stage]
+
+
 @contextmanager
 def shuffled_layers(model: nn.Module, order: np.random.Generator) -> Iterator[None]:
     """Permute the cells within every stage of a NAS-Bench-201 network; put them back at the end."""
     layers = model.layers
     assert isinstance(layers, nn.ModuleList)
     before = list(layers)
-    stage: list[int] = []
     try:
-        for place, layer in enumerate([*before, None]):
-            if isinstance(layer, SupernetCell):
-                stage.append(place)
-                continue
+        for stage in _stages(before):
             for target, source in zip(stage, _moved(len(stage), order), strict=True):
                 layers[target] = before[stage[source]]
-            stage = []
         yield
     finally:
         for place, layer in enumerate(before):
@@ -149,20 +208,18 @@ def shuffled_edges(model: nn.Module, order: np.random.Generator) -> Iterator[Non
                 cell.edges[name] = choice
 
 
-def _verdict(means: dict[str, dict[str, float]], kind: str) -> Verdict:
-    plain, residual, supernet = (_kept(means[name], kind) for name in NETWORKS)
-    verdict: Holds = "cannot be said"
-    if not np.isnan([plain, residual, supernet]).any():
-        order = supernet > plain and residual > plain
-        verdict = (
-            "holds" if order and supernet > 50 else "holds in part" if order else "does not hold"
-        )
-    return Verdict(
-        f"shuffled {kind} hurt a supernet, like a residual network, far less than a plain one",
-        verdict,
-        f"share of the accuracy above chance kept: plain {plain:.0f} %, residual {residual:.0f} %, "
-        f"supernet {supernet:.0f} %",
-    )
+def _verdicts(kept: dict[tuple[str, str], list[float]]) -> list[Verdict]:
+    verdicts = []
+    for rule, network in ((LESS, _SUPERNET), (RESIDUAL, _RESIDUAL)):
+        values = {
+            f"{kind} shuffled": [
+                mine - plain
+                for mine, plain in zip(kept[network, kind], kept[_PLAIN, kind], strict=True)
+            ]
+            for kind in _KINDS
+        }
+        verdicts += rule.judge_all(values)
+    return verdicts
 
 
 def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
@@ -175,13 +232,13 @@ STUDY = Study(
     name="shuffling",
     title="Table 1: shuffled layers and edges",
     source="Wang et al., ICLR 2021, arXiv 2108.04392",
-    own={"seeds": 1, "shuffles": 3, "batches": 32},
+    own={"seeds": 8, "shuffles": 3, "batches": 32},
     reduced={
         "strategy": "darts_fixed_alpha",
         "space": "nasbench201",
         "optimisation": "single_level",
         "channels": 4,
-        "cells": 2,
+        "cells": 4,
         "batch_size": 32,
         "epochs": 8,
         "max_steps": 30,
@@ -194,10 +251,11 @@ STUDY = Study(
         "batch_size": 64,
         "weight_decay": 3e-4,
         "track_stats": True,
-        "seeds": 3,
+        "seeds": 8,
         "shuffles": 10,
         "batches": 400,
     },
     measure=measure,
     draw=draw,
+    rules=(LESS, RESIDUAL),
 )

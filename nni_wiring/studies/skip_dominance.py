@@ -2,53 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.studies.charts import line_chart
-from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict, graded
+from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
+from nni_wiring.studies.pattern_runs import epoch_accuracies
 from nni_wiring.studies.probes import EpochProbe, untouched
-from nni_wiring.studies.statistics import spearman
-from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.studies.skip_distances import exact_share, watched_distances
+from nni_wiring.studies.statistics import (
+    FlipRule,
+    Verdict,
+    interval,
+    partial_spearman,
+    spearman,
+)
 from nni_wiring.supernet.evaluation import evaluation_mode, fixed_draw
 
 _SKIP, _CONV = "skip_connect", "nor_conv_3x3"
 
+DOMINATES = FlipRule(
+    claim="alpha of skip ends above alpha of the convolution",
+    null="the difference, mean over edges, is symmetric about 0 over seeds",
+    minimum=0.1,
+    unit="(alpha)",
+    spread=0.12,
+)
+FOLLOWS = FlipRule(
+    claim="Proposition 1: over the edges the convolution's share of alpha goes with that of the "
+    "exact minimiser of var(mixture - m*)",
+    null="the rank correlation over edges is symmetric about 0 over seeds",
+    minimum=0.2,
+    unit="(Spearman)",
+    spread=0.25,
+)
+BETTER = FlipRule(
+    claim="the better the supernet, the larger skip's share, the epoch taken out",
+    null="the partial rank correlation over epochs is symmetric about 0 over seeds",
+    minimum=0.2,
+    unit="(partial Spearman)",
+    spread=0.25,
+)
+
+#: What a probe keeps of every edge.
+_NUMBERS = ("alpha_gap", "share", "var_skip", "var_conv", "covariance")
+#: One list of epochs a seed.
+Found = list[list[dict[str, Any]]]
+
 
 def measure(run: StudyRun) -> Findings:
-    """A search a seed; at epoch ends alpha and the two variances of every edge."""
-    found = []
+    """A search a seed; at epoch ends alpha and the distances of every edge."""
+    found: Found = []
     for seed in run.seeds:
         label = f"search-s{seed}"
-        probe = EpochProbe("variances", _variances)
+        probe = EpochProbe("distances", _measured)
         folder = run.search(label, [probe], seed=seed)
-        accuracies = [record.accuracy["search"] for record in folder.records()]
-        values = probe.values(folder)
+        accuracies, values = epoch_accuracies(folder), probe.values(folder)
         found.append([{**v, "accuracy": a} for v, a in zip(values, accuracies, strict=True)])
-    names = ("alpha_gap", "share", "var_skip", "var_conv", "accuracy")
+    names = (*_NUMBERS, "accuracy")
     means = {name: [_mean(found, epoch, name) for epoch in range(len(found[0]))] for name in names}
     return Findings(
-        [_table(means, len(found))],
-        [_dominance(means), _sign(found), _better_supernet(found)],
+        [_table(means, len(found)), _edges(found, run.seeds)],
+        _verdicts(found),
         {"means": means},
+        [
+            row
+            for seed, records in zip(run.seeds, found, strict=True)
+            for row in _rows(seed, records)
+        ],
     )
 
 
-def _mean(found: list[list[dict[str, Any]]], epoch: int, name: str) -> float:
+def _mean(found: Found, epoch: int, name: str) -> float:
     return float(np.mean([np.mean(records[epoch][name]) for records in found]))
 
 
-def _variances(module: SearchModule, loaders: Any) -> dict[str, Any]:
-    """Per edge, mean over cells, on one batch of the search half: var(x - m*) for skip and
-    var(conv(x) - m*) for the convolution.
+def _rows(seed: int, records: list[dict[str, Any]]) -> list[Row]:
+    return [
+        {"seed": seed, "epoch": record["epoch"], "accuracy": record["accuracy"], "edge": edge}
+        | {name: record[name][place] for name in _NUMBERS}
+        for record in records
+        for place, edge in enumerate(record["edges"])
+    ]
+
+
+def _measured(module: SearchModule, loaders: Any) -> dict[str, Any]:
+    """Per edge, mean over cells, on one batch of the search half.
 
     m*, which the proposition leaves open, is the cell's own output here: the best estimate that the
     cell has of the feature map that all its edges refine (ours).
@@ -59,49 +102,19 @@ def _variances(module: SearchModule, loaders: Any) -> dict[str, Any]:
     skip, conv = group.operations.index(_SKIP), group.operations.index(_CONV)
     images, _ = next(iter(loaders[-1]))
     p = module.strategy.relaxation.probabilities(group).detach()
-    with untouched(module), evaluation_mode(module.model), _distances(module, conv) as rows:
+    with untouched(module), evaluation_mode(module.model), watched_distances(module, conv) as rows:
         group.draw = fixed_draw(group, p)
         module.model(images)
-    variances = np.mean(np.array(rows), axis=0)
+    found = np.mean(np.array(rows), axis=0)  # (edges, 3)
     alpha = group.current_alpha()
     return {
+        "edges": list(group.edges),
         "alpha_gap": (alpha[:, skip] - alpha[:, conv]).tolist(),
         "share": (p[:, skip] / (p[:, skip] + p[:, conv])).tolist(),
-        "var_skip": variances[:, 0].tolist(),
-        "var_conv": variances[:, 1].tolist(),
+        "var_skip": found[:, 0].tolist(),
+        "var_conv": found[:, 1].tolist(),
+        "covariance": found[:, 2].tolist(),
     }
-
-
-@contextmanager
-def _distances(module: SearchModule, conv: int) -> Iterator[list[list[tuple[float, float]]]]:
-    """While open, every cell that runs adds a row: for each edge (var(x - m*), var(conv(x) - m*)).
-
-    The convolution's module tells both: its input is x.
-    """
-    seen: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-    rows: list[list[tuple[float, float]]] = []
-
-    def note(edge: int) -> Any:
-        def hook(op: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            seen[edge] = inputs[0], output
-
-        return hook
-
-    def finish(cell: nn.Module, inputs: Any, output: torch.Tensor) -> None:
-        pairs = [seen[edge] for edge in sorted(seen)]
-        rows.append([(float((x - output).var()), float((o - output).var())) for x, o in pairs])
-        seen.clear()
-
-    cells = [m for m in module.model.modules() if isinstance(m, SupernetCell)]
-    handles = [cell.register_forward_hook(finish) for cell in cells]
-    for cell in cells:
-        for edge in range(len(cell.graph.edges)):
-            handles.append(cell.operation(edge, conv).register_forward_hook(note(edge)))
-    try:
-        yield rows
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _table(means: dict[str, list[float]], seeds: int) -> Table:
@@ -110,69 +123,90 @@ def _table(means: dict[str, list[float]], seeds: int) -> Table:
         for epoch in range(len(means["alpha_gap"]))
     ]
     return Table(
-        f"mean over edges and {seeds} seed(s)",
+        f"mean over edges and {seeds} seed(s); x, conv(x) and m* standardised",
         [
             "epoch",
             "alpha_skip - alpha_conv",
             "skip's share",
             "var(x - m*)",
             "var(conv(x) - m*)",
+            "covariance",
             "supernet accuracy % (search half)",
         ],
         rows,
     )
 
 
-def _dominance(means: dict[str, list[float]]) -> Verdict:
-    gap = means["alpha_gap"]
-    verdict: Holds = "does not hold"
-    if gap[-1] > 0:
-        verdict = "holds" if gap[-1] > gap[0] else "holds in part"
-    return Verdict(
-        "alpha of skip rises above alpha of the convolution during the search",
-        verdict,
-        f"mean alpha_skip - alpha_conv {gap[0]:.4f} after one epoch, {gap[-1]:.4f} at the end",
-    )
+def _shares(record: dict[str, Any]) -> np.ndarray:
+    """(3, edges): the convolution's share of alpha, of the exact minimiser, of its case K = 0."""
+    columns = zip(record["var_skip"], record["var_conv"], record["covariance"], strict=True)
+    both = [(exact_share(x, o, k), exact_share(x, o, 0.0)) for x, o, k in columns]
+    return np.array([1 - np.array(record["share"]), *np.array(both).T])
 
 
-def _sign(found: list[list[dict[str, Any]]]) -> Verdict:
-    pairs = [
-        (gap, conv - skip)
-        for records in found
-        for gap, skip, conv in zip(
-            *(records[-1][name] for name in ("alpha_gap", "var_skip", "var_conv")), strict=True
+def _edges(found: Found, seeds: list[int]) -> Table:
+    """alpha's share against the minimiser's over the edges, a row a seed and one over all."""
+    last = [_shares(records[-1]) for records in found]
+    rows: list[list[Any]] = []
+    for name, shares in [*zip(seeds, last, strict=True), ("all", np.concatenate(last, axis=1))]:
+        alpha, exact, simple = shares
+        rows.append(
+            [name, *(float(np.nanmean(row)) for row in shares)]
+            + [_slope(exact, alpha), spearman(exact, alpha)]
+            + [_slope(simple, alpha), spearman(simple, alpha)]
         )
-    ]
-    agree = sum((gap > 0) == (expected > 0) for gap, expected in pairs)
-    return Verdict(
-        "Proposition 1: the operation whose rival is further from m* has the larger alpha",
-        graded(agree / len(pairs)),
-        f"alpha_skip > alpha_conv goes with var(conv(x) - m*) > var(x - m*) on {agree} of "
-        f"{len(pairs)} edges at the end",
+    return Table(
+        "last epoch, over the edges of a seed: the convolution's share of alpha against w, the "
+        "share that minimises var(mixture - m*), and against w at K = 0, the proposition's case",
+        [
+            *("seed", "share of alpha", "w", "w at K = 0"),
+            *("slope on w", "Spearman", "slope on w at K = 0", "Spearman, K = 0"),
+        ],
+        rows,
     )
 
 
-def _better_supernet(found: list[list[dict[str, Any]]]) -> Verdict:
-    rho = [
-        spearman([r["accuracy"] for r in records], [np.mean(r["share"]) for r in records])
+def _slope(x: np.ndarray, y: np.ndarray) -> float:
+    both = ~np.isnan(x) & ~np.isnan(y)
+    if both.sum() < 2 or np.ptp(x[both]) == 0:
+        return float("nan")
+    return float(np.polyfit(x[both], y[both], 1)[0])
+
+
+def _verdicts(found: Found) -> list[Verdict]:
+    gaps = [float(np.mean(records[-1]["alpha_gap"])) for records in found]
+    start = interval([float(np.mean(records[0]["alpha_gap"])) for records in found])
+    last = [_shares(records[-1]) for records in found]
+    follows = [spearman(shares[1], shares[0]) for shares in last]
+    simple = interval([spearman(shares[2], shares[0]) for shares in last])
+    partial = [
+        partial_spearman(
+            [record["accuracy"] for record in records],
+            [float(np.mean(record["share"])) for record in records],
+            [record["epoch"] for record in records],
+        )
         for records in found
     ]
-    mean = float(np.mean(rho))
-    return Verdict(
-        "the better the supernet, the larger skip's share",
-        "holds" if mean > 0.5 else "holds in part" if mean > 0 else "does not hold",
-        f"Spearman over epochs between supernet accuracy and skip's share: {mean:.2f} "
-        f"(mean of {len(found)} seed(s))",
-    )
+    return [
+        DOMINATES.judge(gaps, f"{start.mean:.3g} after one epoch"),
+        FOLLOWS.judge(follows, f"with K = 0, as the proposition has it, {simple.mean:.2f}"),
+        BETTER.judge(partial),
+    ]
 
 
 def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
     """Variances and alphas over epochs."""
     means = numbers["means"]
-    variances = {"var(x - m*)": means["var_skip"], "var(conv(x) - m*)": means["var_conv"]}
+    variances = {
+        "var(x - m*)": means["var_skip"],
+        "var(conv(x) - m*)": means["var_conv"],
+        "covariance": means["covariance"],
+    }
     gap = {"alpha_skip - alpha_conv": means["alpha_gap"]}
     return {
-        "skip_variances": line_chart(variances, "Distance of each operation from m*", "variance"),
+        "skip_variances": line_chart(
+            variances, "Distance of each operation from m*, standardised", "variance"
+        ),
         "skip_alphas": line_chart(gap, "Skip against convolution, mean over edges", "alpha"),
     }
 
@@ -181,7 +215,7 @@ STUDY = Study(
     name="skip-dominance",
     title="Proposition 1: skip against convolution",
     source="Wang et al., ICLR 2021, arXiv 2108.04392",
-    own={"seeds": 2},
+    own={"seeds": 8},
     reduced={
         "strategy": "darts",
         "space": "nasbench201_s2",
@@ -198,8 +232,9 @@ STUDY = Study(
         "epochs": 100,
         "weight_decay": 3e-4,
         "track_stats": True,
-        "seeds": 4,
+        "seeds": 8,
     },
     measure=measure,
     draw=draw,
+    rules=(DOMINATES, FOLLOWS, BETTER),
 )

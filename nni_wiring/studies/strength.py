@@ -13,14 +13,36 @@ from matplotlib.figure import Figure
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.studies.charts import label_bars
-from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict
+from nni_wiring.studies.frame import Findings, Study, StudyRun, Table
 from nni_wiring.studies.marginals import accuracy_cube, mean_marginals
-from nni_wiring.studies.statistics import interval, spearman
+from nni_wiring.studies.statistics import (
+    FlipRule,
+    Verdict,
+    holm,
+    interval,
+    paired_flip,
+    spearman,
+)
 from nni_wiring.supernet.decisions import decided_weights
 from nni_wiring.supernet.restoring import unmoved
 from nni_wiring.supernet.variants import supernet_accuracies
 
 _ORDERS = ("alpha", "perturbation", "discretisation", "truth")
+
+TELLS = FlipRule(
+    claim="perturbation tells an operation's strength (its discretisation accuracy)",
+    null="the rank correlation, mean over edges, is symmetric about 0 over seeds",
+    minimum=0.2,
+    unit="(Spearman)",
+    spread=0.2,
+)
+BETTER = FlipRule(
+    claim="perturbation tells it better than alpha does",
+    null="both tell it alike: the difference of rank correlations is symmetric about 0",
+    minimum=0.2,
+    unit="(difference of Spearman)",
+    spread=0.25,
+)
 
 
 def measure(run: StudyRun) -> Findings:
@@ -31,27 +53,71 @@ def measure(run: StudyRun) -> Findings:
         found.append(run.part(f"strength-s{seed}", _measuring(folder, run)))
     orders = {name: np.array([part[name] for part in found], dtype=float) for name in _ORDERS}
     pairs = [(a, b) for i, a in enumerate(_ORDERS) for b in _ORDERS[i + 1 :]]
-    correlations = {
-        (a, b): [
-            spearman(orders[a][s, e], orders[b][s, e])
-            for s in range(len(found))
-            for e in range(orders[a].shape[1])
-        ]
+    edges = range(orders["alpha"].shape[1])
+    rho = {
+        (a, b): np.array(
+            [[spearman(orders[a][s, e], orders[b][s, e]) for e in edges] for s in range(len(found))]
+        )
         for a, b in pairs
     }
-    intervals = {pair: interval(values) for pair, values in correlations.items()}
+    seeds = {pair: [interval(row).mean for row in values] for pair, values in rho.items()}
     return Findings(
+        [_table(seeds), _ties(found, run.seeds), _operations(found[0])],
+        _verdicts(seeds),
+        {"bars": {f"{a} against {b}": interval(row).mean for (a, b), row in seeds.items()}},
         [
-            Table(
-                f"Spearman over the operations of an edge, mean over {orders['alpha'].shape[1]} "
-                f"edges and {len(found)} seed(s); 95 % interval",
-                ["order", "against", "mean", "low", "high"],
-                [[a, b, i.mean, i.low, i.high] for (a, b), i in intervals.items()],
-            ),
-            _operations(found[0]),
+            {"seed": seed, "edge": edge, "order": a, "against": b, "rho": float(rho[a, b][s, e])}
+            for s, seed in enumerate(run.seeds)
+            for e, edge in enumerate(found[0]["edges"])
+            for a, b in pairs
         ],
-        [_verdict(intervals)],
-        {"bars": {f"{a} against {b}": i.mean for (a, b), i in intervals.items()}},
+    )
+
+
+def _table(seeds: dict[tuple[str, str], list[float]]) -> Table:
+    raw = [paired_flip(row) for row in seeds.values()]
+    rows = [
+        [*pair, *interval(row), p, float(adjusted)]
+        for (pair, row), p, adjusted in zip(seeds.items(), raw, holm(raw), strict=True)
+    ]
+    return Table(
+        "Spearman over the operations of an edge, mean over edges; 95 % interval over seeds; "
+        "two-sided sign-flip p, raw and by Holm",
+        ["order", "against", "mean", "low", "high", "seeds", "p", "p (Holm)"],
+        rows,
+    )
+
+
+def undecided(values: np.ndarray, accuracy: float, images: int) -> int:
+    """Edges whose best two operations lie closer than two standard errors of their difference.
+
+    Accuracies are shares of the same images, so that the error of a difference is at most
+    sqrt(2 a (1 - a) / images); a tie is a tie.
+
+    Args:
+        values: (edges, operations), percent.
+        accuracy: about that of the compared ones, percent.
+        images: that they were measured on.
+    """
+    best = np.sort(values, axis=1)[:, -2:]
+    share = (accuracy * images / 100 + 1) / (images + 2)  # never 0 or 1
+    error = 100 * np.sqrt(2 * share * (1 - share) / images)
+    return int((best[:, 1] - best[:, 0] < 2 * error).sum())
+
+
+def _ties(found: list[dict[str, Any]], seeds: list[int]) -> Table:
+    rows = [
+        [seed, part["accuracy"], part["images"], len(part["edges"])]
+        + [
+            undecided(np.array(part[name], dtype=float), part["accuracy"], part["images"])
+            for name in ("perturbation", "discretisation")
+        ]
+        for seed, part in zip(seeds, found, strict=True)
+    ]
+    return Table(
+        "edges whose best two operations are told apart by less than two standard errors",
+        ["seed", "supernet accuracy %", "images", "edges", "perturbation", "discretisation"],
+        rows,
     )
 
 
@@ -87,6 +153,8 @@ def _strengths(found: OpenSearch, run: StudyRun) -> dict[str, Any]:
     return {
         "edges": list(group.edges),
         "operations": list(group.operations),
+        "accuracy": 100.0 * counts[0] / images,
+        "images": images,
         "alpha": p.tolist(),
         "perturbation": lost.tolist(),
         "discretisation": tuned.tolist(),
@@ -130,20 +198,12 @@ def _operations(part: dict[str, Any]) -> Table:
     )
 
 
-def _verdict(intervals: dict[tuple[str, str], Any]) -> Verdict:
-    alpha = intervals["alpha", "discretisation"].mean
-    perturbation = intervals["perturbation", "discretisation"]
-    verdict: Holds = "cannot be said"  # where the interval holds alpha's own correlation
-    if perturbation.low > alpha:
-        verdict = "holds" if perturbation.low > 0 else "holds in part"
-    elif perturbation.high < alpha:
-        verdict = "does not hold"
-    return Verdict(
-        "alpha does not tell an operation's strength (discretisation accuracy), perturbation does",
-        verdict,
-        f"Spearman with discretisation accuracy: alpha {alpha:.2f}, perturbation "
-        f"{perturbation.mean:.2f} ({perturbation.low:.2f} to {perturbation.high:.2f})",
-    )
+def _verdicts(seeds: dict[tuple[str, str], list[float]]) -> list[Verdict]:
+    perturbation = np.array(seeds["perturbation", "discretisation"])
+    return [
+        TELLS.judge(perturbation),
+        BETTER.judge(perturbation - np.array(seeds["alpha", "discretisation"])),
+    ]
 
 
 def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
@@ -155,7 +215,7 @@ STUDY = Study(
     name="strength",
     title="operation strength: alpha, perturbation and discretisation accuracy",
     source="Wang et al., ICLR 2021, arXiv 2108.04392",
-    own={"seeds": 1, "batches": 24, "tune_steps": 8, "tune_lr": 0.0025},
+    own={"seeds": 8, "batches": 24, "tune_steps": 8, "tune_lr": 0.0025},
     reduced={
         "strategy": "darts",
         "space": "nasbench201",
@@ -171,10 +231,11 @@ STUDY = Study(
         "epochs": 100,
         "weight_decay": 3e-4,
         "track_stats": True,
-        "seeds": 3,
+        "seeds": 8,
         "batches": 400,
         "tune_steps": 2000,
     },
     measure=measure,
     draw=draw,
+    rules=(TELLS, BETTER),
 )

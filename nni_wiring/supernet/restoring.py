@@ -21,6 +21,7 @@ def unmoved(
     gradients: Iterable[nn.Parameter] = (),
     draws: Iterable[EdgeGroup] = (),
     modes: Iterable[nn.Module] = (),
+    generators: Iterable[torch.Generator] = (),
 ) -> Iterator[None]:
     """Put back, however the block ends, what it may change.
 
@@ -30,6 +31,7 @@ def unmoved(
         draws: groups whose Z of the latest forward pass is handed back.
         modes: modules that go back to training or evaluation, and batch norms to keeping running
             statistics or not.
+        generators: random sources that go back to where they were.
     """
     values = [(tensor, tensor.detach().clone()) for tensor in tensors]
     kept_gradients = [(parameter, parameter.grad) for parameter in gradients]
@@ -42,9 +44,12 @@ def unmoved(
         for name in _MODES
         if hasattr(module, name)
     ]
+    kept_states = [(generator, generator.get_state()) for generator in generators]
     try:
         yield
     finally:
+        for generator, state in kept_states:
+            generator.set_state(state)
         with torch.no_grad():
             for tensor, value in values:
                 tensor.copy_(value)

@@ -1,0 +1,43 @@
+"""A part of a data set, as a file that a search can be run on: small halves over-fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nni_wiring.data import load_data
+from nni_wiring.files.json_files import replace_file
+from nni_wiring.search.config import RunConfig
+
+
+def subset_options(config: RunConfig, fraction: float, path: Path) -> dict[str, Any]:
+    """Options of a search on a part of the training images of ``config``'s data.
+
+    Args:
+        config: tells data and seed; another seed draws other images.
+        fraction: of the training images; with 1 the search runs on the data as it is.
+        path: where the part is kept (``.npz``); written anew unless it is there.
+    """
+    if fraction >= 1:
+        return {}
+    data = load_data(config.data, config.data_dir)
+    if not path.exists():
+        order = np.random.default_rng(config.seed).permutation(len(data.images))
+        chosen = np.sort(order[: max(2, round(fraction * len(order)))])
+        arrays = {
+            "train_x": _channels_last(data.images.numpy()[chosen]),
+            "train_y": data.labels.numpy()[chosen],
+        }
+        if data.test_images is not None and data.test_labels is not None:
+            arrays["test_x"] = _channels_last(data.test_images.numpy())
+            arrays["test_y"] = data.test_labels.numpy()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]
+    split = config.split or data.default_split
+    return {"data": f"npz:{path}", "dataset": config.dataset or data.truth_dataset, "split": split}
+
+
+def _channels_last(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))

@@ -1,0 +1,177 @@
+"""Why width is preferred: the cost of the intermediate edge where it is alive (S1).
+
+In a cell that is empty the intermediate edge cannot win by construction: with 0-1 none its input is
+0, and so is the cost of all its operations. S1's own experiment fixes 0-1 and compares 1-2 with
+0-2, which end in the same node. With 0-1 = skip_connect edge 1-2 reads the very tensor that 0-2
+reads: a second, parallel input edge, and the null of the comparison.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nni_wiring.errors import ConfigError
+from nni_wiring.studies.charts import line_chart
+from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
+from nni_wiring.studies.operation_costs import uniform_options
+from nni_wiring.studies.pattern_runs import epoch_costs, mean_cost
+from nni_wiring.studies.statistics import (
+    EquivalenceRule,
+    FlipRule,
+    Verdict,
+    holm,
+    interval,
+    paired_flip,
+)
+
+#: What 0-1 is fixed to, by space: a convolution (the comparison) and skip (its null).
+_FIXED: dict[str, dict[str, str]] = {
+    "nasbench201_minimal": {"convolution": "nor_conv_3x3", "skip": "skip_connect"},
+    "simplified": {"convolution": "sep_conv_3x3", "skip": "skip_connect"},
+}
+_INPUT, _INNER = "0-2", "1-2"
+
+COSTLIER = FlipRule(
+    claim="the intermediate edge costs more than the input edge into the same node, 0-1 a "
+    "convolution",
+    null="both cost the same: the difference is symmetric about 0 over seeds",
+    minimum=0.003,
+    unit="(dL/dZ)",
+    spread=0.004,
+    family=2,
+)
+CONTROL = EquivalenceRule(
+    claim="control: with 0-1 = skip_connect both edges read one tensor and cost the same",
+    null="the difference lies outside the margin",
+    minimum=0.003,
+    unit="(dL/dZ)",
+    spread=0.002,
+    family=2,
+)
+
+
+class Costs(NamedTuple):
+    """One search: per epoch the mean cost of the real operations of both edges."""
+
+    input: list[float]
+    inner: list[float]
+
+    @property
+    def difference(self) -> float:
+        """Intermediate minus input edge, mean over the second half of the epochs."""
+        late = len(self.input) // 2
+        return interval(np.array(self.inner[late:]) - np.array(self.input[late:])).mean
+
+
+Found = dict[tuple[str, str], list[Costs]]
+
+
+def measure(run: StudyRun) -> Findings:
+    """theta trained on uniformly sampled operations, alpha frozen, a search a seed."""
+    found: Found = {}
+    for space in run["spaces"]:
+        if space not in _FIXED:
+            raise ConfigError(f"spaces: {space!r:.60} is not known; allowed: {', '.join(_FIXED)}")
+        for condition, operation in _FIXED[space].items():
+            for seed in run.seeds:
+                folder = run.search(
+                    f"{space}-{condition}-s{seed}",
+                    **uniform_options(),
+                    space=space,
+                    operations={"0-1": [operation]},
+                    seed=seed,
+                )
+                found.setdefault((space, condition), []).append(edge_costs(epoch_costs(folder)))
+    return Findings(
+        [_table(found)], _verdicts(found), {"lines": _lines(found)}, _rows(found, run.seeds)
+    )
+
+
+def edge_costs(epochs: list[Any]) -> Costs:
+    """The two edges' costs from a search's cost tables, one an epoch."""
+    return Costs(
+        [mean_cost(table, [_INPUT]) for table in epochs],
+        [mean_cost(table, [_INNER]) for table in epochs],
+    )
+
+
+def _rows(found: Found, seeds: list[int]) -> list[Row]:
+    return [
+        {"space": space, "0-1": condition, "seed": seed}
+        | {_INPUT: costs.input, _INNER: costs.inner, "difference": costs.difference}
+        for (space, condition), runs in found.items()
+        for seed, costs in zip(seeds, runs, strict=True)
+    ]
+
+
+def _table(found: Found) -> Table:
+    raw = [paired_flip([costs.difference for costs in runs]) for runs in found.values()]
+    rows: list[list[Any]] = []
+    for (place, runs), p, adjusted in zip(found.items(), raw, holm(raw), strict=True):
+        whole = interval([costs.difference for costs in runs])
+        late = len(runs[0].input) // 2
+        means = [interval([costs.input[late:] for costs in runs]).mean]
+        means.append(interval([costs.inner[late:] for costs in runs]).mean)
+        rows.append([*place, *means, *whole, p, float(adjusted)])
+    return Table(
+        "mean cost of all operations but none, second half of the epochs; difference: intermediate "
+        "minus input edge, 95 % interval over seeds, two-sided sign-flip p, raw and by Holm",
+        [
+            *("space", "0-1", f"cost of {_INPUT}", f"cost of {_INNER}", "difference", "low"),
+            *("high", "seeds", "p", "p (Holm)"),
+        ],
+        rows,
+    )
+
+
+def _verdicts(found: Found) -> list[Verdict]:
+    def differences(wanted: str) -> dict[str, list[float]]:
+        return {
+            space: [costs.difference for costs in runs]
+            for (space, condition), runs in found.items()
+            if condition == wanted
+        }
+
+    return [
+        *COSTLIER.judge_all(differences("convolution")),
+        *CONTROL.judge_all(differences("skip")),
+    ]
+
+
+def _lines(found: Found) -> dict[str, list[float]]:
+    return {
+        f"{space}, 0-1 {condition}": [
+            interval([costs.inner[epoch] - costs.input[epoch] for costs in runs]).mean
+            for epoch in range(len(runs[0].input))
+        ]
+        for (space, condition), runs in found.items()
+    }
+
+
+def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+    """The difference over epochs."""
+    title = "Cost of the intermediate minus the input edge, mean over seeds"
+    return {"width_cost": line_chart(numbers["lines"], title, "cost dL/dZ")}
+
+
+STUDY = Study(
+    name="width-cost",
+    title="the intermediate edge against the input edge, both alive",
+    source="Xie et al., AISTATS 2021, arXiv 2009.01272",
+    own={"seeds": 8, "spaces": ["nasbench201_minimal", "simplified"]},
+    reduced={
+        "head": "bias_free",
+        "channels": 4,
+        "cells": 1,
+        "batch_size": 32,
+        "epochs": 8,
+        "max_steps": 60,
+    },
+    paper={"head": "bias_free", "batch_size": 96, "epochs": 150},
+    measure=measure,
+    draw=draw,
+    rules=(COSTLIER, CONTROL),
+)
