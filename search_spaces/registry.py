@@ -23,9 +23,9 @@ from search_spaces.genotypes import (
 from search_spaces.names import Registry
 from search_spaces.settings import (
     RUN_OPTIONS,
-    DartsSettings,
-    NasBench201Settings,
-    S1Settings,
+    DartsSpaceSettings,
+    NasBench201SpaceSettings,
+    S1SpaceSettings,
     SpaceSettings,
     misfit,
 )
@@ -84,7 +84,7 @@ class SpaceEntry:
     builder: SpaceBuilder = _nasbench201
     kinds: tuple[str, ...] = ("cell",)
     candidates: tuple[str, ...] = OPERATIONS
-    settings: type[SpaceSettings] = NasBench201Settings
+    settings: type[SpaceSettings] = NasBench201SpaceSettings
     benchmark: str | None = None
 
     def operations(self, override: EdgeOperations | None = None) -> dict[str, tuple[str, ...]]:
@@ -143,7 +143,7 @@ def _darts_space(
         builder=_darts,
         kinds=("normal", "reduce"),
         candidates=DARTS_OPERATIONS,
-        settings=DartsSettings,
+        settings=DartsSpaceSettings,
     )
 
 
@@ -189,7 +189,7 @@ _ENTRIES = (
         MINIMAL_GRAPH,
         builder=_minimal,
         candidates=DARTS_OPERATIONS,
-        settings=S1Settings,
+        settings=S1SpaceSettings,
     ),
     SpaceEntry(
         "simplified",
@@ -197,7 +197,7 @@ _ENTRIES = (
         SIMPLIFIED_GRAPH,
         builder=_simplified,
         candidates=DARTS_OPERATIONS,
-        settings=S1Settings,
+        settings=S1SpaceSettings,
     ),
     _darts_space("darts", "DARTS: normal and reduction cells, 8 operations on 14 edges; no truth"),
     _darts_space(

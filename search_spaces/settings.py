@@ -46,27 +46,29 @@ class CellNetworkSettings(SpaceSettings):
     track_stats: bool = False
 
 
-class NasBench201Settings(CellNetworkSettings):
+class NasBench201SpaceSettings(CellNetworkSettings):
     """cells: N, of every stage. head: ``nasbench201``, or S1's ``bias_free``."""
 
     head: Literal["nasbench201", "bias_free"] = "nasbench201"
 
 
-class DartsSettings(CellNetworkSettings):
+class DartsSpaceSettings(CellNetworkSettings):
     """cells: in all. head: ``darts`` (linear with bias), or S1's ``bias_free``."""
 
     cells: int = Field(default=8, ge=1)
     head: Literal["darts", "bias_free"] = "darts"
 
 
-class S1Settings(DartsSettings):
+class S1SpaceSettings(DartsSpaceSettings):
     """Those of DARTS-type networks, with S1's head."""
 
     head: Literal["darts", "bias_free"] = "bias_free"
 
 
 #: The options of this project's spaces.
-SPACE_OPTIONS = frozenset({*NasBench201Settings.model_fields, *DartsSettings.model_fields})
+SPACE_OPTIONS = frozenset(
+    {*NasBench201SpaceSettings.model_fields, *DartsSpaceSettings.model_fields}
+)
 
 
 def misfit(model: type[BaseModel], taken: Mapping[str, Set[str]]) -> str | None:

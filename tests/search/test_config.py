@@ -20,8 +20,8 @@ from search_spaces.errors import SpaceError
 from search_spaces.registry import SPACES, SpaceEntry, register_space
 from search_spaces.settings import (
     CellNetworkSettings,
-    DartsSettings,
-    NasBench201Settings,
+    DartsSpaceSettings,
+    NasBench201SpaceSettings,
     SpaceSettings,
 )
 
@@ -99,7 +99,7 @@ def test_flat_options_make_the_same_config_again() -> None:
         {"order": 2, "operations": {"*": ["none", "skip_connect"]}, "alpha_betas": [0.1, 0.2]}
     )
     assert make_config(json.loads(json.dumps(config.flat()))) == config
-    parts = (RunSettings, DataSettings, ThetaSettings, NasBench201Settings, DartsSettings)
+    parts = (RunSettings, DataSettings, ThetaSettings, NasBench201SpaceSettings, DartsSpaceSettings)
     names = {name for part in parts for name in part.model_fields}
     assert set(config.flat()) == names | set(STRATEGIES["darts"].Settings.model_fields)
 
