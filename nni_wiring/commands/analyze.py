@@ -10,14 +10,13 @@ import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import BenchmarkError, RunError
-from nni_wiring.report.analysis import RunAnalysis, analyse_run
+from nni_wiring.report.analysis import RunAnalysis, analyse_run, recorded_table
 from nni_wiring.report.comparison import compare, comparison_rows
 from nni_wiring.report.html import write_overview, write_report
 from nni_wiring.report.sections import Section, run_json, run_sections
 from nni_wiring.report.summary import summarise, summary_json
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
-from nni_wiring.truth import TruthTable, load_table
 
 
 @click.command()
@@ -37,9 +36,8 @@ def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     beside published results. A report (index.html and pictures) is written for each run, and one
     over all of them.
     """
-    table = truth_table()
-    runs = [analyse_run(folder, table) for folder in resolve_all(run_ids)]
-    pages, overview = write_reports(runs, table, out)
+    runs = analysed(run_ids)
+    pages, overview = write_reports(runs, out)
     if as_json:
         print_json(
             {
@@ -51,7 +49,7 @@ def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     for run in runs:
         print_run(run, pages.get(run.facts.folder))
     if len(runs) > 1:
-        print_comparison(runs, table)
+        print_comparison(runs)
     if overview is not None:
         click.echo(f"report over all runs: {overview}")
 
@@ -69,17 +67,25 @@ def resolve_all(run_ids: Sequence[str]) -> list[RunFolder]:
     return list(found.values())
 
 
-def truth_table() -> TruthTable | None:
-    """The default truth table; None, with a warning, if it cannot be loaded."""
-    try:
-        return load_table()
-    except BenchmarkError as error:
-        click.echo(f"warning: no truth table: {error}", err=True)
-        return None
+def analysed(run_ids: Sequence[str]) -> list[RunAnalysis]:
+    """The runs that `run_ids` name, each explained by its own benchmark's table; a table that
+    cannot be loaded is a warning.
+    """
+    runs, warned = [], set()
+    for folder in resolve_all(run_ids):
+        try:
+            table = recorded_table(folder)
+        except BenchmarkError as error:
+            table = None
+            if str(error) not in warned:
+                click.echo(f"warning: no truth table: {error}", err=True)
+            warned.add(str(error))
+        runs.append(analyse_run(folder, table))
+    return runs
 
 
 def write_reports(
-    runs: Sequence[RunAnalysis], table: TruthTable | None, out: Path | None
+    runs: Sequence[RunAnalysis], out: Path | None
 ) -> tuple[dict[Path, Path], Path | None]:
     """Write the page of every run that has an epoch and, over several runs, the overview.
 
@@ -99,7 +105,7 @@ def write_reports(
         pages[run.facts.folder] = write_report(run, folder)
     if single:
         return pages, None
-    return pages, write_overview(runs, pages, out or common_report_folder(runs), table)
+    return pages, write_overview(runs, pages, out or common_report_folder(runs))
 
 
 def common_report_folder(runs: Sequence[RunAnalysis]) -> Path:
@@ -145,9 +151,9 @@ def print_section(section: Section) -> None:
                 click.echo(table.note)
 
 
-def print_comparison(runs: Sequence[RunAnalysis], table: TruthTable | None) -> None:
+def print_comparison(runs: Sequence[RunAnalysis]) -> None:
     """Print strategies beside published rows, the best cell and the mean random cell."""
-    comparisons = compare(runs, table)
+    comparisons = compare(runs)
     if not comparisons:
         click.echo("no run has a truth yet: nothing to compare")
     for one in comparisons:

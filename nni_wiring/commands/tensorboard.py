@@ -17,6 +17,7 @@ from nni_wiring.service.resolve import resolve
 
 if TYPE_CHECKING:
     from nni_wiring.report.provenance import Provenance
+    from nni_wiring.truth import TruthTable
 
 HOST = "127.0.0.1"
 _REFRESH_SECONDS = 10.0
@@ -77,15 +78,17 @@ def run_name(run: RunFolder) -> str:
 def write_all_references(logdir: Path, runs: Iterable[RunFolder]) -> None:
     """Write the reference curves of every data set that `runs` are judged on."""
     from nni_wiring.monitor.tensorboard import write_references
-    from nni_wiring.truth import load_table
+    from nni_wiring.report.analysis import recorded_table
 
-    epochs: dict[tuple[str, str | None], int] = {}
+    epochs: dict[tuple[str, TruthTable], int] = {}
     for run in runs:
-        key = (_provenance(run).dataset, run.config.get("benchmark"))
-        epochs[key] = max(epochs.get(key, 1), int(run.config.get("epochs") or 1))
-    for (dataset, benchmark), count in epochs.items():
-        folder = logdir if len(epochs) == 1 else logdir / f"{benchmark or 'bundled'}-{dataset}"
-        write_references(folder, dataset, count, load_table(benchmark))
+        table = recorded_table(run)
+        if table is not None:
+            key = (_provenance(run).dataset, table)
+            epochs[key] = max(epochs.get(key, 1), int(run.config.get("epochs") or 1))
+    for (dataset, table), count in epochs.items():
+        folder = logdir if len(epochs) == 1 else logdir / f"{table.name}-{dataset}"
+        write_references(folder, dataset, count, table)
 
 
 def write_provenance(logdir: Path, runs: Iterable[RunFolder]) -> None:

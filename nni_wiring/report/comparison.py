@@ -63,15 +63,21 @@ class ComparisonRow(NamedTuple):
     comparable: bool = True
 
 
-def compare(runs: Sequence[RunAnalysis], table: TruthTable | None) -> list[Comparison]:
+def compare(runs: Sequence[RunAnalysis]) -> list[Comparison]:
     """The metrics in which `runs` can be compared: those of their data sets that a run has."""
     found = []
     datasets = list(dict.fromkeys(run.dataset for run in runs if run.truth))
     for dataset, split in columns_of_runs(runs):
         known = [run.truth.at(dataset, split).accuracy for run in runs if run.truth]
         if dataset in datasets and spread(known) is not None:
-            found.append(Comparison(dataset, split, reference_marks(table, dataset, split)))
+            marks = reference_marks(_table_of(runs, dataset), dataset, split)
+            found.append(Comparison(dataset, split, marks))
     return sorted(found, key=lambda one: datasets.index(one.dataset))
+
+
+def _table_of(runs: Sequence[RunAnalysis], dataset: str) -> TruthTable | None:
+    """The table of the runs that are judged on a data set."""
+    return next((run.table for run in runs if run.dataset == dataset and run.table), None)
 
 
 def comparison_rows(runs: Sequence[RunAnalysis], one: Comparison) -> list[ComparisonRow]:

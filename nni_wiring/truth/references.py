@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from nni_wiring.truth.benchmark import PublishedRow
 from nni_wiring.truth.published import published_rows
 from nni_wiring.truth.table import TruthTable
 
@@ -24,7 +25,7 @@ def reference_marks(table: TruthTable | None, dataset: str, split: str) -> list[
     """Published rows of one column, then the best and the mean random cell where a table has it."""
     marks = [
         Reference(row.method, row.mean, "published", row.std, row.source)
-        for row in published_rows(dataset)
+        for row in _published(table, dataset)
         if row.split == split
     ]
     if table is not None and table.has(dataset, split):
@@ -32,3 +33,8 @@ def reference_marks(table: TruthTable | None, dataset: str, split: str) -> list[
         marks.append(Reference("best cell", best, "optimum"))
         marks.append(Reference("mean random cell", table.mean(dataset, split), "random"))
     return marks
+
+
+def _published(table: TruthTable | None, dataset: str) -> list[PublishedRow]:
+    """The rows of the table's benchmark; without a table those of the first one."""
+    return published_rows(dataset) if table is None else table.benchmark.published_rows(dataset)

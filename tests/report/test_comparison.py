@@ -57,7 +57,7 @@ def test_a_search_on_random_pixels_is_listed_below_the_published_rows(tmp_path: 
             table,
         ),
     ]
-    [one] = compare(runs, table)
+    [one] = compare(runs)
     rows = comparison_rows(runs, one)
     assert [row.comparable for row in rows] == [True] * (len(rows) - 1) + [False]
     last = rows[-1]
@@ -68,7 +68,7 @@ def test_a_search_on_random_pixels_is_listed_below_the_published_rows(tmp_path: 
     labels = [label.get_text() for label in picture.figure.axes[0].get_yticklabels()]
     assert labels[0].startswith("darts") and "(published)" in labels[-2]
     assert labels[-1].endswith("(search not comparable)")
-    page = write_overview(runs, {}, tmp_path / "report", table).read_text()
+    page = write_overview(runs, {}, tmp_path / "report").read_text()
     assert page.count('<tr class="apart">') == 1
 
 

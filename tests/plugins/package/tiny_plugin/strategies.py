@@ -5,14 +5,24 @@ import os
 from pydantic import Field
 
 from nni_wiring.strategies.base import WiringStrategy
+from nni_wiring.strategies.parts.base import Part
+from nni_wiring.strategies.parts.declaration import Parts
 from nni_wiring.strategies.settings import StrategySettings
-from nni_wiring.supernet.relaxations import Relaxation, relaxation_class
+from nni_wiring.supernet.relaxations import relaxation_class
 
 
 class SharpSettings(StrategySettings):
     """sharpness: what alpha is multiplied by."""
 
     sharpness: float = Field(default=2.0, gt=0)
+
+
+class StopsLikeCtrlC(Part):
+    """Interrupts the search at the start of an epoch, where the environment says so."""
+
+    def on_epoch_start(self, epoch: int, epochs: int) -> None:
+        if os.environ.get("TINY_PLUGIN_STOPS_AT") == str(epoch):
+            raise KeyboardInterrupt
 
 
 class SharpDARTS(WiringStrategy):
@@ -23,12 +33,9 @@ class SharpDARTS(WiringStrategy):
     Settings = SharpSettings
     settings: SharpSettings
 
-    def relaxation_for(self) -> Relaxation:
-        return relaxation_class("tiny_sharp_softmax")(self.settings.sharpness)
-
-    def on_epoch_start(self, epoch: int, epochs: int) -> None:
-        if os.environ.get("TINY_PLUGIN_STOPS_AT") == str(epoch):  # as Ctrl-C would
-            raise KeyboardInterrupt
+    def declare(self) -> Parts:
+        sharp = relaxation_class("tiny_sharp_softmax")(self.settings.sharpness)
+        return Parts(sharp, schedules=(StopsLikeCtrlC(),))
 
 
 class Greedy(WiringStrategy):
