@@ -158,4 +158,4 @@ class CellCodec(ABC):
 
 
 #: The codecs by the name of their benchmark.
-CODECS: Registry[CellCodec] = Registry("benchmark", SpaceError)
+CODECS: Registry[CellCodec] = Registry("benchmark", SpaceError, group="nni_wiring.codecs")

@@ -8,7 +8,7 @@ import torch
 
 from nni_wiring.data import ImageData, Loaders, build_loaders, load_data, split
 from nni_wiring.errors import ConfigError
-from nni_wiring.search.config import RunConfig
+from nni_wiring.search.config import RunConfig, shown_dataset
 from nni_wiring.search.settings import DataSettings
 from nni_wiring.search.task import ClassificationTask
 from nni_wiring.strategies.base import WiringStrategy
@@ -65,7 +65,7 @@ def assemble(config: RunConfig) -> Assembly:
         strategy=config.build_strategy(),
         task=ClassificationTask(config, loaders.steps),
         device=device,
-        dataset=run.dataset or data.truth_dataset,
+        dataset=shown_dataset(config, data.truth_dataset),
     )
 
 

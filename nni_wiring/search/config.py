@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from nni_wiring.errors import ConfigError
+from nni_wiring.errors import BenchmarkError, ConfigError
 from nni_wiring.search.settings import DataSettings, RunSettings, ThetaSettings
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.registry import strategy_class
 from nni_wiring.strategies.settings import StrategySettings
+from nni_wiring.truth.benchmarks import BENCHMARKS, NASBENCH201
 from nni_wiring.validation import one_line_validation, unknown_name
 from search_spaces.constraints import EdgeOperations
 from search_spaces.errors import SpaceError
@@ -127,11 +128,29 @@ def make_config(values: Mapping[str, Any]) -> RunConfig:
             settings,
         )
         check_operations(entry, config.space_settings.operations)
+        shown_dataset(config)
     except ValidationError as error:
         raise ConfigError(one_line_validation(error, "configuration", known)) from None
+    except BenchmarkError as error:
+        raise ConfigError(f"dataset: {error}") from None
     except SpaceError as error:
         raise ConfigError(str(error)) from None
     return config
+
+
+def shown_dataset(config: RunConfig, usual: str = "") -> str:
+    """The data set whose truth stands beside a search.
+
+    Args:
+        config: its space says which benchmark, NAS-Bench-201 where it has none.
+        usual: the one that goes with the searched data.
+
+    Raises:
+        BenchmarkError: the benchmark has not the one that was asked for.
+    """
+    run, operations = config.run, config.space_settings.operations
+    name = space_entry(run.space).truth_benchmark(operations) or NASBENCH201.name
+    return BENCHMARKS.lookup(name).shown_dataset(run.dataset, usual)
 
 
 def _name(given: Mapping[str, Any], option: str) -> str:

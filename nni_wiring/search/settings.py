@@ -21,7 +21,8 @@ class Settings(BaseModel):
 class RunSettings(Settings):
     """What is run, and on what.
 
-    strategy, space: names of the registries. dataset: whose truth is shown; None: the data's own.
+    strategy, space: names of the registries. dataset: of the space's benchmark, whose truth is
+    shown; None: the data's own.
     benchmark: the truth table's name; None: the default one. seed: of weights, splits, order and
     draws. device: where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16``
     (autocast). threads: of one search on the CPU; None: torch's own choice (several seeds at once:
@@ -30,7 +31,7 @@ class RunSettings(Settings):
 
     strategy: str = "darts"
     space: str = "nasbench201"
-    dataset: Literal["cifar10", "cifar100", "imagenet16"] | None = None
+    dataset: str | None = None
     benchmark: str | None = None
     seed: int = Field(default=1, ge=0, lt=2**31)
     device: Literal["auto", "cpu", "cuda"] = "auto"

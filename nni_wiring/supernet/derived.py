@@ -11,16 +11,11 @@ import numpy as np
 
 from nni_wiring.records import DerivedCell, Truth
 from nni_wiring.supernet.edge_group import EdgeGroup
-from nni_wiring.truth import DATASETS, SPLITS, TruthTable
-from search_spaces.cell_graph import (
-    NB201,
-    OPERATIONS,
-    CellGraph,
-    Wiring,
-    all_topology,
-    cell_probabilities,
-)
-from search_spaces.errors import SpaceError
+from nni_wiring.truth import TruthTable
+from nni_wiring.truth.benchmark import Benchmark
+from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
+from search_spaces.cell_codec import CellCodec
+from search_spaces.cell_graph import CellGraph, Wiring, codec_topology
 from search_spaces.genotypes import parse_genotype
 from search_spaces.operations import canonical_operation
 
@@ -35,7 +30,7 @@ class Expectations(NamedTuple):
 
     Attributes:
         topology: width, depth, conv_depth, live_edges, and disconnected, the probability of a dead
-            output; empty for a group that is no NAS-Bench-201 cell.
+            output; empty for a group that is no cell of the benchmark.
         truth: expected accuracies, without ranks; None where no benchmark holds the cells.
     """
 
@@ -54,7 +49,7 @@ def derive_cells(
     Args:
         groups: the edge groups, one a kind of cell.
         chosen: by group, a column of alpha for every edge.
-        table: where the truth of NAS-Bench-201 cells is looked up; None for none.
+        table: where the truth is looked up; None for none.
         genotype: the published form of DARTS' normal and reduction cells, where they have one; it
             is then the arch of both, and only the edges that it keeps are described.
     """
@@ -99,29 +94,25 @@ def chosen_operations(group: EdgeGroup, chosen: Sequence[int]) -> dict[str, str]
 def expectations(
     group: EdgeGroup, probabilities: np.ndarray, table: TruthTable | None
 ) -> Expectations:
-    """Exact expectations over all 15,625 cells; probabilities: p(alpha), (edges, operations)."""
-    p = official_probabilities(group, probabilities)
-    if p is None:
-        return Expectations({}, None)
-    return Expectations(expected_topology(p), None if table is None else _expected(table, p))
+    """Exact expectations over all cells of the table's benchmark, without one over NAS-Bench-201's.
 
-
-def official_probabilities(group: EdgeGroup, probabilities: np.ndarray) -> np.ndarray | None:
-    """p(alpha) as (6, 5) in NAS-Bench-201's order of edges and operations; None if the group is no
-    such cell.
+    Args:
+        group: the edges; where they are no cell of the benchmark, nothing is expected.
+        probabilities: p(alpha), (edges, operations).
+        table: where accuracies come from; None for none.
     """
+    benchmark = _benchmark(table)
     names = [canonical_operation(name) for name in group.operations]
-    if group.graph != NB201 or not set(names) <= set(OPERATIONS):
-        return None
-    table = np.zeros((len(NB201.edges), len(OPERATIONS)))
-    for column, name in enumerate(names):
-        table[:, OPERATIONS.index(name)] += probabilities[:, column]
-    return table / table.sum(axis=1, keepdims=True)
+    if group.graph is None or not benchmark.codec.holds(group.graph, names):
+        return Expectations({}, None)
+    p = benchmark.in_order(names, probabilities)
+    truth = None if table is None else table.expected_truth(p)
+    return Expectations(expected_topology(benchmark.codec, p), truth)
 
 
-def expected_topology(p: np.ndarray) -> Figures:
-    """Exact expectations under p, (6, 5): dot products with the figures of all cells."""
-    weights, figures = cell_probabilities(p), all_topology()
+def expected_topology(codec: CellCodec, p: np.ndarray) -> Figures:
+    """Exact expectations under p, (edges, operations): dot products with all cells' figures."""
+    weights, figures = codec.probabilities(p), codec_topology(codec)
     return {
         "width": float(weights @ figures.width),
         "depth": float(weights @ figures.depth),
@@ -131,6 +122,10 @@ def expected_topology(p: np.ndarray) -> Figures:
     }
 
 
+def _benchmark(table: TruthTable | None) -> Benchmark:
+    return NASBENCH201 if table is None else table.benchmark
+
+
 def _derive(group: EdgeGroup, chosen: Sequence[int], table: TruthTable | None) -> DerivedCell:
     operations = chosen_operations(group, chosen)
     spelt = ";".join(f"{edge}={name}" for edge, name in operations.items())
@@ -138,8 +133,9 @@ def _derive(group: EdgeGroup, chosen: Sequence[int], table: TruthTable | None) -
         return DerivedCell(group.name, operations, arch=spelt)
     official = tuple(canonical_operation(name) for name in operations.values())
     wiring = Wiring(group.graph, official)
-    arch = _official_arch(wiring)
-    truth = None if table is None or arch is None else truth_of(table, arch)
+    codec = _benchmark(table).codec
+    arch = codec.spell(codec.indices(official)) if codec.holds(group.graph, official) else None
+    truth = None if table is None or arch is None else table.truth(arch)
     return _of_wiring(group.name, wiring, tuple(operations.values()), arch or spelt, truth)
 
 
@@ -160,29 +156,3 @@ def _of_wiring(
         topology=dict(wiring.topology()._asdict()),
         truth=truth,
     )
-
-
-def _official_arch(wiring: Wiring) -> str | None:
-    try:
-        return wiring.arch
-    except SpaceError:  # another graph, or an operation that NAS-Bench-201 has not
-        return None
-
-
-def truth_of(table: TruthTable, arch: str) -> Truth | None:
-    """The table's word on one cell, in every column."""
-    return Truth.from_json(table.query(arch))
-
-
-def _expected(table: TruthTable, p: np.ndarray) -> Truth:
-    """The exact expected accuracy (percent) under p (6, 5); None where the table lacks it."""
-    accuracy = {
-        dataset: {
-            split: table.expectation(p, dataset, split) if table.has(dataset, split) else None
-            for split in SPLITS
-        }
-        for dataset in DATASETS
-    }
-    found = Truth.from_json({"accuracy": accuracy})
-    assert found is not None
-    return found

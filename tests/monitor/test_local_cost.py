@@ -493,16 +493,19 @@ def test_expectations_are_those_of_all_cells_one_by_one() -> None:
         assert record.truth_expected.at(ds, split).accuracy == pytest.approx(value, rel=1e-6)
     # the same sums under p(alpha) given that 3<-2 is none
     from nni_wiring.supernet.derived import expected_topology
+    from search_spaces.cell_codes import NASBENCH201
 
     given = np.array(z)
     given[5] = [1, 0, 0, 0, 0]
-    expected = expected_topology(given)
+    expected = expected_topology(NASBENCH201, given)
     share = z[5][0]
     assert expected["depth"] == pytest.approx(depth / share)
     assert expected["width"] == pytest.approx(width / share)
     assert expected["disconnected"] == pytest.approx(dead / share)
     for name in ("depth", "width", "disconnected"):
-        assert record.topology_expected[name] == pytest.approx(expected_topology(np.array(z))[name])
+        assert record.topology_expected[name] == pytest.approx(
+            expected_topology(NASBENCH201, np.array(z))[name]
+        )
 
 
 def test_a_search_that_diverges_ends_in_one_line() -> None:

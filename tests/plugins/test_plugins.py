@@ -127,6 +127,10 @@ def test_it_is_searched_as_it_says(machine: Machine, result: dict[str, Any]) -> 
     lines = records(machine.runs / result["run_id"])
     assert len(lines) == 3
     for line in lines:
+        for edge, entropy in line["statistics"]["tiny_entropy"].items():
+            z = np.array(list(line["z"][edge].values()))
+            assert entropy == pytest.approx(-(z * np.log(z)).sum(), rel=1e-6)
+    for line in lines:
         assert list(line["alpha"]) == ["0-1", "0-2", "1-2"]
         for edge, row in line["alpha"].items():
             alpha = np.array(

@@ -31,6 +31,7 @@ STATISTICS: Registry[type[Statistic]] = Registry(
         DerivedTruth,
         WiringPatterns,
     ),
+    group="nni_wiring.statistics",
 )
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks by name. A new one is one file and one entry here (or a call of ``register``)."""
+"""The benchmarks by name. A new one is one file and one entry here (elsewhere: an entry point)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from nni_wiring.truth.benchmarks.transnas101_micro import TRANSNAS101_MICRO
 from search_spaces.names import Registry
 
 BENCHMARKS: Registry[Benchmark] = Registry(
-    "benchmark", BenchmarkError, (NASBENCH201, TRANSNAS101_MICRO)
+    "benchmark",
+    BenchmarkError,
+    (NASBENCH201, TRANSNAS101_MICRO),
+    group="nni_wiring.benchmarks",
 )
 benchmark = BENCHMARKS.lookup
