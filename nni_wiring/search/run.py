@@ -26,7 +26,6 @@ from nni_wiring.search.process import (
     threads_of,
 )
 from nni_wiring.search.task import ClassificationTask
-from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.truth import TruthTable, load_table
 from search_spaces.nni_api import Lightning, ModelSpace, TensorBoardLogger, Trainer, pl
@@ -253,9 +252,7 @@ def selected_cell(strategy: WiringStrategy, table: TruthTable | None) -> dict[st
     """
     if len(strategy.groups) != 1:
         details = {} if strategy.selected is None else strategy.selected.details
-        genotype = details.get("genotype") or magnitude_genotype(
-            strategy.groups, strategy.relaxation
-        )
+        genotype = details.get("genotype") or strategy.genotype()
         return {} if genotype is None else {"arch": genotype}
     group = strategy.groups[0]
     p = strategy.relaxation.probabilities(group).detach().cpu().double().numpy()

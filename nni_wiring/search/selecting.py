@@ -12,7 +12,6 @@ from nni_wiring.monitor.record import cell_record
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.selection.base import Cells, Progress, Selected, Selection, SelectionContext
-from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.registry import selection_class
 
 Result = dict[str, Any]
@@ -45,8 +44,7 @@ def select_again(
         "details": selected.details,
     }
     if result["arch"] is None:
-        genotype = magnitude_genotype(found.strategy.groups, found.strategy.relaxation)
-        result["arch"] = selected.details.get("genotype") or genotype
+        result["arch"] = selected.details.get("genotype") or found.strategy.genotype()
     write_json(place / "result.json", result)
     return result
 

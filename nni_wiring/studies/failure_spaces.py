@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.reopen import reopen
 from nni_wiring.search.selecting import describe, select_again
-from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.magnitude import magnitude
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict, graded
@@ -71,11 +70,11 @@ def _perturbed(folder: RunFolder, settings: dict[str, Any]) -> dict[str, Any]:
 def _by_magnitude(folder: RunFolder) -> dict[str, Any]:
     """argmax of p(alpha); in DARTS spaces the genotype that DARTS derives."""
     found = reopen(folder)
-    groups, relaxation = found.strategy.groups, found.strategy.relaxation
-    text = magnitude_genotype(groups, relaxation)
+    text = found.strategy.genotype()
     if text is not None:
         genotype = parse_genotype(text)
         return Cell([op for op, _ in (*genotype.normal, *genotype.reduce)], None)._asdict()
+    groups, relaxation = found.strategy.groups, found.strategy.relaxation
     cells = {g.name: magnitude(g, relaxation.probabilities(g).detach()) for g in groups}
     described = describe(found, cells) | {"truth_dataset": found.dataset}
     operations = [op for cell in described["operations"].values() for op in cell.values()]

@@ -18,7 +18,6 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from nni_wiring.errors import RunError
 from nni_wiring.selection.base import Selected, SelectionContext
 from nni_wiring.selection.decision_plan import decision_epochs
-from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
 from nni_wiring.strategies.engine.search_module import SearchModule
@@ -328,9 +327,9 @@ def test_darts_derives_two_edges_a_node_and_never_none() -> None:
             # 1-5 and 3-5 are the strongest into node 5, by the operations beside none
             group.alpha[group.edges.index("1-5"), group.operations.index("sep_conv_3x3")] = 2.0
             group.alpha[group.edges.index("3-5"), group.operations.index("skip_connect")] = 3.0
-    text = magnitude_genotype(module.strategy.groups, module.strategy.relaxation)
+    text = module.strategy.genotype()
     assert text is not None
     assert parse_genotype(text).normal[-2:] == (("sep_conv_3x3", 1), ("skip_connect", 3))
     assert "none" not in text
     other, _ = nasbench201()
-    assert magnitude_genotype(other.strategy.groups, other.strategy.relaxation) is None
+    assert other.strategy.genotype() is None
