@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from nni_wiring.supernet.relaxations import Relaxation
 class Method(Protocol):
     """A strategy (``WiringStrategy``), as the loop sees it; its attributes are described there."""
 
+    name: ClassVar[str]
     parts: Parts
     relaxation: Relaxation
     groups: list[EdgeGroup]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,16 +11,17 @@ from torch import nn
 
 from nni_wiring.strategies.engine.gradient_graphs import GradientGraphs, StepListener, recorder_for
 from nni_wiring.strategies.engine.method import Method
-from nni_wiring.strategies.engine.optimizers import alpha_adam, exclude, pick
+from nni_wiring.strategies.engine.optimizers import alpha_adam, exclude, pick, state_of
+from nni_wiring.strategies.engine.processes import check_processes
 from nni_wiring.strategies.engine.resuming import load_search, save_search
-from nni_wiring.supernet.edge_group import EdgeGroup
+from nni_wiring.strategies.engine.view import SearchView
 from search_spaces.nni_api import BaseOneShotLightningModule, LightningModule, OptimizerLRScheduler
 
 #: (module, batch, batch_idx): leaves a gradient in ``.grad``.
 GradientOf = Callable[["SearchModule", dict[str, Any], int], None]
 
 
-class SearchModule(BaseOneShotLightningModule):
+class SearchModule(SearchView, BaseOneShotLightningModule):
     """Runs weight steps and alpha steps; everything that a method may change is asked of its
     strategy and the strategy's parts. To parts it is a ``Loop``, to selections a ``Searched``.
 
@@ -40,40 +41,9 @@ class SearchModule(BaseOneShotLightningModule):
         self._graphs: GradientGraphs | None = None
         self.gradient_norms: dict[str, torch.Tensor] = {}
         self.tuning: dict[bool, torch.optim.Optimizer] = {}
+        self._alpha_state: dict[str, Any] | None = None
         self.generator = torch.Generator()
         self.generator.manual_seed(torch.initial_seed() % 2**63)
-
-    # --- the search as parts and selections see it ---
-
-    @property
-    def groups(self) -> list[EdgeGroup]:
-        """The edge groups of the supernet."""
-        return self.strategy.groups
-
-    @property
-    def single_level(self) -> bool:
-        """Whether theta and alpha are trained from one pass over the training data."""
-        return self.strategy.settings.optimisation == "single_level"
-
-    def arch_parameters(self) -> list[nn.Parameter]:
-        """Architecture parameters, group by group in order of appearance; rows by label."""
-        return self.strategy.arch_parameters()
-
-    def evaluated(self, group: EdgeGroup) -> torch.Tensor:
-        """Z, (edges, operations), under which the method evaluates its supernet."""
-        return self.strategy.evaluated(group)
-
-    def sample_cells(self) -> dict[str, list[int]]:
-        """One cell a group, drawn as the method draws."""
-        return self.strategy.relaxation.sample_cells(self.groups, self.generator)
-
-    def loader(self, half: str) -> Iterable[Any]:
-        """The batches of a half of the data: "train" or "val" (the search half)."""
-        return self.strategy.loader(half)
-
-    def evaluation_batches(self) -> Iterable[Any]:
-        """(images, labels) batches to evaluate the supernet on."""
-        return self.strategy.evaluation_batches()
 
     # --- optimisers ---
 
@@ -89,6 +59,15 @@ class SearchModule(BaseOneShotLightningModule):
         if not self.strategy.moves_alpha:
             return None
         return alpha_adam(self.arch_parameters(), self.strategy.settings)
+
+    def alpha_state(self) -> dict[str, Any] | None:
+        """The state of alpha's optimiser at the end of the search (its moments); None where alpha
+        did not move, or nothing is known of it.
+        """
+        if self._trainer is None or not self.strategy.moves_alpha:
+            return self._alpha_state
+        optimizer = pick(self.optimizers(), architecture=True)
+        return getattr(optimizer, "optimizer", optimizer).state_dict()
 
     def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
         """Take the architecture parameters out of theta's optimiser (the evaluator gave it all
@@ -119,6 +98,11 @@ class SearchModule(BaseOneShotLightningModule):
         if self.strategy.parts.should_stop(self.current_epoch):
             self.trainer.should_stop = True
         super().on_train_epoch_end()
+
+    def on_fit_start(self) -> None:
+        """Refuse several processes where alphas would part."""
+        check_processes(self.strategy, self.trainer.world_size)
+        super().on_fit_start()
 
     def on_train_start(self) -> None:
         """Everything is on its device now."""
@@ -199,9 +183,9 @@ class SearchModule(BaseOneShotLightningModule):
         return loss if extra is None else loss + extra
 
     def _weights_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        optimizer = self.theta_optimizer()
+        optimizer, gradient = self.theta_optimizer(), self.strategy.parts.weights.gradient
         optimizer.zero_grad()
-        self._gradient("weights", self.strategy.parts.weights.gradient, batch, batch_idx)
+        self._gradient("weights", gradient, batch, batch_idx)
         self.clip_and_step("weights", optimizer, self.strategy.settings.clip)
 
     def _alpha_step(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -278,22 +262,20 @@ class SearchModule(BaseOneShotLightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another space; go on with the draws where they stopped."""
         load_search(checkpoint, self.strategy, self.generator, self)
+        states = checkpoint.get("optimizer_states", [])
+        self._alpha_state = state_of(self.arch_parameters(), states)
 
     # --- results ---
 
     def export(self) -> dict[str, Any]:
         """The NNI sample, {label: candidate}, of the selected cell."""
-        sample: dict[str, Any] = {}
-        for group in self.groups:
-            sample.update(group.sample(self.strategy.chosen(group)))
-        return sample
+        samples = (group.sample(self.strategy.chosen(group)) for group in self.groups)
+        return {label: choice for sample in samples for label, choice in sample.items()}
 
     def export_probs(self) -> dict[str, Any]:
         """p(alpha) of every edge: {label: {operation: probability}}."""
-        result: dict[str, Any] = {}
-        for group in self.groups:
-            result.update(group.by_label(self.strategy.relaxation.probabilities(group)))
-        return result
+        p = self.strategy.relaxation.probabilities
+        return {k: row for group in self.groups for k, row in group.by_label(p(group)).items()}
 
 
 def _joint_gradient(module: SearchModule, batch: dict[str, Any], batch_idx: int) -> None:
