@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from nni_wiring.records import DerivedCell, EdgeTable
-from nni_wiring.selection.genotype import magnitude_genotype
+from nni_wiring.selection.genotype import darts_genotype, strongest_pairs
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.derived import Expectations, derive_cells, expectations
 from nni_wiring.supernet.edge_group import EdgeGroup
-from nni_wiring.supernet.relaxations import Relaxation
 from nni_wiring.truth import TruthTable
+from search_spaces.genotypes import Pairs
 from search_spaces.nni_api import pl
 
 
@@ -92,9 +92,14 @@ class Epoch:
 
     @cached_property
     def genotype(self) -> str | None:
-        """The genotype that DARTS derives now; None for other spaces."""
+        """The genotype that the method, or else DARTS, derives now; None for other spaces."""
+        if isinstance(self.module, SearchModule):
+            return self.module.strategy.genotype()
         groups = [reading.group for reading in self.readings.values()]
-        return magnitude_genotype(groups, cast(Relaxation, _Read(self.readings)))
+        return darts_genotype(groups, self._strongest_pairs)
+
+    def _strongest_pairs(self, group: EdgeGroup) -> Pairs:
+        return strongest_pairs(group, torch.from_numpy(self.readings[group.name].probabilities))
 
     @cached_property
     def cells(self) -> dict[str, DerivedCell]:
@@ -109,16 +114,6 @@ class Epoch:
         if self.only is None:
             return Expectations({}, None)
         return expectations(self.only.group, self.only.probabilities, self.table)
-
-
-class _Read:
-    """The part of a relaxation that a genotype asks for, from what was read already."""
-
-    def __init__(self, readings: Mapping[str, Reading]) -> None:
-        self._readings = readings
-
-    def probabilities(self, group: EdgeGroup) -> torch.Tensor:
-        return torch.from_numpy(self._readings[group.name].probabilities)
 
 
 def read_groups(groups: Sequence[EdgeGroup], module: pl.LightningModule) -> dict[str, Reading]:

@@ -116,7 +116,7 @@ def handed_over(module: pl.LightningModule, view: View) -> dict[str, DerivedCell
     strategy = module.strategy
     details = {} if strategy.selected is None else strategy.selected.details
     chosen = Selected({group.name: strategy.chosen(group) for group in strategy.groups}, details)
-    return selected_cells(strategy.groups, strategy.relaxation, chosen, view.table)
+    return selected_cells(strategy.groups, chosen, view.table, strategy.genotype())
 
 
 def _selection(module: pl.LightningModule) -> str:

@@ -11,5 +11,5 @@ from nni_wiring.selection.describe import read_off, selected_cells
 def describe(parts: Assembly, run_id: str, selection: str, selected: Selected) -> ReadOff:
     """The selected cells of a run with their arch, topology and truth; selection: its name."""
     strategy = parts.strategy
-    cells = selected_cells(strategy.groups, strategy.relaxation, selected, parts.table)
+    cells = selected_cells(strategy.groups, selected, parts.table, strategy.genotype())
     return read_off(cells, run_id, selection, parts.dataset)

@@ -28,11 +28,18 @@ def live_edges(group: EdgeGroup, node: int) -> list[int]:
 
 def decided_cell(group: EdgeGroup) -> list[int]:
     """The operation of every edge; of a dropped edge ``none``, where it may have it."""
-    cell = _operations(group)
-    for edge in group.decisions.dropped:
-        if "none" in group.edge_operations[edge]:
-            cell[edge] = group.operations.index("none")
-    return cell
+    return without_dropped(group, _operations(group))
+
+
+def without_dropped(group: EdgeGroup, cell: list[int]) -> list[int]:
+    """A cell (a column of alpha per edge), with ``none`` on dropped edges that may have it."""
+    dropped = group.decisions.dropped
+    return [
+        group.operations.index("none")
+        if edge in dropped and "none" in group.edge_operations[edge]
+        else k
+        for edge, k in enumerate(cell)
+    ]
 
 
 def decided_genotype(groups: Sequence[EdgeGroup]) -> str | None:

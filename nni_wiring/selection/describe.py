@@ -7,24 +7,21 @@ from collections.abc import Mapping, Sequence
 from nni_wiring.records import DerivedCell
 from nni_wiring.runs.result import ReadOff
 from nni_wiring.selection.base import Selected
-from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.supernet.derived import derive_cells, one_arch
 from nni_wiring.supernet.edge_group import EdgeGroup
-from nni_wiring.supernet.relaxations import Relaxation
 from nni_wiring.truth import TruthTable
 
 
 def selected_cells(
     groups: Sequence[EdgeGroup],
-    relaxation: Relaxation,
     selected: Selected,
     table: TruthTable | None,
+    genotype: str | None,
 ) -> dict[str, DerivedCell]:
     """The selected cell of every kind; of DARTS' normal and reduction cells those of the selected
-    genotype, or else those that DARTS derives from alpha.
+    genotype, or else those of ``genotype``, which the method derives itself.
     """
-    genotype = selected.details.get("genotype") or magnitude_genotype(groups, relaxation)
-    return derive_cells(groups, selected.cells, table, genotype)
+    return derive_cells(groups, selected.cells, table, selected.details.get("genotype") or genotype)
 
 
 def read_off(

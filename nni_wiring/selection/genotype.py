@@ -1,12 +1,14 @@
-"""Genotypes of DARTS' cells: their form, and the one that DARTS derives from alpha."""
+"""Genotypes of DARTS' cells: their form, and the one that is derived from the weights of Z."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nni_wiring.selection.magnitude import magnitude
+import torch
+
+from nni_wiring.selection.base import magnitude
 from nni_wiring.supernet.edge_group import EdgeGroup
-from nni_wiring.supernet.relaxations import Relaxation
+from nni_wiring.supernet.edge_weights import edge_weights
 from search_spaces.genotypes import (
     DARTS_GRAPH,
     Genotype,
@@ -30,16 +32,28 @@ def darts_genotype(groups: Sequence[EdgeGroup], pairs: Callable[[EdgeGroup], Pai
     )
 
 
-def magnitude_genotype(groups: Sequence[EdgeGroup], relaxation: Relaxation) -> str | None:
-    """The largest p(alpha) but none on every edge, on the two strongest edges into every node (Liu,
-    Simonyan & Yang, ICLR 2019, section 2.4), as ``darts_genotype`` gives it.
+def strongest_pairs(
+    group: EdgeGroup, weights: torch.Tensor, keeps: Callable[[list[int]], list[bool]] | None = None
+) -> Pairs:
+    """The largest weight but none on every edge, on the two strongest edges into every node (Liu,
+    Simonyan & Yang, ICLR 2019, section 2.4).
+
+    Args:
+        group: A DARTS cell's edges.
+        weights: Z, (edges, operations). An edge is as strong as its largest weight but none's,
+            times its edge weight where there are any (Xu et al., ICLR 2020, section 3.2).
+        keeps: Which edges are worth keeping with the operations given; others become ``none``.
     """
-    return darts_genotype(groups, lambda group: _pairs(group, relaxation))
-
-
-def _pairs(group: EdgeGroup, relaxation: Relaxation) -> Pairs:
-    p = relaxation.probabilities(group).detach()
-    best = magnitude(group, p, allow_none=False)
-    chosen = {edge: group.operations[k] for edge, k in zip(group.edges, best, strict=True)}
-    strength = {edge: float(p[row, best[row]]) for row, edge in enumerate(group.edges)}
+    z = weights.detach()
+    best = magnitude(group, z, allow_none=False)
+    whole = edge_weights(group)
+    scale = torch.ones(len(z)) if whole is None else whole.detach().cpu()
+    strength = {
+        edge: float(scale[row]) * float(z[row, best[row]]) for row, edge in enumerate(group.edges)
+    }
+    kept = [True] * len(best) if keeps is None else keeps(best)
+    chosen = {
+        edge: group.operations[k] if keep else "none"
+        for edge, k, keep in zip(group.edges, best, kept, strict=True)
+    }
     return cell_pairs(chosen, strongest_edges(strength))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from pydantic import Field
 
+from nni_wiring.errors import RunError
 from nni_wiring.files.tensors import replace_tensors, tensors_of
 from nni_wiring.selection.base import Selected, Selection, SelectionContext, SelectionSettings
 from nni_wiring.selection.decided_cells import (
@@ -21,8 +23,10 @@ from nni_wiring.selection.decision_plan import Step, decision_epochs, plan
 from nni_wiring.supernet.variants import supernet_accuracies
 from search_spaces.genotypes import DARTS_GRAPH
 
-#: Epoch numbers of the loaders' order while tuning: apart from those of any search.
+#: Epoch numbers of the loaders' order while tuning and, where augmented, while evaluating: apart
+#: from those of any search.
 _FIRST_EPOCH = 100_000
+_FIRST_EVALUATION = 200_000
 _PAPER_INTERVAL = 10  # epochs between decisions in the DARTS spaces
 
 
@@ -32,7 +36,10 @@ class PerturbationSettings(SelectionSettings):
     that tunes theta, constant (a tenth of the search's initial learning rate). train_alpha: whether
     alpha of undecided edges goes on training (only where the method moves alpha). max_steps: cap on
     the steps of a tuning epoch. batches: cap on the batches of an evaluation; unset: the whole
-    search half. seed: of the random order of edges and nodes.
+    search half. augmented: evaluate on the search half as it is augmented for training (the
+    authors' code does), each decision on images drawn anew. keep_moments: alpha's Adam goes on with
+    the moments that it ended the search with (as the authors' does). seed: of the random order of
+    edges and nodes.
     """
 
     tune_epochs: int | None = Field(default=None, ge=0)
@@ -42,6 +49,8 @@ class PerturbationSettings(SelectionSettings):
     train_alpha: bool = True
     max_steps: int | None = Field(default=None, ge=1)
     batches: int | None = Field(default=None, ge=1)
+    augmented: bool = False
+    keep_moments: bool = False
     seed: int = Field(default=0, ge=0)
 
 
@@ -52,8 +61,10 @@ class Perturbation(Selection):
     decide one, each of its operations in turn is masked (its Z set to 0, the others not
     renormalised) and the supernet, under the method's own Z and edge weights, evaluated on the
     whole search half with batch statistics; the lowest remaining accuracy wins, the first of
-    equals. ``none`` takes part. Cells of the DARTS graph then drop, node by node, the edge without
-    which accuracy is highest (the last of equals), until two are left.
+    equals. ``none`` takes part. In cells of the DARTS graph, node by node, each edge into the node
+    is then masked alone; the two stay without which accuracy is lowest (the first of equals).
+    Beside the authors' code, unless the settings say otherwise: they evaluate on augmented images,
+    and alpha's Adam goes on with the moments of the search.
     """
 
     name: ClassVar[str] = "perturbation"
@@ -130,9 +141,18 @@ class _Projection:
         """
         whole = {name: self.module.evaluated(own) for name, own in self.groups.items()}
         variants = [whole, *({**whole, group: masked(whole[group], *mask)} for mask in masks)]
-        batches = islice(iter(self.context.evaluation), self.settings.batches)
+        batches = islice(iter(self._images()), self.settings.batches)
         counts, images = supernet_accuracies(self.module.model, batches, variants)
         return _Accuracies(100 * counts[0] / images, [100 * n / images for n in counts[1:]])
+
+    def _images(self) -> Iterable[Any]:
+        """What a decision is evaluated on."""
+        if not self.settings.augmented:
+            return self.context.evaluation
+        search = self.context.search
+        if hasattr(search, "set_epoch"):
+            search.set_epoch(_FIRST_EVALUATION + len(self.trace))
+        return search
 
     def _decide_edge(self, step: Step, epoch: int) -> None:
         group = self.groups[step.group]
@@ -154,21 +174,22 @@ class _Projection:
 
     def _decide_node(self, step: Step, epoch: int) -> None:
         group = self.groups[step.group]
-        while len(edges := live_edges(group, step.place)) > 2:
-            whole, left = self._accuracies(step.group, [(edge, None) for edge in edges])
-            names = [group.edges[edge] for edge in edges]
-            last_highest = len(left) - 1 - left[::-1].index(max(left))
-            group.decisions.dropped.append(edges[last_highest])
-            self.trace.append(
-                {
-                    "epoch": epoch,
-                    "group": step.group,
-                    "node": step.place,
-                    "accuracy": whole,
-                    "masked": dict(zip(names, left, strict=True)),
-                    "dropped": names[last_highest],
-                }
-            )
+        edges = live_edges(group, step.place)
+        whole, left = self._accuracies(step.group, [(edge, None) for edge in edges])
+        names = [group.edges[edge] for edge in edges]
+        by_accuracy = sorted(range(len(edges)), key=lambda place: left[place])
+        dropped = sorted(by_accuracy[2:])
+        group.decisions.dropped += [edges[place] for place in dropped]
+        self.trace.append(
+            {
+                "epoch": epoch,
+                "group": step.group,
+                "node": step.place,
+                "accuracy": whole,
+                "masked": dict(zip(names, left, strict=True)),
+                "dropped": [names[place] for place in dropped],
+            }
+        )
 
     # --- tuning ---
 
@@ -182,6 +203,11 @@ class _Projection:
         )
         alpha = module.configure_architecture_optimizers()
         self.moves_alpha = settings.train_alpha and alpha is not None
+        if settings.keep_moments and alpha is not None:
+            moments = module.alpha_state()
+            if moments is None:
+                raise RunError("keep_moments: the search has left no moments of alpha's optimiser")
+            alpha.load_state_dict(moments)
         module.tuning = {False: theta, **({} if alpha is None else {True: alpha})}
 
     def _tune(self, epoch: int) -> None:

@@ -44,6 +44,9 @@ class Searched(Protocol):
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer | None:
         """A new optimiser of alpha; None where the method does not move it."""
 
+    def alpha_state(self) -> dict[str, Any] | None:
+        """The state of alpha's optimiser at the end of the search; None where there is none."""
+
     def search_step(self, batch: dict[str, Any], batch_idx: int, alpha_moves: bool) -> None:
         """One step of the search. batch: {"train": .., "val": ..}."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -11,6 +12,8 @@ from torch import nn
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.selection.base import Progress, Selected, SelectionContext
+from nni_wiring.selection.decided_cells import without_dropped
+from nni_wiring.selection.genotype import darts_genotype, strongest_pairs
 from nni_wiring.strategies.checks import check_cells, check_graphs, check_levels
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.strategies.parts.declaration import Parts
@@ -27,6 +30,7 @@ from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.edge_weights import edge_weights
 from nni_wiring.supernet.hooks import hooked_parameters
 from nni_wiring.validation import validated
+from search_spaces.genotypes import Pairs
 from search_spaces.nni_api import (
     BaseOneShotLightningModule,
     LightningModule,
@@ -103,7 +107,19 @@ class WiringStrategy(OneShotStrategy):
         """The operation (column of alpha) of every edge of the cell derived now."""
         selected = self.selection.read(group, self.relaxation.probabilities(group))
         reading = self.parts.reading
-        return selected if reading is None else reading.read(group, selected)
+        return without_dropped(
+            group, selected if reading is None else reading.read(group, selected)
+        )
+
+    def genotype(self) -> str | None:
+        """The published form of DARTS' normal and reduction cells, derived now; None for others."""
+        return darts_genotype(self.groups, self.pairs)
+
+    def pairs(self, group: EdgeGroup) -> Pairs:
+        """The (operation, source) pairs of a DARTS cell, derived now."""
+        reading = self.parts.reading
+        keeps = None if reading is None else partial(reading.keeps, group)
+        return strongest_pairs(group, self.evaluated(group), keeps)
 
     # --- the frame ---
 

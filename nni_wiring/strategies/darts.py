@@ -41,7 +41,8 @@ class DARTS(WiringStrategy):
     search half.
 
     Defaults are those of the NAS-Bench-201 paper's runs (AutoDL-Projects; theory page, section 6,
-    first row).
+    first row). AutoDL's DARTS-V2 clips alpha's gradient together with theta's, a difference of
+    1.2e-3 in alpha; here ``alpha_clip`` limits alpha's alone and is off.
     """
 
     name: ClassVar[str] = "darts"

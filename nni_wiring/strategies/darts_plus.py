@@ -14,7 +14,8 @@ from nni_wiring.strategies.parts.stop_rules import SkipLimit, StableRanking
 
 
 class DartsPlusSettings(DartsSettings):
-    """max_skips: stop when the derived cell has this many skips or more (None: this rule is off).
+    """max_skips: stop when the derived cell (of DARTS' cells: the normal one's genotype) has this
+    many skips or more (None: this rule is off).
 
     stable_epochs: stop when the ranking of the learnable operations by alpha has been the same, on
     every edge, at the end of this many epochs in a row after the first (None: this rule is off).
@@ -43,5 +44,5 @@ class DARTSPlus(DARTS):
         if self.settings.stable_epochs is not None:
             rules.append(StableRanking(self.settings.stable_epochs))
         if self.settings.max_skips is not None:
-            rules.append(SkipLimit(self.select, self.settings.max_skips))
+            rules.append(SkipLimit(self.select, self.pairs, self.settings.max_skips))
         return replace(super().declare(), stops=tuple(rules))

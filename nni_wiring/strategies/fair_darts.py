@@ -10,7 +10,7 @@ from pydantic import Field
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.parts.base import Reading, Regulariser
 from nni_wiring.strategies.parts.declaration import Parts
-from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
+from nni_wiring.strategies.settings import Beta, StrategySettings, ThetaDefaults, UpdateOrder
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.relaxations import Sigmoid
 
@@ -20,7 +20,9 @@ class FairSettings(StrategySettings):
     reach to be kept (0: every one is).
     """
 
+    update_order: UpdateOrder = "alpha_first"
     alpha_lr: float = Field(default=3e-3, ge=0)
+    alpha_betas: tuple[Beta, Beta] = (0.9, 0.999)
     zero_one_weight: float = Field(default=10.0, ge=0)
     threshold: float = Field(default=0.85, ge=0, lt=1)
     selection: str = "magnitude_without_none"
@@ -53,11 +55,16 @@ class Threshold(Reading):
         if "none" not in group.operations:
             return selected
         none = group.operations.index("none")
-        rows = self.relaxation.weights(group).detach().cpu().tolist()
+        kept = self.keeps(group, selected)
         return [
-            k if row[k] >= self.threshold or none not in allowed else none
-            for k, row, allowed in zip(selected, rows, group.allowed, strict=True)
+            k if keep or none not in allowed else none
+            for k, keep, allowed in zip(selected, kept, group.allowed, strict=True)
         ]
+
+    def keeps(self, group: EdgeGroup, selected: list[int]) -> list[bool]:
+        """Where the operation's sigmoid reaches the threshold."""
+        rows = self.relaxation.weights(group).detach().cpu().tolist()
+        return [row[k] >= self.threshold for k, row in zip(selected, rows, strict=True)]
 
 
 class FairDARTS(WiringStrategy):
@@ -65,9 +72,10 @@ class FairDARTS(WiringStrategy):
     -zero_one_weight x mean (Z - 1/2)^2 added.
 
     Defaults are the paper's, from its DARTS space (theory page, section 6: 50 epochs, batch 128,
-    theta .005 to .001, alpha 3e-3, weight 10, threshold .85). There up to two edges enter a node;
-    here an edge whose selected operation stays below the threshold becomes none, where it may
-    [ours].
+    theta .005 to .001, alpha 3e-3, weight 10, threshold .85), alpha's Adam and the order of a step
+    its authors' code's. In a genotype the two edges of the largest sigmoids enter a node, of which
+    one below the threshold is written as none; in other cells an edge whose selected operation
+    stays below the threshold becomes none, where it may [ours].
     """
 
     name: ClassVar[str] = "fair_darts"

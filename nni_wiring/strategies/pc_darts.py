@@ -31,7 +31,8 @@ class PCDarts(WiringStrategy):
 
     K = 4, edge normalisation and warm-up are the paper's; the training is that of the DrNAS
     repository's runs on NAS-Bench-201 (theory page, section 6), which tracks batch norm statistics.
-    p(alpha) is softmax(alpha): a NAS-Bench-201 cell keeps every edge, so beta selects nothing.
+    A NAS-Bench-201 cell keeps every edge, so there beta selects nothing; the genotype of DARTS'
+    cells keeps the two edges of the largest softmax(alpha) x softmax(beta) into a node.
     """
 
     name: ClassVar[str] = "pc_darts"

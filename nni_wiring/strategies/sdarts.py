@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -76,7 +77,9 @@ class AdversarialSettings(SmoothDartsSettings):
 
 
 class Adversary(WeightsUpdate):
-    """Theta descends under the worst Z of the ball, found by projected gradient ascent.
+    """Theta descends under the worst Z of the ball that projected gradient ascent comes by, the
+    centre and the random start included (the authors' code: the last one, or the centre where that
+    is worse).
 
     steps: of the ascent, of size 2 epsilon / steps each.
     """
@@ -98,31 +101,61 @@ class Adversary(WeightsUpdate):
         """Leave the worst Z found in ``relaxation.attack``. Weights and alphas get no gradient;
         batch norm statistics stay (evaluation mode, as in the authors' code).
         """
-        found = self.relaxation.attack
-        for group in self.groups:
-            found[group.name] = self.relaxation.random_point(group, loop.generator)
-        step = 2 * self.relaxation.epsilon / self.steps
         training = loop.model.training
         loop.model.eval()
         try:
-            for _ in range(self.steps):
-                for point in found.values():
-                    point.requires_grad_()
-                loss = loop.loss("weights", data, batch_idx, record=False)
-                leaves = [group.draw.z for group in self.groups if group.draw is not None]
-                # a cell with a dead output does not depend on its Z: the point stays
-                gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
-                for group, leaf, gradient in zip(self.groups, leaves, gradients, strict=True):
-                    direction = 0.0 if gradient is None else gradient.sign()
-                    moved = leaf.detach() + step * direction
-                    found[group.name] = self.relaxation.projected(moved, group)
+            worst = self._ascend(loop, lambda: self._loss(loop, data, batch_idx))
         finally:
             loop.model.train(training)
+        self.relaxation.attack = worst.points
+
+    def _ascend(self, loop: Loop, loss_of: Callable[[], torch.Tensor]) -> _Worst:
+        """The worst of softmax(alpha), a random start, and every step of the ascent from there."""
+        found = self.relaxation.attack
+        centres = {g.name: self.relaxation.probabilities(g).detach() for g in self.groups}
+        found.update(centres)
+        with torch.no_grad():
+            worst = _Worst(dict(centres), loss_of())
+        for group in self.groups:
+            found[group.name] = self.relaxation.random_point(group, loop.generator)
+        step = 2 * self.relaxation.epsilon / self.steps
+        for _ in range(self.steps):
+            for point in found.values():
+                point.requires_grad_()
+            loss = loss_of()
+            worst = worst.against(found, loss)
+            leaves = [group.draw.z for group in self.groups if group.draw is not None]
+            # a cell with a dead output does not depend on its Z: the point stays
+            gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+            for group, leaf, gradient in zip(self.groups, leaves, gradients, strict=True):
+                direction = 0.0 if gradient is None else gradient.sign()
+                moved = leaf.detach() + step * direction
+                found[group.name] = self.relaxation.projected(moved, group)
+        with torch.no_grad():
+            return worst.against(found, loss_of())
+
+    def _loss(self, loop: Loop, data: Any, batch_idx: int) -> torch.Tensor:
+        return loop.loss("weights", data, batch_idx, record=False)
+
+
+class _Worst(NamedTuple):
+    """Z of every group, under which the loss was largest so far. All stays on the device."""
+
+    points: dict[str, torch.Tensor]
+    loss: torch.Tensor
+
+    def against(self, points: dict[str, torch.Tensor], loss: torch.Tensor) -> _Worst:
+        """The worse of this and other points."""
+        worse = loss.detach() > self.loss
+        kept = {
+            name: torch.where(worse, points[name].detach(), z) for name, z in self.points.items()
+        }
+        return _Worst(kept, torch.where(worse, loss.detach(), self.loss))
 
 
 class SmoothDartsADV(SmoothDartsRS):
     """SDARTS-ADV (Chen & Hsieh, ICML 2020): as SDARTS-RS, but Z is the worst of its ball for the
-    training batch, sought by projected gradient ascent from a random point.
+    training batch that projected gradient ascent from a random point comes by.
     """
 
     name: ClassVar[str] = "sdarts_adv"

@@ -20,8 +20,9 @@ class SGASSettings(StrategySettings):
     last ``history`` epochs).
 
     decision_warmup, decision_interval, decision_rest: epochs before the first decision, between
-    two, and after the last, in a search of warmup + interval (edges - 1) + rest epochs, which for
-    NAS-Bench-201 is the default 40; a search of another length scales them.
+    two, and after the last, in a search of warmup + interval (decisions - 1) + rest epochs, which
+    is the default 40 for NAS-Bench-201's six edges and the authors' 50 for the eight that DARTS'
+    cells keep; a search of another length scales them.
     """
 
     update_order: UpdateOrder = "alpha_first"
@@ -36,7 +37,8 @@ class SGASSettings(StrategySettings):
 
 class SGAS(WiringStrategy):
     """SGAS (Li et al., CVPR 2020): DARTS that decides, every few epochs, the edge of the highest
-    score by its largest operation; a decided edge is one-hot from then on.
+    score by its largest operation; a decided edge is one-hot from then on. In DARTS' cells a node
+    keeps the first two that are decided.
 
     Defaults: the authors' code for CIFAR-10 (warm-up 9, every 5 epochs, 5 more at the end, none not
     chosen, criterion 1; its growing batch size is left out), with DARTS' training, its

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from one_shot import evaluator, random_batches, search, tiny_space
 from torch import nn
 
 from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
@@ -18,13 +19,12 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from nni_wiring.errors import RunError
 from nni_wiring.selection.base import Selected, SelectionContext
 from nni_wiring.selection.decision_plan import decision_epochs
-from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.perturbation import Perturbation
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.strategies.registry import STRATEGIES
 from nni_wiring.supernet.cell import SupernetCell
-from nni_wiring.supernet.evaluation import supernet_accuracy
+from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
 from nni_wiring.supernet.variants import supernet_accuracies
 from search_spaces.genotypes import parse_genotype
 from search_spaces.operations import Zero
@@ -304,19 +304,92 @@ def test_an_interrupted_selection_goes_on_to_the_same_cell(tmp_path: Path) -> No
         assert torch.equal(one, other)
 
 
-def test_the_topology_step_leaves_two_edges_a_node() -> None:
+def test_the_topology_step_masks_each_edge_alone() -> None:
+    """All operations decided, then node by node: accuracies with one edge gone and all others of
+    the node kept, counted from scratch; the two lowest stay, the first of equals.
+    """
     module, data = nasbench201(space="darts_s2", cells=3)
+    groups = {group.name: group for group in module.groups}
     context = SelectionContext(module, evaluation=data, train=data, search=data)
     selected = Perturbation(tune_epochs=0).select(context)
     genotype = parse_genotype(selected.details["genotype"])
     assert len(genotype.normal) == len(genotype.reduce) == 8
-    dropped = [entry for entry in selected.details["trace"] if "dropped" in entry]
-    assert len(dropped) == 2 * (1 + 2 + 3)
-    for entry in dropped:
-        best = max(entry["masked"].values())
-        last = [edge for edge, value in entry["masked"].items() if value == best][-1]
-        assert entry["dropped"] == last
     assert {op for op, _ in genotype.normal} <= {"skip_connect", "sep_conv_3x3"}
+    steps = [entry for entry in selected.details["trace"] if "dropped" in entry]
+    assert sorted(entry["node"] for entry in steps) == [3, 3, 4, 4, 5, 5]
+
+    z = {name: one_hot(group, selected.cells[name]) for name, group in groups.items()}
+    for entry in steps:
+        group = groups[entry["group"]]
+        into = [edge for edge in group.edges if edge.endswith(f"-{entry['node']}")]
+        assert list(entry["masked"]) == into
+        for edge, accuracy in entry["masked"].items():
+            without = {**z, group.name: z[group.name].clone()}
+            without[group.name][group.edges.index(edge)] = 0
+            assert accuracy == pytest.approx(supernet_accuracy(module.model, data, without))
+        kept = sorted(sorted(into, key=entry["masked"].__getitem__)[:2])
+        assert entry["dropped"] == [edge for edge in into if edge not in kept]
+        for edge in entry["dropped"]:
+            z[group.name][group.edges.index(edge)] = 0
+
+
+class Shifting:
+    """Batches that depend on the epoch that was set."""
+
+    def __init__(self, data: Any) -> None:
+        self.data, self.epochs = data, []
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epochs.append(epoch)
+
+    def __iter__(self) -> Any:
+        shift = self.epochs[-1] % 7
+        return iter([(x.roll(shift, dims=-1), y) for x, y in self.data])
+
+
+def test_augmented_evaluation_sees_the_search_loader_s_images_anew() -> None:
+    module, data = nasbench201()
+    [group] = module.groups
+    search, poison = Shifting(data), [(torch.zeros(1), torch.zeros(1))]
+    context = SelectionContext(module, evaluation=poison, train=data, search=search)
+    selected = Perturbation(tune_epochs=0, augmented=True).select(context)
+    assert len(search.epochs) == len(set(search.epochs)) == 6
+    entry, shift = selected.details["trace"][0], search.epochs[0] % 7
+    moved = [(x.roll(shift, dims=-1), y) for x, y in data]
+    p = torch.softmax(group.logits().detach(), dim=-1)
+    assert entry["accuracy"] == supernet_accuracy(module.model, moved, {group.name: p})
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_alpha_s_moments_are_kept_where_asked_for(keep: bool) -> None:
+    """At the end of a search the first tuning step of alpha is Adam's with the moments of the
+    search, or with none.
+    """
+    strategy = DARTS(
+        selection="perturbation",
+        selection_settings={"tune_epochs": 6, "max_steps": 1, "keep_moments": keep},
+    )
+    batches = random_batches(4, 0)
+    counts: list[int] = []
+    step = SearchModule.search_step
+
+    def watched(module: SearchModule, *args: Any, **options: Any) -> None:
+        step(module, *args, **options)
+        if module.tuning:
+            counts.extend(int(s["step"]) for s in module.tuning[True].state.values())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SearchModule, "search_step", watched)
+        search(strategy, tiny_space(), evaluator(batches[:2], batches[2:], epochs=2))
+    assert counts[0] == (5 if keep else 1)  # two epochs of two steps, and one of tuning
+    assert counts == list(range(counts[0], counts[0] + len(counts)))
+
+
+def test_moments_of_a_search_that_left_none_are_asked_for_in_vain() -> None:
+    module, data = nasbench201()
+    context = SelectionContext(module, evaluation=data, train=data, search=data)
+    with pytest.raises(RunError, match="no moments"):
+        Perturbation(tune_epochs=0, keep_moments=True).select(context)
 
 
 def test_darts_derives_two_edges_a_node_and_never_none() -> None:
@@ -328,9 +401,9 @@ def test_darts_derives_two_edges_a_node_and_never_none() -> None:
             # 1-5 and 3-5 are the strongest into node 5, by the operations beside none
             group.alpha[group.edges.index("1-5"), group.operations.index("sep_conv_3x3")] = 2.0
             group.alpha[group.edges.index("3-5"), group.operations.index("skip_connect")] = 3.0
-    text = magnitude_genotype(module.strategy.groups, module.strategy.relaxation)
+    text = module.strategy.genotype()
     assert text is not None
     assert parse_genotype(text).normal[-2:] == (("sep_conv_3x3", 1), ("skip_connect", 3))
     assert "none" not in text
     other, _ = nasbench201()
-    assert magnitude_genotype(other.strategy.groups, other.strategy.relaxation) is None
+    assert other.strategy.genotype() is None

@@ -100,3 +100,35 @@ def test_the_attack_is_over_after_the_weights_step() -> None:
 def test_single_level_is_refused_with_the_reason(kind: type[SmoothDartsRS]) -> None:
     with pytest.raises(ConfigError, match="only theta's level is perturbed"):
         kind(optimisation="single_level")
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.9])
+def test_the_attack_keeps_the_worst_point_that_it_comes_by(epsilon: float) -> None:
+    """Of the centre, the start and every step; in few, large steps that is often not the last."""
+    strategy, module = adversary()
+    strategy.relaxation.epsilon = epsilon
+    attacker = strategy.parts.weights
+    attacker.steps = 2
+    (group,) = strategy.groups
+    seen: list[tuple[float, torch.Tensor]] = []
+    loss = module.loss
+
+    def watched(*args: object, **options: object) -> torch.Tensor:
+        value = loss(*args, **options)
+        seen.append((value.item(), group.draw.z.detach().clone()))
+        return value
+
+    module.loss = watched
+    last = 0
+    for seed in range(6):
+        set_alphas(strategy.groups, seed)
+        seen.clear()
+        (batch,) = random_batches(1, seed, images=16)
+        attacker.attack(module, batch, 0)
+        assert len(seen) == 4
+        torch.testing.assert_close(seen[0][1], torch.softmax(group.logits(), -1).detach())
+        worst = max(seen, key=lambda pair: pair[0])
+        assert torch.equal(strategy.relaxation.attack[group.name], worst[1])
+        last += worst is seen[-1]
+        strategy.relaxation.attack = {}
+    assert last < 6 or epsilon < 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ from nni_wiring.supernet.relaxations import Relaxation
 class Method(Protocol):
     """A strategy (``WiringStrategy``), as the loop sees it; its attributes are described there."""
 
-    name: str
+    name: ClassVar[str]
     parts: Parts
     selection: Selection
     selected: Selected | None
@@ -47,6 +47,9 @@ class Method(Protocol):
 
     def select(self, group: EdgeGroup) -> list[int]:
         """The cell derived now."""
+
+    def genotype(self) -> str | None:
+        """The genotype of DARTS' cells, derived now."""
 
     def chosen(self, group: EdgeGroup) -> list[int]:
         """The cell to hand over."""

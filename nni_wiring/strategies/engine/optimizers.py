@@ -45,3 +45,15 @@ def pick(optimizers: Any, *, architecture: bool) -> Any:
         if getattr(optimizer, "is_arch_optimizer", False) == architecture:
             return optimizer
     raise RuntimeError("the evaluator configured no optimiser for the weights")
+
+
+def state_of(
+    parameters: Sequence[nn.Parameter], states: Sequence[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Of the stored states of several Adams the one of these parameters, told by their shapes."""
+    shapes = [parameter.shape for parameter in parameters]
+    for state in states:
+        moments = [row["exp_avg"].shape for row in state["state"].values() if "exp_avg" in row]
+        if shapes and moments == shapes:
+            return state
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,10 @@ from torch import nn
 
 from nni_wiring.strategies.engine.gradient_graphs import GradientGraphs, StepListener, recorder_for
 from nni_wiring.strategies.engine.method import Method
-from nni_wiring.strategies.engine.optimizers import alpha_adam, exclude, pick
+from nni_wiring.strategies.engine.optimizers import alpha_adam, exclude, pick, state_of
+from nni_wiring.strategies.engine.processes import check_processes
 from nni_wiring.strategies.engine.resuming import load_search, save_search
-from nni_wiring.supernet.edge_group import EdgeGroup
+from nni_wiring.strategies.engine.view import SearchView
 from nni_wiring.supernet.hooks import hooked_modules
 from search_spaces.nni_api import BaseOneShotLightningModule, LightningModule, OptimizerLRScheduler
 
@@ -21,7 +22,7 @@ from search_spaces.nni_api import BaseOneShotLightningModule, LightningModule, O
 GradientOf = Callable[["SearchModule", dict[str, Any], int], None]
 
 
-class SearchModule(BaseOneShotLightningModule):
+class SearchModule(SearchView, BaseOneShotLightningModule):
     """Runs weight steps and alpha steps; everything that a method may change is asked of its
     strategy and the strategy's parts. To parts it is a ``Loop``, to selections a ``Searched``.
 
@@ -41,40 +42,9 @@ class SearchModule(BaseOneShotLightningModule):
         self._graphs: GradientGraphs | None = None
         self.gradient_norms: dict[str, torch.Tensor] = {}
         self.tuning: dict[bool, torch.optim.Optimizer] = {}
+        self._alpha_state: dict[str, Any] | None = None
         self.generator = torch.Generator()
         self.generator.manual_seed(torch.initial_seed() % 2**63)
-
-    # --- the search as parts and selections see it ---
-
-    @property
-    def groups(self) -> list[EdgeGroup]:
-        """The edge groups of the supernet."""
-        return self.strategy.groups
-
-    @property
-    def single_level(self) -> bool:
-        """Whether theta and alpha are trained from one pass over the training data."""
-        return self.strategy.settings.optimisation == "single_level"
-
-    def arch_parameters(self) -> list[nn.Parameter]:
-        """Architecture parameters, group by group in order of appearance; rows by label."""
-        return self.strategy.arch_parameters()
-
-    def evaluated(self, group: EdgeGroup) -> torch.Tensor:
-        """Z, (edges, operations), under which the method evaluates its supernet."""
-        return self.strategy.evaluated(group)
-
-    def sample_cells(self) -> dict[str, list[int]]:
-        """One cell a group, drawn as the method draws."""
-        return self.strategy.relaxation.sample_cells(self.groups, self.generator)
-
-    def loader(self, half: str) -> Iterable[Any]:
-        """The batches of a half of the data: "train" or "val" (the search half)."""
-        return self.strategy.loader(half)
-
-    def evaluation_batches(self) -> Iterable[Any]:
-        """(images, labels) batches to evaluate the supernet on."""
-        return self.strategy.evaluation_batches()
 
     # --- optimisers ---
 
@@ -90,6 +60,15 @@ class SearchModule(BaseOneShotLightningModule):
         if not self.strategy.moves_alpha:
             return None
         return alpha_adam(self.arch_parameters(), self.strategy.settings)
+
+    def alpha_state(self) -> dict[str, Any] | None:
+        """The state of alpha's optimiser at the end of the search (its moments); None where alpha
+        did not move, or nothing is known of it.
+        """
+        if self._trainer is None or not self.strategy.moves_alpha:
+            return self._alpha_state
+        optimizer = pick(self.optimizers(), architecture=True)
+        return getattr(optimizer, "optimizer", optimizer).state_dict()
 
     def postprocess_weight_optimizers(self, optimizers: Any) -> Any:
         """Take the architecture parameters out of theta's optimiser (the evaluator gave it all
@@ -120,6 +99,11 @@ class SearchModule(BaseOneShotLightningModule):
         if self.strategy.parts.should_stop(self.current_epoch):
             self.trainer.should_stop = True
         super().on_train_epoch_end()
+
+    def on_fit_start(self) -> None:
+        """Refuse several processes where alphas would part."""
+        check_processes(self.strategy, self.trainer.world_size)
+        super().on_fit_start()
 
     def on_train_start(self) -> None:
         """Everything is on its device now."""
@@ -200,9 +184,9 @@ class SearchModule(BaseOneShotLightningModule):
         return loss if extra is None else loss + extra
 
     def _weights_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        optimizer = self.theta_optimizer()
+        optimizer, gradient = self.theta_optimizer(), self.strategy.parts.weights.gradient
         optimizer.zero_grad()
-        self._gradient("weights", self.strategy.parts.weights.gradient, batch, batch_idx)
+        self._gradient("weights", gradient, batch, batch_idx)
         self.clip_and_step("weights", optimizer, self.strategy.settings.clip)
 
     def _alpha_step(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -279,6 +263,8 @@ class SearchModule(BaseOneShotLightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another space; go on with the draws where they stopped."""
         load_search(checkpoint, self.strategy, self.generator, self)
+        states = checkpoint.get("optimizer_states", [])
+        self._alpha_state = state_of(self.arch_parameters(), states)
 
     # --- results ---
 

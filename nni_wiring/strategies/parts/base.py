@@ -62,12 +62,14 @@ class AlphaUpdate(Part):
 
     trained: whether alpha has an optimiser at all. in_steps: whether search steps move it (else
     only work between epochs does). reads_leaves: whether it makes alpha's gradient out of dL/dZ,
-    for relaxations that draw Z as a leaf.
+    for relaxations that draw Z as a leaf. one_process: whether it computes alpha's gradient itself,
+    so that nothing would average it over several processes, whose alphas would part.
     """
 
     trained: ClassVar[bool] = True
     in_steps: ClassVar[bool] = True
     reads_leaves: ClassVar[bool] = False
+    one_process: ClassVar[bool] = False
 
     def gradient(self, loop: Loop, batch: dict[str, Any], batch_idx: int) -> None:
         """Leave the bi-level gradient in alpha.grad. batch: {"train": .., "val": ..}."""
@@ -116,4 +118,10 @@ class Reading(Part):
 
     def read(self, group: EdgeGroup, selected: list[int]) -> list[int]:
         """A column of alpha for every edge. selected: what the selection read off p(alpha)."""
-        raise NotImplementedError
+        return selected
+
+    def keeps(self, group: EdgeGroup, selected: list[int]) -> list[bool]:
+        """Which edges are worth keeping, with the operations ``selected``; the genotypes of DARTS'
+        cells leave the others out.
+        """
+        return [True] * len(selected)

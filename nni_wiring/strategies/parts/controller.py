@@ -77,7 +77,9 @@ class Reinforce:
     """REINFORCE with a moving baseline: the state of a controller's training.
 
     entropy_weight: entropy (nats) times this is added to the reward, as in AutoDL. decay: of the
-    baseline, which starts at the first reward.
+    baseline, which starts at the first reward and moves with every sample [ours]. AutoDL keeps the
+    baseline of the epoch before: within an epoch each sample's is that one, moved by its own reward
+    alone, and the last sample's is handed on.
     """
 
     def __init__(self, entropy_weight: float, decay: float) -> None:

@@ -11,6 +11,7 @@ import torch
 from nni_wiring.strategies.engine.loop import Loop
 from nni_wiring.strategies.parts.base import Part
 from nni_wiring.supernet.edge_group import EdgeGroup
+from search_spaces.genotypes import DARTS_GRAPH
 
 #: (group, p(alpha)) -> a column of alpha for every edge.
 Read = Callable[[EdgeGroup, torch.Tensor], list[int]]
@@ -34,7 +35,8 @@ class DecisionTimes(NamedTuple):
 
 class EdgeDecisions(Part):
     """Decides, when it is due, the edge of the highest score by what ``read`` says; the relaxation
-    must be ``Decided``, or what is shown of p(alpha) does not know of it.
+    must be ``Decided``, or what is shown of p(alpha) does not know of it. A node of a DARTS cell
+    loses its other edges once two are decided: eight decisions a cell (the authors' code).
 
     history: the epochs over which the stability of an edge's distribution counts; 0: it does not.
     """
@@ -54,10 +56,12 @@ class EdgeDecisions(Part):
             past = self._past.setdefault(group.name, [])
             scores = edge_scores(group, past if self.history else None).tolist()
             best = self.read(group, torch.softmax(group.logits(), dim=-1))
-            chosen = group.decisions.chosen
-            while len(chosen) < self.times.due(len(group.edges), epoch, self._epochs):
-                edge = max(set(range(len(scores))) - set(chosen), key=lambda e: (scores[e], -e))
-                chosen[edge] = best[edge]
+            decided = group.decisions
+            while len(decided.chosen) < self.times.due(decisions(group), epoch, self._epochs):
+                left = set(range(len(scores))) - set(decided.rows())
+                edge = max(left, key=lambda e: (scores[e], -e))
+                decided.chosen[edge] = best[edge]
+                _drop_others(group, edge)
             if self.history:
                 past.append(chosen_distributions(group))
                 del past[: -self.history]
@@ -69,6 +73,23 @@ class EdgeDecisions(Part):
     def load_state(self, state: dict[str, Any]) -> None:
         """See ``state``."""
         self._past = {name: list(rows) for name, rows in state["past"].items()}
+
+
+def decisions(group: EdgeGroup) -> int:
+    """How many edges of a group are decided: all, but two a node in DARTS' cells."""
+    if group.graph != DARTS_GRAPH:
+        return len(group.edges)
+    return sum(min(2, len(DARTS_GRAPH.edges_into(n))) for n in DARTS_GRAPH.intermediate_nodes)
+
+
+def _drop_others(group: EdgeGroup, edge: int) -> None:
+    """Drop the open edges into a DARTS cell's node, that of ``edge``, if two are decided."""
+    if group.graph != DARTS_GRAPH:
+        return
+    into = DARTS_GRAPH.edges_into(DARTS_GRAPH.edges[edge][1])
+    chosen = group.decisions.chosen
+    if sum(e in chosen for e in into) >= 2:
+        group.decisions.dropped += [e for e in into if e not in chosen]
 
 
 def chosen_distributions(group: EdgeGroup) -> torch.Tensor:
@@ -84,16 +105,17 @@ def chosen_distributions(group: EdgeGroup) -> torch.Tensor:
 def edge_scores(group: EdgeGroup, history: list[torch.Tensor] | None) -> torch.Tensor:
     """The score of every edge, (edges,): normalised importance (1 - p(none)) x certainty (1 -
     entropy of the others / its maximum), and x stability (mean overlap with the ``history`` of
-    distributions) unless that is None (paper, eqs. 4-7).
+    distributions) unless that is None (paper, eqs. 4-7). Where no edge has ``none`` all are as
+    important, and the other factors decide.
     """
     q = chosen_distributions(group)
     p = torch.softmax(group.logits(), dim=-1).detach().cpu()
     none = group.operations.index("none") if "none" in group.operations else None
-    importance = 1 - p[:, none] if none is not None else torch.ones(len(q))
+    importance = torch.ones(len(q)) if none is None else _normalised(1 - p[:, none])
     entropy = -torch.special.xlogy(q, q).sum(dim=-1)
     choices = [len([k for k in allowed if k != none]) for allowed in group.allowed]
     largest = torch.tensor([math.log(max(n, 2)) for n in choices])
-    score = _normalised(importance) * _normalised(1 - entropy / largest)
+    score = importance * _normalised(1 - entropy / largest)
     if history is None:
         return score
     if not history:

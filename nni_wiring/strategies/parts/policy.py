@@ -45,6 +45,7 @@ class PolicyUpdate(AlphaUpdate):
     """
 
     in_steps: ClassVar[bool] = False
+    one_process: ClassVar[bool] = True
     controller: Controller
 
     def __init__(self, training: ControllerTraining, reinforce: Reinforce) -> None:

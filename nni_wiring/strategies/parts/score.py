@@ -16,6 +16,7 @@ class Score(Gradient):
     """
 
     reads_leaves: ClassVar[bool] = True
+    one_process: ClassVar[bool] = True
 
     def __init__(self, relaxation: Relaxation) -> None:
         self.relaxation = relaxation

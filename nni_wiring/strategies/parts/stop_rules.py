@@ -7,6 +7,7 @@ from typing import Any
 
 from nni_wiring.strategies.parts.base import StopRule
 from nni_wiring.supernet.edge_group import EdgeGroup
+from search_spaces.genotypes import DARTS_GRAPH, Pairs
 
 #: Operations without parameters of their own: the ranking rule watches the others.
 WITHOUT_PARAMETERS = frozenset({"none", "skip_connect", "avg_pool_3x3", "max_pool_3x3", "noise"})
@@ -15,20 +16,30 @@ Ranking = list[list[str]]
 
 
 class SkipLimit(StopRule):
-    """Stop when a derived cell has ``limit`` skips or more.
+    """Stop when a derived cell has ``limit`` skips or more; of DARTS' cells the normal one, as its
+    genotype has it.
 
-    select: the operation (column of alpha) of every edge of a group's cell, derived now.
+    select: the operation (column of alpha) of every edge of a group's cell, derived now. pairs: the
+    (operation, source) pairs of a DARTS cell, derived now.
     """
 
-    def __init__(self, select: Callable[[EdgeGroup], list[int]], limit: int) -> None:
-        self.select, self.limit = select, limit
+    def __init__(
+        self,
+        select: Callable[[EdgeGroup], list[int]],
+        pairs: Callable[[EdgeGroup], Pairs],
+        limit: int,
+    ) -> None:
+        self.select, self.pairs, self.limit = select, pairs, limit
 
     def should_stop(self, epoch: int) -> bool:
         """See the class."""
-        return any(self._skips(group) >= self.limit for group in self.groups)
+        watched = [g for g in self.groups if g.graph != DARTS_GRAPH or g.name == "normal"]
+        return any(self._operations(g).count("skip_connect") >= self.limit for g in watched)
 
-    def _skips(self, group: EdgeGroup) -> int:
-        return [group.operations[k] for k in self.select(group)].count("skip_connect")
+    def _operations(self, group: EdgeGroup) -> list[str]:
+        if group.graph == DARTS_GRAPH:
+            return [operation for operation, _ in self.pairs(group)]
+        return [group.operations[k] for k in self.select(group)]
 
 
 class StableRanking(StopRule):

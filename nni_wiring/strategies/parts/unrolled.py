@@ -83,6 +83,7 @@ class Unrolled(AlphaUpdate):
     """Second order: dL/dalpha at theta after one more step (eq. 7)."""
 
     needs_two_levels: ClassVar[bool] = True
+    one_process: ClassVar[bool] = True
 
     def gradient(self, loop: Loop, batch: dict[str, Any], batch_idx: int) -> None:
         """See ``unrolled_gradient``."""
