@@ -5,7 +5,7 @@ expected of a cell drawn from p(alpha).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -72,18 +72,6 @@ def one_arch(cells: Mapping[str, DerivedCell]) -> str | None:
     arch = archs.pop() if len(archs) == 1 else None
     shared = arch is not None and arch.startswith(_GENOTYPE)
     return arch if len(cells) == 1 or shared else None
-
-
-def summary(cells: Mapping[str, DerivedCell]) -> dict[str, Any]:
-    """arch, topology and truth as a result holds them: those of the only cell; of several kinds
-    the arch that they share.
-    """
-    found: dict[str, Any] = {"arch": one_arch(cells)}
-    if len(cells) == 1:
-        [cell] = cells.values()
-        found["topology"] = dict(cell.topology) or None
-        found["truth"] = None if cell.truth is None else cell.truth.to_json()
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def chosen_operations(group: EdgeGroup, chosen: Sequence[int]) -> dict[str, str]:
