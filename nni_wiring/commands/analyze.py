@@ -17,7 +17,7 @@ from nni_wiring.report.sections import Section, run_json, run_sections
 from nni_wiring.report.summary import summarise, summary_json
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
-from nni_wiring.truth import TruthTable, load_table
+from nni_wiring.truth import TruthTable, table_for, table_of_run
 
 
 @click.command()
@@ -37,9 +37,8 @@ def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     beside published results. A report (index.html and pictures) is written for each run, and one
     over all of them.
     """
-    table = truth_table()
-    runs = [analyse_run(folder, table) for folder in resolve_all(run_ids)]
-    pages, overview = write_reports(runs, table, out)
+    runs = analyse_all(run_ids)
+    pages, overview = write_reports(runs, out)
     if as_json:
         print_json(
             {
@@ -51,7 +50,7 @@ def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     for run in runs:
         print_run(run, pages.get(run.facts.folder))
     if len(runs) > 1:
-        print_comparison(runs, table)
+        print_comparison(runs)
     if overview is not None:
         click.echo(f"report over all runs: {overview}")
 
@@ -69,17 +68,33 @@ def resolve_all(run_ids: Sequence[str]) -> list[RunFolder]:
     return list(found.values())
 
 
-def truth_table() -> TruthTable | None:
-    """The default truth table; None, with a warning, if it cannot be loaded."""
+def analyse_all(run_ids: Sequence[str]) -> list[RunAnalysis]:
+    """Explain the runs that `run_ids` name, each beside the table of its own benchmark.
+
+    Raises:
+        RunError: an id names nothing, or a run's files are damaged.
+    """
+    return [analyse_run(run, run_table(run)) for run in resolve_all(run_ids)]
+
+
+def run_table(run: RunFolder) -> TruthTable | None:
+    """The table of a run's benchmark; None, with a warning, if it cannot be loaded.
+
+    Where the run's settings do not tell the benchmark, the truth that it recorded does.
+    """
     try:
-        return load_table()
+        table = table_of_run(run.config)
+        if table is not None:
+            return table
+        truth = next((r.truth for r in reversed(run.records()) if r.truth is not None), None)
+        return None if truth is None else table_for(truth.benchmark)
     except BenchmarkError as error:
         click.echo(f"warning: no truth table: {error}", err=True)
         return None
 
 
 def write_reports(
-    runs: Sequence[RunAnalysis], table: TruthTable | None, out: Path | None
+    runs: Sequence[RunAnalysis], out: Path | None
 ) -> tuple[dict[Path, Path], Path | None]:
     """Write the page of every run that has an epoch and, over several runs, the overview.
 
@@ -99,7 +114,7 @@ def write_reports(
         pages[run.facts.folder] = write_report(run, folder)
     if single:
         return pages, None
-    return pages, write_overview(runs, pages, out or common_report_folder(runs), table)
+    return pages, write_overview(runs, pages, out or common_report_folder(runs))
 
 
 def common_report_folder(runs: Sequence[RunAnalysis]) -> Path:
@@ -145,9 +160,9 @@ def print_section(section: Section) -> None:
                 click.echo(table.note)
 
 
-def print_comparison(runs: Sequence[RunAnalysis], table: TruthTable | None) -> None:
+def print_comparison(runs: Sequence[RunAnalysis]) -> None:
     """Print strategies beside published rows, the best cell and the mean random cell."""
-    comparisons = compare(runs, table)
+    comparisons = compare(runs)
     if not comparisons:
         click.echo("no run has a truth yet: nothing to compare")
     for one in comparisons:
@@ -161,7 +176,8 @@ def print_comparison(runs: Sequence[RunAnalysis], table: TruthTable | None) -> N
             ]
             for row in comparison_rows(runs, one)
         ]
-        title = f"{one.title}, % (finished runs)"
+        unit = one.benchmark.measure(one.dataset).label
+        title = f"{one.title}, {unit} (finished runs)"
         print_table(title, ["method", "runs", "mean", "std", "source"], rows)
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 
 from nni_wiring.commands.analyze import (
+    analyse_all,
     common_report_folder,
     print_comparison,
-    resolve_all,
-    truth_table,
 )
 from nni_wiring.commands.output import json_option, print_json
 from nni_wiring.errors import RunError
-from nni_wiring.report.analysis import analyse_run
 from nni_wiring.report.comparison import compare as metrics_of
 from nni_wiring.report.comparison import comparison_picture, comparison_rows
 from nni_wiring.report.html import make_folder, save_pictures
@@ -35,9 +33,8 @@ def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
 
     RUN_ID is as in `analyze`. Means and standard deviations are over finished runs.
     """
-    table = truth_table()
-    runs = [analyse_run(folder, table) for folder in resolve_all(run_ids)]
-    metrics = metrics_of(runs, table)
+    runs = analyse_all(run_ids)
+    metrics = metrics_of(runs)
     if not metrics:
         raise RunError("no run has a derived cell with a truth yet: nothing to compare")
     folder = out or common_report_folder(runs)
@@ -60,7 +57,7 @@ def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
             }
         )
         return
-    print_comparison(runs, table)
+    print_comparison(runs)
     for note in dict.fromkeys(note for run in runs if run.truth for note in notes_of(run)):
         click.echo(f"note: {note}")
     for path in paths:

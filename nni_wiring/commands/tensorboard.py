@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from nni_wiring.errors import RunError
-from nni_wiring.records import Truth
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
 
 if TYPE_CHECKING:
-    from nni_wiring.report.provenance import Provenance
+    from nni_wiring.truth import Benchmark, TruthTable
+    from nni_wiring.truth.provenance import Provenance
 
 HOST = "127.0.0.1"
 _REFRESH_SECONDS = 10.0
@@ -75,17 +75,19 @@ def run_name(run: RunFolder) -> str:
 
 
 def write_all_references(logdir: Path, runs: Iterable[RunFolder]) -> None:
-    """Write the reference curves of every data set that `runs` are judged on."""
+    """Write the reference curves of every table and data set that `runs` are judged on."""
+    from nni_wiring.commands.analyze import run_table
     from nni_wiring.monitor.tensorboard import write_references
-    from nni_wiring.truth import load_table
 
-    epochs: dict[tuple[str, str | None], int] = {}
+    epochs: dict[tuple[TruthTable, str], int] = {}
     for run in runs:
-        key = (_provenance(run).dataset, run.config.get("benchmark"))
-        epochs[key] = max(epochs.get(key, 1), int(run.config.get("epochs") or 1))
-    for (dataset, benchmark), count in epochs.items():
-        folder = logdir if len(epochs) == 1 else logdir / f"{benchmark or 'bundled'}-{dataset}"
-        write_references(folder, dataset, count, load_table(benchmark))
+        table = run_table(run)
+        if table is not None:
+            key = (table, _provenance(run, table.benchmark).dataset)
+            epochs[key] = max(epochs.get(key, 1), int(run.config.get("epochs") or 1))
+    for (table, dataset), count in epochs.items():
+        folder = logdir if len(epochs) == 1 else logdir / f"{table.name}-{dataset}"
+        write_references(folder, dataset, count, table)
 
 
 def write_provenance(logdir: Path, runs: Iterable[RunFolder]) -> None:
@@ -95,21 +97,23 @@ def write_provenance(logdir: Path, runs: Iterable[RunFolder]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     from nni_wiring.report.provenance import in_words
+    from nni_wiring.truth import BENCHMARKS
 
     for run in runs:
-        if not any(record.truth for record in run.records()[-1:]):
+        records = run.records()
+        truth = records[-1].truth if records else None
+        if truth is None or truth.benchmark not in BENCHMARKS:
             continue
+        found = _provenance(run, BENCHMARKS[truth.benchmark])
         # a folder of its own: TensorBoard follows only the newest event file of a folder
         with SummaryWriter(str(logdir / run_name(run) / "provenance")) as writer:
-            writer.add_text("provenance", f"Truth: {in_words(_provenance(run))}.", 0)
+            writer.add_text("provenance", f"Truth: {in_words(found)}.", 0)
 
 
-def _provenance(run: RunFolder) -> Provenance:
+def _provenance(run: RunFolder, benchmark: Benchmark) -> Provenance:
     from nni_wiring.report.provenance import run_provenance
 
-    records, result = run.records(), run.result() or {}
-    truth = records[-1].truth if records else None
-    return run_provenance(run.config, result, Truth.benchmark if truth is None else truth.benchmark)
+    return run_provenance(run.config, run.result() or {}, benchmark)
 
 
 def _runs(run_ids: Iterable[str]) -> list[RunFolder]:

@@ -28,7 +28,6 @@ from nni_wiring.report.sections import Picture, Section, run_sections
 from nni_wiring.report.sections.notes import notes_of
 from nni_wiring.report.verdict import collapse
 from nni_wiring.report.words import number
-from nni_wiring.truth import TruthTable
 
 _DPI = 120
 
@@ -70,7 +69,6 @@ def write_overview(
     runs: Sequence[RunAnalysis],
     pages: Mapping[Path, Path],
     folder: Path,
-    table: TruthTable | None,
 ) -> Path:
     """Write `index.html` over several runs into `folder`: strategies, published rows, all runs.
 
@@ -78,13 +76,12 @@ def write_overview(
         runs: the runs.
         pages: folder of a run -> its page; linked relative to `folder`.
         folder: made if missing.
-        table: the truth, None if there is none.
 
     Raises:
         RunError: the folder cannot be written.
     """
     make_folder(folder)
-    comparisons = compare(runs, table)
+    comparisons = compare(runs)
     pictures = save_pictures([comparison_picture(runs, one) for one in comparisons], folder)
     page = _template("overview.html.j2").render(
         runs=[(run, collapse(run.wiring) or "no" if run.wiring else None) for run in runs],
@@ -94,7 +91,7 @@ def write_overview(
             for one, picture in zip(comparisons, pictures, strict=True)
         ],
         notes=list(dict.fromkeys(note for run in runs if run.truth for note in notes_of(run))),
-        table=table.name if table else None,
+        table=", ".join(dict.fromkeys(run.table.name for run in runs if run.table)),
         version=__version__,
     )
     return _write_page(folder, page)

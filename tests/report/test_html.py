@@ -93,7 +93,7 @@ def test_hostile_run_is_escaped(tmp_path: Path) -> None:
     hostile = replace(found, facts=replace(found.facts, run_id=HOSTILE, strategy=HOSTILE))
     for path in (
         write_report(hostile, tmp_path / "one"),
-        write_overview([hostile, hostile], {}, tmp_path / "all", load_table()),
+        write_overview([hostile, hostile], {}, tmp_path / "all"),
     ):
         page = Page(path.read_text())
         assert "script" not in page.tags
@@ -135,7 +135,7 @@ def test_overview_links_to_the_pages(tmp_path: Path) -> None:
         analyse_run(write_run(tmp_path / f"r{k}", "cccccc cc.css", seed=k), table) for k in (1, 2)
     ]
     pages = {run.facts.folder: write_report(run, run.facts.folder / "report") for run in runs}
-    path = write_overview(runs, pages, tmp_path / "report", table)
+    path = write_overview(runs, pages, tmp_path / "report")
     page = Page(path.read_text())
     links = [value for value in page.values("href") if not value.startswith("data:")]
     assert links == ["../r1/report/index.html", "../r2/report/index.html"]

@@ -77,7 +77,7 @@ def test_tuned_number_is_no_variant(tmp_path: Path) -> None:
 
 
 def test_comparison_has_published_rows_of_the_same_metric(runs: list[RunAnalysis]) -> None:
-    [one] = compare(runs, load_table())
+    [one] = compare(runs)
     assert (one.dataset, one.split) == ("cifar10", "valid")
     rows = comparison_rows(runs, one)
     for comparable in (True, False):
