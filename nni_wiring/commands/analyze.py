@@ -10,14 +10,13 @@ import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import BenchmarkError, RunError
-from nni_wiring.report.analysis import RunAnalysis, analyse_run
+from nni_wiring.report.analysis import RunAnalysis, analyse_run, recorded_table
 from nni_wiring.report.comparison import compare, comparison_rows
 from nni_wiring.report.html import write_overview, write_report
 from nni_wiring.report.sections import Section, run_json, run_sections
 from nni_wiring.report.summary import summarise, summary_json
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
-from nni_wiring.truth import TruthTable, table_for, table_of_run
 
 
 @click.command()
@@ -37,7 +36,7 @@ def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     beside published results. A report (index.html and pictures) is written for each run, and one
     over all of them.
     """
-    runs = analyse_all(run_ids)
+    runs = analysed(run_ids)
     pages, overview = write_reports(runs, out)
     if as_json:
         print_json(
@@ -68,29 +67,21 @@ def resolve_all(run_ids: Sequence[str]) -> list[RunFolder]:
     return list(found.values())
 
 
-def analyse_all(run_ids: Sequence[str]) -> list[RunAnalysis]:
-    """Explain the runs that `run_ids` name, each beside the table of its own benchmark.
-
-    Raises:
-        RunError: an id names nothing, or a run's files are damaged.
+def analysed(run_ids: Sequence[str]) -> list[RunAnalysis]:
+    """The runs that `run_ids` name, each explained by its own benchmark's table; a table that
+    cannot be loaded is a warning.
     """
-    return [analyse_run(run, run_table(run)) for run in resolve_all(run_ids)]
-
-
-def run_table(run: RunFolder) -> TruthTable | None:
-    """The table of a run's benchmark; None, with a warning, if it cannot be loaded.
-
-    Where the run's settings do not tell the benchmark, the truth that it recorded does.
-    """
-    try:
-        table = table_of_run(run.config)
-        if table is not None:
-            return table
-        truth = next((r.truth for r in reversed(run.records()) if r.truth is not None), None)
-        return None if truth is None else table_for(truth.benchmark)
-    except BenchmarkError as error:
-        click.echo(f"warning: no truth table: {error}", err=True)
-        return None
+    runs, warned = [], set()
+    for folder in resolve_all(run_ids):
+        try:
+            table = recorded_table(folder)
+        except BenchmarkError as error:
+            table = None
+            if str(error) not in warned:
+                click.echo(f"warning: no truth table: {error}", err=True)
+            warned.add(str(error))
+        runs.append(analyse_run(folder, table))
+    return runs
 
 
 def write_reports(

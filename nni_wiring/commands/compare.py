@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nni_wiring.commands.analyze import (
-    analyse_all,
+    analysed,
     common_report_folder,
     print_comparison,
 )
@@ -33,7 +33,7 @@ def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
 
     RUN_ID is as in `analyze`. Means and standard deviations are over finished runs.
     """
-    runs = analyse_all(run_ids)
+    runs = analysed(run_ids)
     metrics = metrics_of(runs)
     if not metrics:
         raise RunError("no run has a derived cell with a truth yet: nothing to compare")

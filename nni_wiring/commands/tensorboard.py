@@ -75,17 +75,17 @@ def run_name(run: RunFolder) -> str:
 
 
 def write_all_references(logdir: Path, runs: Iterable[RunFolder]) -> None:
-    """Write the reference curves of every table and data set that `runs` are judged on."""
-    from nni_wiring.commands.analyze import run_table
+    """Write the reference curves of every data set that `runs` are judged on."""
     from nni_wiring.monitor.tensorboard import write_references
+    from nni_wiring.report.analysis import recorded_table
 
-    epochs: dict[tuple[TruthTable, str], int] = {}
+    epochs: dict[tuple[str, TruthTable], int] = {}
     for run in runs:
-        table = run_table(run)
+        table = recorded_table(run)
         if table is not None:
-            key = (table, _provenance(run, table.benchmark).dataset)
+            key = (_provenance(run, table.benchmark).dataset, table)
             epochs[key] = max(epochs.get(key, 1), int(run.config.get("epochs") or 1))
-    for (table, dataset), count in epochs.items():
+    for (dataset, table), count in epochs.items():
         folder = logdir if len(epochs) == 1 else logdir / f"{table.name}-{dataset}"
         write_references(folder, dataset, count, table)
 

@@ -12,7 +12,7 @@ from nni_wiring.report.curves import KindCurves, run_curves
 from nni_wiring.report.facts import RunFacts, run_facts
 from nni_wiring.report.provenance import Provenance, run_provenance
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.truth import BENCHMARKS, NASBENCH201, Benchmark, TruthTable
+from nni_wiring.truth import BENCHMARKS, NASBENCH201, Benchmark, TruthTable, table_for, table_of_run
 from search_spaces.cell_graph import Wiring
 from search_spaces.errors import SpaceError
 from search_spaces.registry import space_entry
@@ -99,6 +99,20 @@ def analyse_run(run: RunFolder, table: TruthTable | None) -> RunAnalysis:
         split=_headline_split(truth, benchmark, provenance.dataset),
         table=table,
     )
+
+
+def recorded_table(run: RunFolder) -> TruthTable | None:
+    """The table of a run's space, else of the benchmark that its records name; None for neither.
+
+    Raises:
+        BenchmarkError: there is no such table.
+    """
+    table = table_of_run(run.config)
+    if table is None:
+        records = run.records()
+        truth = records[-1].truth if records else None
+        table = None if truth is None else table_for(truth.benchmark)
+    return table
 
 
 def _recorded(result: Mapping[str, Any], records: Sequence[EpochRecord]) -> Truth | None:

@@ -91,7 +91,7 @@ def write_overview(
             for one, picture in zip(comparisons, pictures, strict=True)
         ],
         notes=list(dict.fromkeys(note for run in runs if run.truth for note in notes_of(run))),
-        table=", ".join(dict.fromkeys(run.table.name for run in runs if run.table)),
+        table=", ".join(dict.fromkeys(run.table.name for run in runs if run.table)) or None,
         version=__version__,
     )
     return _write_page(folder, page)
