@@ -167,7 +167,8 @@ def print_comparison(runs: Sequence[RunAnalysis]) -> None:
             ]
             for row in comparison_rows(runs, one)
         ]
-        title = f"{one.title}, % (finished runs)"
+        unit = one.benchmark.measure(one.dataset).label
+        title = f"{one.title}, {unit} (finished runs)"
         print_table(title, ["method", "runs", "mean", "std", "source"], rows)
 
 

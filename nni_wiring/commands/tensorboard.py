@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from nni_wiring.errors import RunError
-from nni_wiring.records import Truth
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
 
 if TYPE_CHECKING:
-    from nni_wiring.report.provenance import Provenance
-    from nni_wiring.truth import TruthTable
+    from nni_wiring.truth import Benchmark, TruthTable
+    from nni_wiring.truth.provenance import Provenance
 
 HOST = "127.0.0.1"
 _REFRESH_SECONDS = 10.0
@@ -84,7 +83,7 @@ def write_all_references(logdir: Path, runs: Iterable[RunFolder]) -> None:
     for run in runs:
         table = recorded_table(run)
         if table is not None:
-            key = (_provenance(run).dataset, table)
+            key = (_provenance(run, table.benchmark).dataset, table)
             epochs[key] = max(epochs.get(key, 1), int(run.config.get("epochs") or 1))
     for (dataset, table), count in epochs.items():
         folder = logdir if len(epochs) == 1 else logdir / f"{table.name}-{dataset}"
@@ -98,21 +97,23 @@ def write_provenance(logdir: Path, runs: Iterable[RunFolder]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     from nni_wiring.report.provenance import in_words
+    from nni_wiring.truth import BENCHMARKS
 
     for run in runs:
-        if not any(record.truth for record in run.records()[-1:]):
+        records = run.records()
+        truth = records[-1].truth if records else None
+        if truth is None or truth.benchmark not in BENCHMARKS:
             continue
+        found = _provenance(run, BENCHMARKS[truth.benchmark])
         # a folder of its own: TensorBoard follows only the newest event file of a folder
         with SummaryWriter(str(logdir / run_name(run) / "provenance")) as writer:
-            writer.add_text("provenance", f"Truth: {in_words(_provenance(run))}.", 0)
+            writer.add_text("provenance", f"Truth: {in_words(found)}.", 0)
 
 
-def _provenance(run: RunFolder) -> Provenance:
+def _provenance(run: RunFolder, benchmark: Benchmark) -> Provenance:
     from nni_wiring.report.provenance import run_provenance
 
-    records, result = run.records(), run.result() or {}
-    truth = records[-1].truth if records else None
-    return run_provenance(run.config, result, Truth.benchmark if truth is None else truth.benchmark)
+    return run_provenance(run.config, run.result() or {}, benchmark)
 
 
 def _runs(run_ids: Iterable[str]) -> list[RunFolder]:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from nni_wiring.records import DerivedCell, EpochRecord, Score, Truth
-from nni_wiring.report.cells import final_arch, final_cells, official_wiring, wiring_of
+from nni_wiring.report.cells import benchmark_wiring, final_arch, final_cells, wiring_of
 from nni_wiring.report.curves import KindCurves, run_curves
 from nni_wiring.report.facts import RunFacts, run_facts
 from nni_wiring.report.provenance import Provenance, run_provenance
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.truth import SPLITS, TruthTable, table_for, table_of_run
+from nni_wiring.truth import BENCHMARKS, NASBENCH201, Benchmark, TruthTable, table_for, table_of_run
 from search_spaces.cell_graph import Wiring
+from search_spaces.errors import SpaceError
+from search_spaces.registry import space_entry
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,8 @@ class RunAnalysis:
         cells: the cells that it ended with, by kind; empty before the first epoch.
         arch: the text of that cell, where it has one.
         truth: the benchmark's word on it; None where no benchmark holds it.
-        provenance: which benchmark that is, and what the search ran on.
+        benchmark: of the truth; NAS-Bench-201 where there is none.
+        provenance: what the truth says about the search.
         split: with the provenance's data set, the accuracy that stands for the run in a headline.
         table: the numbers of the benchmark; None if there are none.
     """
@@ -38,6 +41,7 @@ class RunAnalysis:
     cells: Mapping[str, DerivedCell]
     arch: str | None
     truth: Truth | None
+    benchmark: Benchmark
     provenance: Provenance
     split: str
     table: TruthTable | None
@@ -79,19 +83,20 @@ def analyse_run(run: RunFolder, table: TruthTable | None) -> RunAnalysis:
     """
     records, result = tuple(run.records()), run.result() or {}
     arch = final_arch(records, result)
-    truth = _truth(arch, table, result, records)
-    benchmark = Truth.benchmark if truth is None else truth.benchmark
+    benchmark = _benchmark(run.config, table, result, records)
+    truth = _truth(arch, table, result, records, benchmark)
     provenance = run_provenance(run.config, result, benchmark)
     kinds = run_curves(records)
     return RunAnalysis(
         facts=run_facts(run),
         records=records,
         kinds=kinds,
-        cells=final_cells(records, result) or _strongest(kinds, arch),
+        cells=final_cells(records, result, benchmark) or _strongest(kinds, arch),
         arch=arch,
         truth=truth,
+        benchmark=benchmark,
         provenance=provenance,
-        split=_headline_split(truth, provenance.dataset),
+        split=_headline_split(truth, benchmark, provenance.dataset),
         table=table,
     )
 
@@ -110,26 +115,50 @@ def recorded_table(run: RunFolder) -> TruthTable | None:
     return table
 
 
+def _recorded(result: Mapping[str, Any], records: Sequence[EpochRecord]) -> Truth | None:
+    return Truth.from_json(result.get("truth")) or (records[-1].truth if records else None)
+
+
+def _benchmark(
+    config: Mapping[str, Any],
+    table: TruthTable | None,
+    result: Mapping[str, Any],
+    records: Sequence[EpochRecord],
+) -> Benchmark:
+    """The benchmark of the table, of the recorded truth or of the space; else NAS-Bench-201."""
+    if table is not None:
+        return table.benchmark
+    recorded = _recorded(result, records)
+    if recorded is not None and recorded.benchmark in BENCHMARKS:
+        return BENCHMARKS[recorded.benchmark]
+    try:
+        name = space_entry(str(config.get("space"))).benchmark
+    except SpaceError:  # a space of another package, or of a foreign run
+        name = None
+    return BENCHMARKS.get(name or "", NASBENCH201)
+
+
 def _truth(
     arch: str | None,
     table: TruthTable | None,
     result: Mapping[str, Any],
     records: Sequence[EpochRecord],
+    benchmark: Benchmark,
 ) -> Truth | None:
     """Truth of the cell from the table, else what the run recorded about it."""
-    official = official_wiring(arch)
-    if official is not None and table is not None:
-        return Truth.from_json(table.query(official.arch))
-    recorded = Truth.from_json(result.get("truth")) or (records[-1].truth if records else None)
-    if recorded is None or (official is None and recorded.benchmark == Truth.benchmark):
+    if arch is None or benchmark_wiring(arch, benchmark) is None:
         return None  # what is no cell of the benchmark has no truth there
-    return recorded
+    if table is not None:
+        return table.truth(arch)
+    recorded = _recorded(result, records)
+    return recorded if recorded is not None and recorded.benchmark == benchmark.name else None
 
 
-def _headline_split(truth: Truth | None, dataset: str) -> str:
-    """`valid` unless only the test accuracy is known."""
-    known = [s for s in SPLITS if truth and truth.at(dataset, s).accuracy is not None]
-    return known[0] if known else SPLITS[0]
+def _headline_split(truth: Truth | None, benchmark: Benchmark, dataset: str) -> str:
+    """The first split, `valid`, unless only another one is known."""
+    splits = list(benchmark.splits)
+    known = [s for s in splits if truth and truth.at(dataset, s).accuracy is not None]
+    return known[0] if known else splits[0]
 
 
 def _strongest(kinds: Sequence[KindCurves], arch: str | None) -> dict[str, DerivedCell]:

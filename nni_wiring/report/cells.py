@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nni_wiring.records import DerivedCell, EpochRecord
+from nni_wiring.truth import Benchmark
 from search_spaces.cell_graph import Wiring
 from search_spaces.errors import SpaceError
 from search_spaces.genotypes import parse_genotype
@@ -24,12 +25,12 @@ def final_arch(records: Sequence[EpochRecord], result: Mapping[str, Any]) -> str
 
 
 def final_cells(
-    records: Sequence[EpochRecord], result: Mapping[str, Any]
+    records: Sequence[EpochRecord], result: Mapping[str, Any], benchmark: Benchmark
 ) -> dict[str, DerivedCell]:
     """The cells that a run ended with, by kind; empty before the first epoch.
 
     A result's own cells come first, then what its text spells (a selection may have chosen another
-    cell than the last epoch's), then the last epoch's.
+    cell than the last epoch's) in `benchmark` or as a genotype, then the last epoch's.
     """
     given = result.get("cells")
     parts = given.items() if isinstance(given, Mapping) else ()
@@ -37,13 +38,16 @@ def final_cells(
     own = {kind: cell for kind, cell in found.items() if cell is not None}
     recorded = dict(records[-1].cells) if records else {}
     arch = final_arch(records, result)
-    return own or _of_text(arch, recorded) or recorded or _spelt(arch)
+    return own or _of_text(arch, recorded, benchmark) or recorded or _spelt(arch)
 
 
-def official_wiring(arch: str | None) -> Wiring | None:
-    """The NAS-Bench-201 cell of an arch string; None for anything else."""
+def benchmark_wiring(arch: str | None, benchmark: Benchmark) -> Wiring | None:
+    """The benchmark's cell that a text spells; None for anything else."""
+    codec = benchmark.codec
     try:
-        return Wiring.from_arch(arch) if arch else None
+        if not arch:
+            return None
+        return Wiring(codec.graph, tuple(codec.operations[k] for k in codec.parse(arch)))
     except SpaceError:
         return None
 
@@ -64,8 +68,10 @@ def topology_of(cell: DerivedCell) -> dict[str, float | int | bool]:
     return dict(cell.topology) if wiring is None else dict(wiring.topology()._asdict())
 
 
-def _of_text(arch: str | None, recorded: Mapping[str, DerivedCell]) -> dict[str, DerivedCell]:
-    official = official_wiring(arch)
+def _of_text(
+    arch: str | None, recorded: Mapping[str, DerivedCell], benchmark: Benchmark
+) -> dict[str, DerivedCell]:
+    official = benchmark_wiring(arch, benchmark)
     if official is not None and len(recorded) <= 1:
         return _as_cells({next(iter(recorded), "cell"): official}, arch)
     if arch is None or not arch.startswith("Genotype("):

@@ -14,24 +14,23 @@ from nni_wiring.report.provenance import NOT_COMPARABLE
 from nni_wiring.report.sections.base import Picture
 from nni_wiring.report.summary import (
     StrategySummary,
-    columns_of_runs,
     spread,
     strategy_labels,
     summarise,
 )
-from nni_wiring.report.titles import metric_title
-from nni_wiring.truth import TruthTable
-from nni_wiring.truth.references import Reference, reference_marks
+from nni_wiring.truth import Benchmark
+from nni_wiring.truth.references import Reference, references_of
 
 
 class Comparison(NamedTuple):
     """What stands beside the strategies in one metric.
 
     Attributes:
-        dataset, split: the metric.
+        benchmark, dataset, split: the metric.
         references: published rows, and the best and the mean random cell where a table has it.
     """
 
+    benchmark: Benchmark
     dataset: str
     split: str
     references: list[Reference]
@@ -39,7 +38,7 @@ class Comparison(NamedTuple):
     @property
     def title(self) -> str:
         """The metric in words."""
-        return metric_title(self.dataset, self.split)
+        return self.benchmark.column_title(self.dataset, self.split)
 
 
 class ComparisonRow(NamedTuple):
@@ -65,19 +64,17 @@ class ComparisonRow(NamedTuple):
 
 def compare(runs: Sequence[RunAnalysis]) -> list[Comparison]:
     """The metrics in which `runs` can be compared: those of their data sets that a run has."""
+    judged = [run for run in runs if run.truth is not None]
     found = []
-    datasets = list(dict.fromkeys(run.dataset for run in runs if run.truth))
-    for dataset, split in columns_of_runs(runs):
-        known = [run.truth.at(dataset, split).accuracy for run in runs if run.truth]
-        if dataset in datasets and spread(known) is not None:
-            marks = reference_marks(_table_of(runs, dataset), dataset, split)
-            found.append(Comparison(dataset, split, marks))
-    return sorted(found, key=lambda one: datasets.index(one.dataset))
-
-
-def _table_of(runs: Sequence[RunAnalysis], dataset: str) -> TruthTable | None:
-    """The table of the runs that are judged on a data set."""
-    return next((run.table for run in runs if run.dataset == dataset and run.table), None)
+    for benchmark, dataset in dict.fromkeys((run.benchmark, run.dataset) for run in judged):
+        own = [run for run in judged if run.benchmark is benchmark]
+        table = next((run.table for run in own if run.table is not None), None)
+        for split in benchmark.splits:
+            known = [run.truth.at(dataset, split).accuracy for run in own if run.truth]
+            if spread(known) is not None:
+                references = references_of(benchmark, table, dataset, split)
+                found.append(Comparison(benchmark, dataset, split, references))
+    return found
 
 
 def comparison_rows(runs: Sequence[RunAnalysis], one: Comparison) -> list[ComparisonRow]:
@@ -123,9 +120,10 @@ def comparison_picture(runs: Sequence[RunAnalysis], comparison: Comparison) -> P
         )
         for one in comparison.references
     ]
+    measure = comparison.benchmark.measure(comparison.dataset)
     caption = (
-        f"True {comparison.title} accuracy of the derived cells: one orange dot a finished run, "
-        "diamonds are means, bars one standard deviation."
+        f"True {comparison.title} {measure.name} of the derived cells: one orange dot a finished "
+        "run, diamonds are means, bars one standard deviation."
     )
     if not all(strip.comparable for strip in strips):
         caption += (
@@ -135,7 +133,12 @@ def comparison_picture(runs: Sequence[RunAnalysis], comparison: Comparison) -> P
     return Picture(
         f"compare_{comparison.dataset}_{comparison.split}",
         caption,
-        figures.comparison_figure(strips, marks, f"{comparison.title} accuracy by strategy"),
+        figures.comparison_figure(
+            strips,
+            marks,
+            f"{comparison.title} {measure.name} by strategy",
+            f"true {measure.label}",
+        ),
     )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.verdict import collapse
-from nni_wiring.truth import DATASETS, SPLITS
 
 _NOT_A_VARIANT = {"seed", "strategy", "run_id", "threads"}
 _MOST_VARIANTS = 4  # a setting with more values is a tuned number, not a variant of the method
@@ -106,18 +105,16 @@ def summarise(
     }
 
 
-def columns_of_runs(runs: Iterable[RunAnalysis]) -> list[tuple[str, str]]:
-    """NAS-Bench-201's columns, then those of other benchmarks that a run has."""
-    own = [(dataset, split) for dataset in DATASETS for split in SPLITS]
-    others = [key for run in runs if run.truth is not None for key in run.truth.scores]
-    return list(dict.fromkeys(own + others))
+def _columns(runs: Iterable[RunAnalysis]) -> list[tuple[str, str]]:
+    """The columns of the runs' benchmarks."""
+    return list(dict.fromkeys(key for run in runs for key in run.benchmark.columns))
 
 
 def _summary(label: str, runs: Sequence[RunAnalysis]) -> StrategySummary:
     done = [run for run in runs if run.facts.status == "finished"]
     truths = [run.truth for run in done if run.truth is not None]
     truth = {}
-    for key in columns_of_runs(done):
+    for key in _columns(runs):
         scores = [one.at(*key) for one in truths]
         truth[key] = ScoreSpread(
             accuracy=spread(score.accuracy for score in scores),

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.cell_graph import OPERATIONS, Wiring, all_cells, all_topology, live_mask
+from nni_wiring.truth import NASBENCH201, Benchmark
+from search_spaces.cell_graph import Wiring, live_mask
 
 COLLAPSE_DEFINITION = (
     "none = nothing reaches the output; skip = more than half of the live edges are skip_connect"
 )
-_SKIP = OPERATIONS.index("skip_connect")
+_SKIP = "skip_connect"
 _FIGURES = {
     "width": ("width", "c", "wide"),
     "depth": ("depth", "", "deep"),
@@ -24,7 +25,7 @@ _FIGURES = {
 
 
 class NullRow(NamedTuple):
-    """One topology figure of a cell against a cell drawn uniformly from all 15,625.
+    """One topology figure of a cell against a cell drawn uniformly from all of its benchmark.
 
     Attributes:
         key, title, unit: the figure, its name in words and its unit ("c" or none).
@@ -44,9 +45,9 @@ class NullRow(NamedTuple):
     adjective: str
 
 
-def null_rows(wiring: Wiring) -> tuple[NullRow, ...]:
-    """The topology of a NAS-Bench-201 cell against the null of a random cell."""
-    figures, everything = wiring.topology(), all_topology()
+def null_rows(wiring: Wiring, benchmark: Benchmark = NASBENCH201) -> tuple[NullRow, ...]:
+    """The topology of a benchmark's cell against the null of a random cell."""
+    figures, everything = wiring.topology(), benchmark.topology
     rows = []
     for key, (title, unit, adjective) in _FIGURES.items():
         value, column = float(getattr(figures, key)), getattr(everything, key)
@@ -63,21 +64,22 @@ def collapse(wiring: Wiring) -> str | None:
     operations = [name for edge, name in wiring.chosen.items() if live[edge]]
     if not operations:
         return "none"
-    return "skip" if 2 * operations.count("skip_connect") > len(operations) else None
+    return "skip" if 2 * operations.count(_SKIP) > len(operations) else None
 
 
-@lru_cache(maxsize=1)
-def collapse_rates() -> dict[str, float]:
-    """Share (0..1) of random NAS-Bench-201 cells that each verdict would be given to.
+@lru_cache(maxsize=8)
+def collapse_rates(benchmark: Benchmark = NASBENCH201) -> dict[str, float]:
+    """Share (0..1) of a benchmark's random cells that each verdict would be given to.
 
     `no convolution` is no verdict but a remark: connected, without a convolution on a live path.
     """
-    cells = all_cells()
-    live = live_mask(cells)
+    codec = benchmark.codec
+    live = live_mask(codec.cells, codec.graph, codec.operations)
+    is_skip = np.array([name == _SKIP for name in codec.operations])[codec.cells]
     count: NDArray[np.int64] = live.sum(axis=1)
-    skips: NDArray[np.int64] = (live & (cells == _SKIP)).sum(axis=1)
+    skips: NDArray[np.int64] = (live & is_skip).sum(axis=1)
     return {
         "none": float((count == 0).mean()),
         "skip": float((2 * skips > count).mean()),
-        "no convolution": float(((count > 0) & (all_topology().conv_depth == 0)).mean()),
+        "no convolution": float(((count > 0) & (benchmark.topology.conv_depth == 0)).mean()),
     }

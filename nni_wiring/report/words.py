@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nni_wiring.truth import Measure
+
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MOST_TEXT = 200
 
@@ -40,6 +42,11 @@ def percent(share: float) -> str:
     """A share (0..1) in percent, with a decimal only where it matters."""
     digits = 0 if share >= 0.1 or share == 0 else 1
     return f"{100 * share:.{digits}f} %"
+
+
+def regret_unit(measure: Measure) -> str:
+    """The unit of a distance in a benchmark's measure."""
+    return "% points" if measure.unit == "%" else measure.name
 
 
 def number(value: float | None, digits: int = 2) -> str:

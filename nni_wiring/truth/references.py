@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from nni_wiring.truth.benchmark import PublishedRow
-from nni_wiring.truth.published import published_rows
+from nni_wiring.truth.benchmark import Benchmark
 from nni_wiring.truth.table import TruthTable
 
 ReferenceKind = Literal["published", "optimum", "random"]
 
 
 class Reference(NamedTuple):
-    """One accuracy (percent) of a benchmark's column; ``std`` is a spread or None."""
+    """One value of a benchmark's column, in its unit; ``std`` is a spread or None."""
 
     label: str
     value: float
@@ -21,11 +20,13 @@ class Reference(NamedTuple):
     source: str = "truth table"
 
 
-def reference_marks(table: TruthTable | None, dataset: str, split: str) -> list[Reference]:
+def references_of(
+    benchmark: Benchmark, table: TruthTable | None, dataset: str, split: str
+) -> list[Reference]:
     """Published rows of one column, then the best and the mean random cell where a table has it."""
     marks = [
         Reference(row.method, row.mean, "published", row.std, row.source)
-        for row in _published(table, dataset)
+        for row in benchmark.published_rows(dataset)
         if row.split == split
     ]
     if table is not None and table.has(dataset, split):
@@ -35,6 +36,6 @@ def reference_marks(table: TruthTable | None, dataset: str, split: str) -> list[
     return marks
 
 
-def _published(table: TruthTable | None, dataset: str) -> list[PublishedRow]:
-    """The rows of the table's benchmark; without a table those of the first one."""
-    return published_rows(dataset) if table is None else table.benchmark.published_rows(dataset)
+def reference_marks(table: TruthTable, dataset: str, split: str) -> list[Reference]:
+    """The references of one column of a table."""
+    return references_of(table.benchmark, table, dataset, split)

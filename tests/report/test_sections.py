@@ -127,7 +127,9 @@ def test_a_run_without_a_benchmark_says_so(tmp_path: Path) -> None:
     run = analyse_run(darts_run(tmp_path / "r1"), load_table())
     said = run_json(run, None)
     assert said["truth"] is None and said["provenance"] is None and said["topology"] is None
-    assert notes_of(run) == ["no benchmark holds the derived cell: it has no truth here"]
+    assert notes_of(run) == [
+        "no benchmark with a table holds the derived cell: it has no truth here"
+    ]
     assert set(said["cost"]) == {
         f"{kind}/{edge}" for kind in ("normal", "reduce") for edge in MINIMAL_GRAPH.edge_names
     }
@@ -207,7 +209,7 @@ def test_a_run_of_0_1_0_is_analysed(tmp_path: Path) -> None:
     answer = analyze(folder)
     assert answer.exit_code == 0, answer.output
     assert f"derived cell: {result['arch']}" in answer.output
-    assert f"note: {result['data_note']}" in answer.output
+    assert "note: searched on digits; the accuracies are those of CIFAR-10" in answer.output
     assert "3 of 3 epochs, finished" in answer.output
     [said] = json.loads(analyze(folder, "--json").stdout)["runs"]
     assert said["truth"]["accuracy"] == result["truth"]["accuracy"]

@@ -241,8 +241,8 @@ def test_several_tables_need_a_choice(source: Path, cache: Path) -> None:
 def test_a_search_of_the_space_is_shown_no_truth_of_the_other_benchmark(
     source: Path, cache: Path
 ) -> None:
+    from nni_wiring.search.assemble import truth_for
     from nni_wiring.search.config import make_config
-    from nni_wiring.search.run import truth_for
 
     config = make_config({"space": MICRO, "data": "digits"})
     assert truth_for(config) is None

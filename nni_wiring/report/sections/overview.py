@@ -11,11 +11,10 @@ from nni_wiring.report.cells import wiring_of
 from nni_wiring.report.facts import RunFacts
 from nni_wiring.report.provenance import Provenance, in_words
 from nni_wiring.report.sections.base import JSON, Finding, Section, Tile, of_kind
-from nni_wiring.report.titles import metric_title
 from nni_wiring.report.verdict import COLLAPSE_DEFINITION, collapse, collapse_rates
-from nni_wiring.report.words import number, percent
-from nni_wiring.truth import CELLS
-from search_spaces.cell_graph import NB201, OPERATIONS, Wiring
+from nni_wiring.report.words import number, percent, regret_unit
+from nni_wiring.truth import Benchmark
+from search_spaces.cell_graph import Wiring
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Overview(Section):
     facts: RunFacts
     epochs: int
     wirings: dict[str, Wiring]
+    benchmark: Benchmark
     metric: str
     score: Score
     provenance: Provenance
@@ -43,7 +43,8 @@ class Overview(Section):
             facts=run.facts,
             epochs=len(run.records),
             wirings={kind: wiring for kind, wiring in found.items() if wiring is not None},
-            metric=metric_title(run.dataset, run.split),
+            benchmark=run.benchmark,
+            metric=run.benchmark.column_title(run.dataset, run.split),
             score=run.score,
             provenance=run.provenance,
             growing_index=None if patterns is None else patterns.growing_index,
@@ -54,10 +55,12 @@ class Overview(Section):
         found = []
         if self.score.accuracy is not None:
             note = "" if self.provenance.comparable else f" ({in_words(self.provenance)})"
+            measure = self.benchmark.measure(self.provenance.dataset)
+            value = f"{number(self.score.accuracy)} {measure.unit}".strip()
             found += [
-                Tile(f"{number(self.score.accuracy)} %", f"true {self.metric} accuracy{note}"),
-                Tile(number(self.score.regret), "regret, % points"),
-                Tile(number(self.score.rank, 0), f"rank of {CELLS:,}"),
+                Tile(value, f"true {self.metric} {measure.name}{note}"),
+                Tile(number(self.score.regret), f"regret, {regret_unit(measure)}"),
+                Tile(number(self.score.rank, 0), f"rank of {self.benchmark.cells:,}"),
             ]
         if self.growing_index is not None:
             found.append(Tile(str(self.growing_index), "growing index"))
@@ -69,7 +72,10 @@ class Overview(Section):
     def findings(self) -> list[Finding]:
         """The verdict on every kind of cell."""
         return [
-            Finding(of_kind("Collapse", kind, len(self.wirings)), collapse_sentence(wiring))
+            Finding(
+                of_kind("Collapse", kind, len(self.wirings)),
+                collapse_sentence(wiring, self.benchmark),
+            )
             for kind, wiring in self.wirings.items()
         ]
 
@@ -88,12 +94,13 @@ class Overview(Section):
         }
 
 
-def collapse_sentence(wiring: Wiring) -> str:
-    """The verdict, its definition, and how many random cells of NAS-Bench-201 would get it."""
+def collapse_sentence(wiring: Wiring, benchmark: Benchmark) -> str:
+    """The verdict, its definition, and how many of the benchmark's random cells would get it."""
     verdict, live = collapse(wiring), wiring.live()
     operations = [name for edge, name in wiring.chosen.items() if live[edge]]
     skips = f"{operations.count('skip_connect')} of {len(operations)} live edges are skip_connect"
-    rates = collapse_rates() if _official(wiring) else {}
+    held = benchmark.codec.holds(wiring.graph, wiring.operations)
+    rates = collapse_rates(benchmark) if held else {}
 
     def null(key: str, before: str) -> str:
         return f"{before} {percent(rates[key])} of random cells" if key in rates else ""
@@ -108,7 +115,3 @@ def collapse_sentence(wiring: Wiring) -> str:
             share = null("no convolution", " (so in")
             text += f", but no live path holds a convolution{share}{')' if share else ''}"
     return f"{text}. Definition: {COLLAPSE_DEFINITION}."
-
-
-def _official(wiring: Wiring) -> bool:
-    return wiring.graph == NB201 and set(wiring.operations) <= set(OPERATIONS)

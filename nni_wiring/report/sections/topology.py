@@ -1,4 +1,4 @@
-"""Width, depth and the like of every kind of cell, NAS-Bench-201's against a random cell."""
+"""Width, depth and the like of every kind of cell, a benchmark's cell against a random one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nni_wiring.report.analysis import RunAnalysis
-from nni_wiring.report.cells import official_wiring, topology_of
+from nni_wiring.report.cells import benchmark_wiring, topology_of
 from nni_wiring.report.sections.base import JSON, Finding, Section, Table, of_kind
 from nni_wiring.report.verdict import NullRow, null_rows
 from nni_wiring.report.words import number, percent, plain
@@ -21,7 +21,8 @@ class Topology(Section):
 
     Attributes:
         figures: by kind, figure by name.
-        null: against random cells; empty for cells that are not NAS-Bench-201's.
+        null: against random cells; empty for cells that no benchmark holds.
+        cells: number of cells of the benchmark.
     """
 
     name: ClassVar[str] = "topology"
@@ -30,15 +31,16 @@ class Topology(Section):
 
     figures: dict[str, dict[str, float | int | bool]]
     null: tuple[NullRow, ...]
+    cells: int
 
     @classmethod
     def of(cls, run: RunAnalysis) -> Topology | None:
         """The figures of a run's cells; None where they are not defined."""
         found = {kind: topology_of(cell) for kind, cell in run.cells.items()}
         figures = {kind: values for kind, values in found.items() if values}
-        official = official_wiring(run.arch)
-        null = () if official is None else null_rows(official)
-        return cls(figures, null) if figures else None
+        own = benchmark_wiring(run.arch, run.benchmark)
+        null = () if own is None else null_rows(own, run.benchmark)
+        return cls(figures, null, run.benchmark.cells) if figures else None
 
     def findings(self) -> list[Finding]:
         """Width and depth in a sentence."""
@@ -52,7 +54,7 @@ class Topology(Section):
     def tables(self) -> list[Table]:
         """Every figure; against the null where there is one."""
         if self.null:
-            return [_null_table(self.null)]
+            return [_null_table(self.null, self.cells)]
         names = list(dict.fromkeys(name for one in self.figures.values() for name in one))
         rows = [
             [_with_unit(name), *(_figure(one.get(name)) for one in self.figures.values())]
@@ -93,7 +95,7 @@ def _plain_sentence(figures: dict[str, float | int | bool]) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-def _null_table(rows: tuple[NullRow, ...]) -> Table:
+def _null_table(rows: tuple[NullRow, ...], cells: int) -> Table:
     return Table(
         "against a random cell",
         ["figure", "value", "random mean", "random ≥", "random ≤"],
@@ -107,8 +109,8 @@ def _null_table(rows: tuple[NullRow, ...]) -> Table:
             ]
             for row in rows
         ],
-        note="The last two columns: the share of all 15,625 cells with at least and with at most "
-        "this value.",
+        note=f"The last two columns: the share of all {cells:,} cells with at least and with at "
+        "most this value.",
     )
 
 

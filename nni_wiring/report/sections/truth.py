@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import ClassVar, NamedTuple
 
@@ -12,28 +12,24 @@ import numpy as np
 from nni_wiring import figures
 from nni_wiring.figures import Mark, series
 from nni_wiring.figures.series import FloatArray
-from nni_wiring.records import EpochRecord, Score, Truth
+from nni_wiring.records import EpochRecord, Score
 from nni_wiring.report.analysis import RunAnalysis
-from nni_wiring.report.cells import official_wiring
+from nni_wiring.report.cells import benchmark_wiring
 from nni_wiring.report.provenance import NOT_COMPARABLE, Provenance, in_words
 from nni_wiring.report.sections.base import JSON, Finding, Picture, Section, Table
-from nni_wiring.report.titles import metric_title
-from nni_wiring.truth import CELLS, DATASETS, SPLITS, TruthTable
-from nni_wiring.truth.references import reference_marks
+from nni_wiring.report.words import regret_unit
+from nni_wiring.truth import Benchmark, Measure, TruthTable
+from nni_wiring.truth.references import references_of
 
 
 class TruthRow(NamedTuple):
-    """One column of a benchmark for one cell."""
+    """One column of a benchmark for one cell; `metric`: data set and split in words."""
 
     dataset: str
     split: str
+    metric: str
     score: Score
     headline: bool
-
-    @property
-    def metric(self) -> str:
-        """Data set and split in words."""
-        return metric_title(self.dataset, self.split)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +37,7 @@ class TruthSection(Section):
     """The truth of a run's cell.
 
     Attributes:
+        benchmark: whose.
         rows: every column of the benchmark, those it lacks with an unknown score.
         answer: the benchmark's word as JSON.
         provenance: which benchmark it is, and what the search ran on.
@@ -52,6 +49,7 @@ class TruthSection(Section):
     title: ClassVar[str] = "Truth"
     empty: ClassVar[JSON] = {"truth": None, "provenance": None}
 
+    benchmark: Benchmark
     rows: tuple[TruthRow, ...]
     answer: JSON
     provenance: Provenance
@@ -64,13 +62,18 @@ class TruthSection(Section):
         """The truth of a run; None where no benchmark holds its cell."""
         if run.truth is None:
             return None
-        official = official_wiring(run.arch)
-        table = run.table if run.truth.benchmark == Truth.benchmark else None
-        answer = table.query(official.arch) if table and official else run.truth.to_json()
+        table = run.table
+        answer = table.query(run.arch) if table and run.arch else run.truth.to_json()
         return cls(
+            benchmark=run.benchmark,
             rows=tuple(
-                TruthRow(*key, run.truth.at(*key), key == (run.dataset, run.split))
-                for key in columns_of(run.truth)
+                TruthRow(
+                    *key,
+                    run.benchmark.column_title(*key),
+                    run.truth.at(*key),
+                    key == (run.dataset, run.split),
+                )
+                for key in run.benchmark.columns
             ),
             answer=answer,
             provenance=run.provenance,
@@ -84,9 +87,14 @@ class TruthSection(Section):
         """The column that stands for the run."""
         return next((row for row in self.rows if row.headline), self.rows[0])
 
+    @property
+    def measure(self) -> Measure:
+        """What the headline's column measures."""
+        return self.benchmark.measure(self.headline.dataset)
+
     def findings(self) -> list[Finding]:
         """The headline in a sentence."""
-        said = truth_sentence(self.headline, self.table, self.provenance)
+        said = truth_sentence(self)
         return [] if said is None else [Finding("Truth", said)]
 
     def tables(self) -> list[Table]:
@@ -94,7 +102,7 @@ class TruthSection(Section):
         return [
             Table(
                 "truth of the derived cell",
-                ["metric", "accuracy %", "rank", "percentile", "regret"],
+                ["metric", self.measure.label, "rank", "percentile", "regret"],
                 [[row.metric, *_texts(row.score)] for row in self.rows],
                 own=frozenset(place for place, row in enumerate(self.rows) if row.headline),
                 note="" if self.findings() else f"Source: {in_words(self.provenance)}.",
@@ -108,32 +116,27 @@ class TruthSection(Section):
 
     def json(self) -> JSON:
         """The benchmark's answer, and its provenance."""
-        return {"truth": self.answer, "provenance": self.provenance._asdict()}
+        return {"truth": self.answer, "provenance": asdict(self.provenance)}
 
 
-def columns_of(truth: Truth) -> list[tuple[str, str]]:
-    """The columns that are shown: all of NAS-Bench-201's, or those that the truth speaks of."""
-    if truth.benchmark == Truth.benchmark:
-        return [(dataset, split) for dataset in DATASETS for split in SPLITS]
-    return list(truth.scores) or [("", "")]
-
-
-def truth_sentence(row: TruthRow, table: TruthTable | None, provenance: Provenance) -> str | None:
-    """Headline accuracy with rank, percentile and regret, beside the mean random cell."""
+def truth_sentence(truth: TruthSection) -> str | None:
+    """Headline value with rank, percentile and regret, beside the mean random cell."""
+    row, table, unit = truth.headline, truth.table, truth.measure.unit
     score = row.score
     if score.accuracy is None:
         return None
-    text = f"{score.accuracy:.2f} % on {row.metric}"
+    text = f"{f'{score.accuracy:.2f} {unit}'.strip()} on {row.metric}"
     if score.rank is not None and score.percentile is not None and score.regret is not None:
+        below = "points below" if unit == "%" else "from"
         text += (
-            f": rank {score.rank:,.0f} of {CELLS:,}, percentile {score.percentile:.2f}, "
-            f"{score.regret:.2f} points below the best cell"
+            f": rank {score.rank:,.0f} of {truth.benchmark.cells:,}, percentile "
+            f"{score.percentile:.2f}, {score.regret:.2f} {below} the best cell"
         )
     if table is not None and table.has(row.dataset, row.split):
         mean = table.mean(row.dataset, row.split)
         side = "above" if score.accuracy > mean else "below"
         text += f", {abs(score.accuracy - mean):.2f} {side} the mean random cell ({mean:.2f})"
-    return f"{text}. Source: {in_words(provenance)}."
+    return f"{text}. Source: {in_words(truth.provenance)}."
 
 
 def _texts(score: Score) -> list[str | None]:
@@ -148,7 +151,7 @@ def _texts(score: Score) -> list[str | None]:
 def _regrets(run: RunAnalysis, table: TruthTable | None) -> dict[tuple[str, str], FloatArray]:
     """Regret of every epoch's cell, from the table or, without one, as recorded."""
     found = {}
-    for split in SPLITS:
+    for split in run.benchmark.splits:
         key = (run.dataset, split)
         if table is not None and table.has(*key):
             values = _table_regret(run, table, key)
@@ -165,11 +168,13 @@ def _recorded_regret(record: EpochRecord, key: tuple[str, str]) -> float | None:
 
 def _table_regret(run: RunAnalysis, table: TruthTable, key: tuple[str, str]) -> FloatArray:
     regret = table.regret(*key)
-    wirings = [official_wiring(record.arch) for record in run.records]
-    return np.array(
-        [np.nan if one is None else regret[table.index_of(one.indices)] for one in wirings],
-        dtype=np.float64,
-    )
+    values = [
+        np.nan
+        if benchmark_wiring(record.arch, table.benchmark) is None
+        else regret[table.index_of(str(record.arch))]
+        for record in run.records
+    ]
+    return np.array(values, dtype=np.float64)
 
 
 def _histogram(truth: TruthSection) -> Picture | None:
@@ -178,7 +183,7 @@ def _histogram(truth: TruthSection) -> Picture | None:
         return None
     marks = [
         Mark(one.label, one.value, one.kind, one.std)
-        for one in reference_marks(table, row.dataset, row.split)
+        for one in references_of(truth.benchmark, table, row.dataset, row.split)
     ]
     if row.score.accuracy is not None:
         label = "this run" if truth.provenance.comparable else f"this run ({NOT_COMPARABLE})"
@@ -187,10 +192,10 @@ def _histogram(truth: TruthSection) -> Picture | None:
         table.values(row.dataset, row.split),
         marks,
         f"{row.metric}: where the derived cell stands among all {len(table):,}",
-        f"true {row.metric} accuracy, %",
+        f"true {row.metric} {truth.measure.label}",
     )
     caption = (
-        "All true accuracies, the derived cell (orange), the best cell (green), the mean random "
+        "All true values, the derived cell (orange), the best cell (green), the mean random "
         f"cell (dashed) and published results (grey). {in_words(truth.provenance)}."
     )
     return Picture("truth_histogram", caption, figure)
@@ -202,9 +207,10 @@ def _regret_picture(truth: TruthSection) -> Picture | None:
     row, table, reference = truth.headline, truth.table, None
     if table is not None and table.has(row.dataset, row.split):
         best = table.optimum(row.dataset, row.split).accuracy
-        reference = best - table.mean(row.dataset, row.split)
-    lines = {metric_title(*key): values for key, values in truth.regret.items()}
-    caption = "How far the cell derived in each epoch lies below the best cell, in percent points."
+        reference = abs(best - table.mean(row.dataset, row.split))
+    lines = {truth.benchmark.column_title(*key): values for key, values in truth.regret.items()}
+    unit = regret_unit(truth.measure)
+    caption = f"How far the cell derived in each epoch lies from the best cell, {unit}."
     figure = figures.regret_figure(
         truth.epochs, lines, reference, "Regret of the cell derived in each epoch"
     )
