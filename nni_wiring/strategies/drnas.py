@@ -22,7 +22,8 @@ class DrNASSettings(StrategySettings):
     alpha unless set) or "l2" (weight decay on alpha, the repository's default).
 
     Progressive search: the epochs are split into equal stages. partial_channels: K of each stage
-    (the repository's progressive search: 4, 2). keep_operations: operations an edge keeps in each
+    (the repository's progressive search: 4, 2); channels that become visible start as copies of
+    trained ones. keep_operations: operations an edge keeps in each
     stage, by alpha (5, 3); unset: all. stage_warmup: the share of a stage in which alpha stays
     (0.2).
     """
@@ -91,7 +92,7 @@ class DrNAS(WiringStrategy):
         cells: CellKind = FullCells()
         if divisors != (1,):
             cells = PartialChannels(divisors[0])
-            schedules.append(ChannelStages(cells.share, divisors))
+            schedules.append(ChannelStages(cells, divisors))
         if s.keep_operations is not None:
             schedules.append(OperationStages(relaxation, s.keep_operations))
         kl = s.regularisation == "kl"

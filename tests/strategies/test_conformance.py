@@ -26,3 +26,10 @@ for _name, _strategy in STRATEGIES.items():
         {"strategy": _strategy, "settings": QUICK.get(_name, {}), "__doc__": _name},
     )
     globals()[_class.__name__] = _class
+
+
+class TestProgressiveDrNAS(StrategyConformance):
+    """Two stages of one epoch: the suite's interruption falls where channels widen."""
+
+    strategy = STRATEGIES["drnas"]
+    settings = {"partial_channels": (2, 1), "keep_operations": (5, 3), "regularisation": "kl"}

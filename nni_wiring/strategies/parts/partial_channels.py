@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+
+from torch import nn
 
 from nni_wiring.strategies.parts.base import CellKind
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.edge_weights import add_edge_weights
 from nni_wiring.supernet.partial_cell import ChannelShare, PartialCell
+from search_spaces.cell_graph import CellGraph
 
 
 class PartialChannels(CellKind):
@@ -17,12 +19,13 @@ class PartialChannels(CellKind):
     is softmax(beta)_e, over the edges into its node, times the mixture (section 3.2).
 
     divisor: K, at first. edge_scale: standard deviation of beta's normal initialisation; None: no
-    edge weights. share: K as it is now.
+    edge weights. share: K as it is now. cells: those that were made.
     """
 
     def __init__(self, divisor: int, edge_scale: float | None = None) -> None:
         self.share = ChannelShare(divisor)
         self.edge_scale = edge_scale
+        self.cells: list[PartialCell] = []
 
     def prepare(self, groups: Sequence[EdgeGroup]) -> None:
         """Give every group its beta."""
@@ -33,4 +36,14 @@ class PartialChannels(CellKind):
 
     def factory(self, *, plain: bool) -> Callable[..., SupernetCell]:
         """Cells on 1/K of the channels; there is no fused form of them."""
-        return partial(PartialCell, share=self.share)
+        return self._make
+
+    def operations(self) -> Iterator[nn.Module]:
+        """Every candidate of every cell."""
+        for cell in self.cells:
+            for edge, allowed in enumerate(cell.group.allowed):
+                yield from (cell.operation(edge, k) for k in allowed)
+
+    def _make(self, graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> PartialCell:
+        self.cells.append(PartialCell(graph, edges, group, self.share))
+        return self.cells[-1]

@@ -5,21 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
+from nni_wiring.strategies.engine.loop import Loop
 from nni_wiring.strategies.parts.base import Part
+from nni_wiring.strategies.parts.partial_channels import PartialChannels
 from nni_wiring.strategies.parts.schedules import stage_of
-from nni_wiring.supernet.partial_cell import ChannelShare
 from nni_wiring.supernet.relaxations import DirichletRelaxation
+from nni_wiring.supernet.widening import widen
 
 
 class ChannelStages(Part):
-    """K of the partial channels, stage by stage. divisors: K of every stage."""
+    """K of the partial channels, stage by stage; where it falls, newly visible channels start as
+    copies of trained ones, their momenta too. divisors: K of every stage.
+    """
 
-    def __init__(self, share: ChannelShare, divisors: Sequence[int]) -> None:
-        self.share, self.divisors = share, divisors
+    def __init__(self, cells: PartialChannels, divisors: Sequence[int]) -> None:
+        self.cells, self.divisors = cells, divisors
+        self._epochs = 1
 
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
         """K of this epoch's stage."""
-        self.share.divisor = self.divisors[stage_of(epoch, epochs, len(self.divisors)).number]
+        self._epochs = epochs
+        self.cells.share.divisor = self._divisor(epoch)
+
+    def after_steps(self, loop: Loop, epoch: int) -> None:
+        """Widen what the next stage sees, at the end of a stage."""
+        if epoch + 1 >= self._epochs:
+            return
+        now, then = self._divisor(epoch), self._divisor(epoch + 1)
+        if then == now:
+            return
+        states = loop.theta_optimizer().state
+
+        def momenta(parameter: torch.Tensor) -> list[torch.Tensor]:
+            found = states[parameter].get("momentum_buffer") if parameter in states else None
+            return [] if found is None else [found]
+
+        for operation in self.cells.operations():
+            widen(operation, now, then, loop.generator, momenta)
+
+    def _divisor(self, epoch: int) -> int:
+        return self.divisors[stage_of(epoch, self._epochs, len(self.divisors)).number]
 
 
 class StageWarmUp(Part):
