@@ -14,7 +14,6 @@ from nni_wiring.selection.genotype import magnitude_genotype
 from nni_wiring.selection.magnitude import magnitude
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Holds, Study, StudyRun, Table, Verdict, graded
-from search_spaces.genotypes import parse_genotype
 
 #: Operations without a weight, or without any information: what a failed search piles up.
 _EMPTY = {"none", "skip_connect", "noise", "max_pool_3x3", "avg_pool_3x3"}
@@ -60,26 +59,22 @@ def _selecting(folder: RunFolder, method: str, settings: dict[str, Any]) -> Any:
 
 
 def _perturbed(folder: RunFolder, settings: dict[str, Any]) -> dict[str, Any]:
-    result = select_again(folder, "perturbation", settings)
-    operations = [op for cell in result["operations"].values() for op in cell.values()]
-    if "genotype" in result["details"]:
-        genotype = parse_genotype(result["details"]["genotype"])
-        operations = [op for op, _ in (*genotype.normal, *genotype.reduce)]
-    return Cell(operations, _accuracy(result))._asdict()
+    return _cell(select_again(folder, "perturbation", settings))
 
 
 def _by_magnitude(folder: RunFolder) -> dict[str, Any]:
     """argmax of p(alpha); in DARTS spaces the genotype that DARTS derives."""
     found = reopen(folder)
     groups, relaxation = found.strategy.groups, found.strategy.relaxation
-    text = magnitude_genotype(groups, relaxation)
-    if text is not None:
-        genotype = parse_genotype(text)
-        return Cell([op for op, _ in (*genotype.normal, *genotype.reduce)], None)._asdict()
     cells = {g.name: magnitude(g, relaxation.probabilities(g).detach()) for g in groups}
-    described = describe(found, cells) | {"truth_dataset": found.dataset}
-    operations = [op for cell in described["operations"].values() for op in cell.values()]
-    return Cell(operations, _accuracy(described))._asdict()
+    described = describe(found, cells, magnitude_genotype(groups, relaxation))
+    return _cell(described | {"truth_dataset": found.dataset})
+
+
+def _cell(result: dict[str, Any]) -> dict[str, Any]:
+    """The operations that the selected cells keep, of all kinds."""
+    operations = [op for cell in result["cells"].values() for op in cell["operations"].values()]
+    return Cell(operations, _accuracy(result))._asdict()
 
 
 def _accuracy(result: dict[str, Any]) -> float | None:
