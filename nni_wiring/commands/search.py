@@ -210,4 +210,5 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
         if score.accuracy is not None:
             parts.append(f"true {dataset} {score.accuracy:.2f} % (regret {score.regret:.2f})")
     parts.append(f"{record.seconds:.1f} s")
-    return "  ".join([*parts, record.arch or ""])
+    alone = len(record.cells) == 1  # a genotype of several kinds would fill the screen
+    return "  ".join([*parts, (record.arch or "") if alone else ""])

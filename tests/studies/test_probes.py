@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +16,15 @@ from torch import nn
 from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
+from nni_wiring.errors import RunError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.config import make_config
 from nni_wiring.search.reopen import OpenSearch, open_search, reopen
 from nni_wiring.search.run import run_search
+from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.studies.marginals import accuracy_cube, cell_marginals, mean_marginals
 from nni_wiring.studies.operation_costs import uniform_options
-from nni_wiring.studies.probes import cost_samples, sample_costs
+from nni_wiring.studies.probes import EpochProbe, cost_samples, sample_costs
 from nni_wiring.studies.shuffling import shuffled_edges, shuffled_layers
 from nni_wiring.studies.statistics import interval, random_walk_null, spearman
 from nni_wiring.supernet.cell import SupernetCell
@@ -104,6 +109,30 @@ def test_frozen_means_frozen(tmp_path: pytest.TempPathFactory) -> None:
     for name, value in end.module.state_dict().items():
         if name in names:
             assert torch.equal(value, start.module.state_dict()[name]), name
+
+
+def test_an_epoch_probe_s_values_stand_in_the_records(tmp_path: Path) -> None:
+    config = make_config({**TINY, "strategy": "darts", "epochs": 2})
+    seen: list[dict[str, Any]] = []
+
+    def measure(module: SearchModule, loaders: Any) -> dict[str, Any]:
+        costs = sample_costs(module, next(iter(loaders[-1]))).output_cost.tolist()
+        seen.append({"alpha": float(module.strategy.groups[0].alpha.sum()), "costs": costs})
+        return seen[-1]
+
+    probed = RunFolder.create(tmp_path / "probed", "probed", config.flat())
+    probe = EpochProbe("looks", measure)
+    run_search(config, probed, statistics=[probe])
+    assert probe.values(probed) == seen and len(seen) == 2
+    for value, record in zip(seen, probed.records(), strict=True):
+        total = sum(a or 0.0 for row in record.alpha.values() for a in row.values())
+        assert value["alpha"] == pytest.approx(total, abs=1e-6)
+    plain = RunFolder.create(tmp_path / "plain", "plain", config.flat())
+    run_search(config, plain)
+    for one, other in zip(probed.records(), plain.records(), strict=True):  # it only looks
+        assert replace(one, statistics={}, seconds=None) == replace(other, seconds=None)
+    with pytest.raises(RunError, match="run plain: its records lack looks"):
+        probe.values(plain)
 
 
 def test_single_images_add_up_to_the_batch() -> None:
