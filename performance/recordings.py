@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 SIZE = {"channels": 8, "cells": 1, "epochs": 6, "threads": 1}
 KEPT = ("epoch", "alpha", "z", "cost", "loss", "entropy", "accuracy", "arch", "truth", "pattern")
@@ -87,24 +88,30 @@ def compare(one: Path, two: Path) -> int:
     """Print what differs; the number of cases that do."""
     different = 0
     for name in cases():
-        texts = [
-            (folder / f"{name}.json").read_text() if (folder / f"{name}.json").exists() else None
-            for folder in (one, two)
-        ]
-        if texts[0] == texts[1]:
-            print(f"{name}: equal" if texts[0] else f"{name}: in neither")
+        found = [read(folder / f"{name}.json") for folder in (one, two)]
+        if found[0] == found[1]:
+            print(f"{name}: equal" if found[0] else f"{name}: in neither")
             continue
         different += 1
-        print(f"{name}: {first_difference(*texts)}")
+        print(f"{name}: {first_difference(*found)}")
     return different
 
 
-def first_difference(one: str | None, two: str | None) -> str:
+def read(path: Path) -> dict[str, Any] | None:
+    """A recording, without what versions spell differently; None where there is none."""
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text())
+    for epoch in found["epochs"]:
+        epoch["truth"] = epoch["truth"]["accuracy"]
+    return found
+
+
+def first_difference(one: dict[str, Any] | None, two: dict[str, Any] | None) -> str:
     """Where two recordings part."""
     if one is None or two is None:
         return "in one only"
-    left, right = json.loads(one), json.loads(two)
-    for a, b in zip(left["epochs"], right["epochs"], strict=False):
+    for a, b in zip(one["epochs"], two["epochs"], strict=False):
         parts = [key for key in a if a[key] != b[key]]
         if parts:
             return f"differs from epoch {a['epoch']} on, in {', '.join(parts)}"
