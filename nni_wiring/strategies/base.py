@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
-from torch import nn
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.selection.base import Progress, Selected, SelectionContext
@@ -126,10 +125,6 @@ class WiringStrategy(OneShotStrategy):
         """Move all schedules to the start of an epoch, counted from 0 of ``epochs``."""
         self.parts.on_epoch_start(epoch, epochs)
 
-    def arch_parameters(self) -> list[nn.Parameter]:
-        """Architecture parameters, group by group in order of appearance; rows by label."""
-        return [parameter for group in self.groups for parameter in group.parameters()]
-
     def default_mutation_hooks(self) -> list[MutationHook]:
         """Cells and lone LayerChoices become supernet cells; any other choice is refused by NNI's
         own last hook.
@@ -182,16 +177,12 @@ class WiringStrategy(OneShotStrategy):
         """The evaluator's batches: "train", or "val" for the search half."""
         return cast(Iterable[Any], self._data[half]())
 
-    def evaluation_batches(self) -> Iterable[Any]:
-        """(images, labels) batches to evaluate the supernet on."""
-        return self.loader("val") if self.evaluation_data is None else self.evaluation_data
-
     def select_at_end(self, module: SearchModule) -> None:
         """Run a selection that needs the trained supernet; the result is ``selected``."""
         if self.selection.at_end:
             context = SelectionContext(
                 module,
-                evaluation=self.evaluation_batches(),
+                evaluation=module.evaluation_batches(),
                 train=self.loader("train"),
                 search=self.loader("val"),
                 progress=self.selection_progress,

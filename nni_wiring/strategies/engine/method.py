@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import nn
 
 from nni_wiring.strategies.parts.declaration import Parts
 from nni_wiring.strategies.settings import StrategySettings
@@ -21,6 +20,7 @@ class Method(Protocol):
     parts: Parts
     relaxation: Relaxation
     groups: list[EdgeGroup]
+    evaluation_data: Iterable[Any] | None
 
     @property
     def settings(self) -> StrategySettings:
@@ -29,9 +29,6 @@ class Method(Protocol):
     @property
     def moves_alpha(self) -> bool:
         """Whether alpha has an optimiser."""
-
-    def arch_parameters(self) -> list[nn.Parameter]:
-        """Architecture parameters, group by group."""
 
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
         """Move its schedules to the start of an epoch."""
@@ -50,9 +47,6 @@ class Method(Protocol):
 
     def loader(self, half: str) -> Iterable[Any]:
         """The batches of a half of the data."""
-
-    def evaluation_batches(self) -> Iterable[Any]:
-        """Batches to evaluate the supernet on."""
 
     def select_at_end(self, module: Any) -> None:
         """Run a selection that needs the trained supernet."""
