@@ -74,7 +74,7 @@ class WiringStrategy(OneShotStrategy):
         check_levels(self.name, self.settings, self.parts)
         check_graphs(self.name, self.settings, draws=self.parts.program() is None)
         self.groups: list[EdgeGroup] = []
-        self._hooked: list[nn.Parameter] = []
+        self.hooked: list[nn.Parameter] = []
         self.evaluation_data: Iterable[Any] | None = None
         self.selection_progress: Progress = lambda done, total, what: None
         self.selection_folder: Path | None = None
@@ -132,13 +132,6 @@ class WiringStrategy(OneShotStrategy):
         """Move all schedules to the start of an epoch, counted from 0 of ``epochs``."""
         self.parts.on_epoch_start(epoch, epochs)
 
-    def arch_parameters(self) -> list[nn.Parameter]:
-        """Architecture parameters, group by group in order of appearance; rows by label. Then those
-        of the modules that users' mutation hooks made.
-        """
-        ours = [parameter for group in self.groups for parameter in group.parameters()]
-        return [*ours, *self._hooked]
-
     def default_mutation_hooks(self) -> list[MutationHook]:
         """Cells and lone LayerChoices become supernet cells; any other choice is refused."""
         factory = self.parts.cells.factory(plain=self.settings.supernet == "plain")
@@ -164,7 +157,7 @@ class WiringStrategy(OneShotStrategy):
         for group in self.groups:
             group.initialise(self.settings.alpha_init, mean=self.settings.alpha_init_mean)
         cast(ModelSpace, model).edge_groups = EdgeGroups(self.groups)
-        self._hooked = hooked_parameters(model)
+        self.hooked = hooked_parameters(model)
         self.parts.prepare(self.groups)
         return model
 
@@ -197,16 +190,12 @@ class WiringStrategy(OneShotStrategy):
         """The evaluator's batches: "train", or "val" for the search half."""
         return cast(Iterable[Any], self._data[half]())
 
-    def evaluation_batches(self) -> Iterable[Any]:
-        """(images, labels) batches to evaluate the supernet on."""
-        return self.loader("val") if self.evaluation_data is None else self.evaluation_data
-
     def select_at_end(self, module: SearchModule) -> None:
         """Run a selection that needs the trained supernet; the result is ``selected``."""
         if self.selection.at_end:
             context = SelectionContext(
                 module,
-                evaluation=self.evaluation_batches(),
+                evaluation=module.evaluation_batches(),
                 train=self.loader("train"),
                 search=self.loader("val"),
                 progress=self.selection_progress,

@@ -144,7 +144,7 @@ def test_second_order_is_the_exact_gradient_of_the_unrolled_loss() -> None:
     compared: list[int] = []
 
     def compare(module: Any, batch: Any, batch_idx: int) -> None:
-        alphas = module.strategy.arch_parameters()
+        alphas = module.arch_parameters()
         optimizer = module.theta_optimizer()
         theta = list(optimizer.param_groups[0]["params"])
         p = [w.detach().clone() for w in theta]

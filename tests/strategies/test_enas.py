@@ -141,7 +141,7 @@ def test_the_controller_belongs_to_the_search_not_to_the_network() -> None:
     batches = random_batches(2, 0)
     model, module = search(strategy, tiny_space(), evaluator(batches[:1], batches[1:]))
     mine = {id(p) for p in strategy.parts.alpha.controller.parameters()}
-    assert mine <= {id(p) for p in strategy.arch_parameters()}
+    assert mine <= {id(p) for p in module.arch_parameters()}
     assert not mine & {id(p) for p in module.weight_parameters()}
     assert any("controller.lstm" in name for name in module.state_dict())
     frozen = model.freeze(module.export())

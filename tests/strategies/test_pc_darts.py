@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from one_shot import evaluator, random_batches, search, set_alphas, tiny_space
+from one_shot import Task, evaluator, random_batches, search, set_alphas, tiny_space
 from torch.nn import functional
 
 from nni_wiring.errors import ConfigError
@@ -122,7 +122,9 @@ def test_edges_into_a_node_share_one() -> None:
     expected = torch.cat([beta[i:j].softmax(0) for i, j in ((0, 1), (1, 3), (3, 6))])
     found = edge_weights(group)
     torch.testing.assert_close(found, expected)
-    assert any(p is group.beta for p in strategy.arch_parameters())
+    module = strategy.configure_oneshot_module(Task())
+    adam = module.configure_architecture_optimizers()
+    assert [id(p) for p in adam.param_groups[0]["params"]] == [id(group.alpha), id(group.beta)]
 
 
 def test_beta_weights_the_whole_edge_and_learns() -> None:

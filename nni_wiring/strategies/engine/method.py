@@ -24,6 +24,8 @@ class Method(Protocol):
     selected: Selected | None
     relaxation: Relaxation
     groups: list[EdgeGroup]
+    hooked: list[nn.Parameter]
+    evaluation_data: Iterable[Any] | None
 
     @property
     def settings(self) -> StrategySettings:
@@ -32,9 +34,6 @@ class Method(Protocol):
     @property
     def moves_alpha(self) -> bool:
         """Whether alpha has an optimiser."""
-
-    def arch_parameters(self) -> list[nn.Parameter]:
-        """Architecture parameters, group by group."""
 
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
         """Move its schedules to the start of an epoch."""
@@ -56,9 +55,6 @@ class Method(Protocol):
 
     def loader(self, half: str) -> Iterable[Any]:
         """The batches of a half of the data."""
-
-    def evaluation_batches(self) -> Iterable[Any]:
-        """Batches to evaluate the supernet on."""
 
     def select_at_end(self, module: Any) -> None:
         """Run a selection that needs the trained supernet."""

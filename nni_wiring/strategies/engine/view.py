@@ -29,8 +29,11 @@ class SearchView:
         return self.strategy.settings.optimisation == "single_level"
 
     def arch_parameters(self) -> list[nn.Parameter]:
-        """Architecture parameters, group by group in order of appearance; rows by label."""
-        return self.strategy.arch_parameters()
+        """Architecture parameters, group by group in order of appearance; rows by label. Then those
+        of the modules that users' mutation hooks made.
+        """
+        ours = [parameter for group in self.groups for parameter in group.parameters()]
+        return [*ours, *self.strategy.hooked]
 
     def evaluated(self, group: EdgeGroup) -> torch.Tensor:
         """Z, (edges, operations), under which the method evaluates its supernet."""
@@ -46,4 +49,5 @@ class SearchView:
 
     def evaluation_batches(self) -> Iterable[Any]:
         """(images, labels) batches to evaluate the supernet on."""
-        return self.strategy.evaluation_batches()
+        given = self.strategy.evaluation_data
+        return self.loader("val") if given is None else given
