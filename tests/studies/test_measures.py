@@ -118,7 +118,10 @@ def test_a_part_of_the_data(tmp_path: Path) -> None:
     options = subset_options(config, 0.25, path)
     part = load_data(options["data"], "data")
     assert len(part.images) == round(len(whole.images) / 4)
-    rows = {image.numpy().tobytes(): int(label) for image, label in zip(whole.images, whole.labels)}
+    rows = {
+        image.numpy().tobytes(): int(label)
+        for image, label in zip(whole.images, whole.labels, strict=True)
+    }
     kept = [rows[image.numpy().tobytes()] for image in part.images]
     assert kept == part.labels.tolist()  # images of the whole, with their labels
     assert torch.equal(part.test_images, whole.test_images)

@@ -129,7 +129,9 @@ def test_names_of_operations_by_enumeration() -> None:
     scores, truth = g.normal(size=(7, 4)), np.tile([2.0, 3.0, 4.0, 1.0], (7, 1))
     scores[0, 1] = scores[0, 2]  # a tie
     means = [
-        np.mean([stats.spearmanr(s, t[list(o)]).statistic for s, t in zip(scores, truth)])
+        np.mean(
+            [stats.spearmanr(s, t[list(o)]).statistic for s, t in zip(scores, truth, strict=True)]
+        )
         for o in itertools.permutations(range(4))
     ]
     expected = np.mean([m >= means[0] - 1e-9 for m in means])
