@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.hooks import RemovableHandle
 
+from nni_wiring.errors import ConfigError
 from nni_wiring.monitor.epoch import Epoch, View, read_groups
 from nni_wiring.monitor.notes import StepNotes, labelled_batch
 from nni_wiring.monitor.run import RunWriter
@@ -75,8 +76,14 @@ class WiringMonitor(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attach the hooks. Raises TypeError where the module is not a one-shot search over known
-        cells, ConfigError where another monitor watches it; nothing is attached then.
+        cells, ConfigError where another monitor watches it, or where it runs on several processes,
+        of which this one would record its own shard alone; nothing is attached then.
         """
+        if trainer.world_size > 1:
+            raise ConfigError(
+                f"WiringMonitor: got {trainer.world_size} processes, each of which would record "
+                "the costs of its own part of the data; allowed: 1"
+            )
         model = getattr(pl_module, "model", None)
         sites = find_sites(model) if isinstance(model, torch.nn.Module) else []
         if not isinstance(model, torch.nn.Module) or not sites:

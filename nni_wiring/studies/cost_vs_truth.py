@@ -23,8 +23,9 @@ from nni_wiring.studies.statistics import (
     Verdict,
     holm,
     interval,
-    names_permutation,
     paired_flip,
+    rank_products,
+    renamed_p,
     spearman,
 )
 from nni_wiring.studies.statistics.verdict import ALPHA
@@ -150,22 +151,26 @@ def _real_scores(runs: list[Ranked], score: int) -> np.ndarray:
     return np.concatenate([r.scores[:, score][..., _REAL].reshape(-1, len(_REAL)) for r in runs])
 
 
-def names_p(scores: np.ndarray, cube: np.ndarray) -> float:
-    """p of ``scores`` (rows, real operations; edges in order) over the 24 names of the operations,
-    against the mean truth.
+def name_products(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """What renamings of the operations are judged by (see ``renamed_p``).
+
+    Args:
+        scores: (rows, real operations); edges in order, again and again.
+        truth: (edges, real operations).
     """
-    truth = mean_marginals(cube)[:, _REAL]
-    return names_permutation(scores, np.tile(truth, (len(scores) // len(truth), 1)))
+    return rank_products(scores, np.tile(truth, (len(scores) // len(truth), 1)))
 
 
 def _table(found: Found, cube: np.ndarray, run: StudyRun) -> Table:
     rows: list[list[Any]] = []
+    real = mean_marginals(cube)[:, _REAL]
     for (strategy, head), runs in found.items():
         for s, score in enumerate(_SCORES):
             for t, truth in enumerate(_TRUTHS):
                 seeds = _per_seed(runs, s, t)
                 whole = interval(seeds)
-                names = names_p(_real_scores(runs, s), cube) if t else None
+                products = name_products(_real_scores(runs, s), real)
+                names = renamed_p(products) if t else None
                 rows.append(
                     [strategy, head, score, truth, whole.mean, whole.low, whole.high, whole.values]
                     + [paired_flip(seeds, "greater"), names]
@@ -207,11 +212,11 @@ def _verdicts(found: Found, cube: np.ndarray) -> list[Verdict]:
             if head == "bias_free":
                 values[f"{score}, {strategy}"] = _per_seed(runs, s, 1)
                 scores[f"{score}, {strategy}"] = _real_scores(runs, s)
-    return judged(values, scores, cube)
+    return judged(values, scores, mean_marginals(cube)[:, _REAL])
 
 
 def judged(
-    values: dict[str, list[float]], scores: dict[str, np.ndarray], cube: np.ndarray
+    values: dict[str, list[float]], scores: dict[str, np.ndarray], truth: np.ndarray
 ) -> list[Verdict]:
     """Verdicts by RANKS, and by the operations' names.
 
@@ -222,13 +227,14 @@ def judged(
 
     Args:
         values: one rank correlation a seed.
-        scores: (rows, real operations), as for :func:`names_p`.
-        cube: true accuracies.
+        scores: (rows, real operations), as for :func:`name_products`.
+        truth: (edges, real operations), mean over all cells.
     """
-    together = names_p(np.concatenate(list(scores.values())), cube)
+    products = {label: name_products(rows, truth) for label, rows in scores.items()}
+    together = renamed_p(np.sum(list(products.values()), axis=0))
     verdicts = []
-    for (label, rows), verdict in zip(scores.items(), RANKS.judge_all(values), strict=True):
-        own = names_p(rows, cube)
+    for (label, one), verdict in zip(products.items(), RANKS.judge_all(values), strict=True):
+        own = renamed_p(one)
         alike = verdict.verdict == "holds" and not max(own, together) < ALPHA
         verdicts.append(
             verdict._replace(

@@ -47,13 +47,13 @@ RETURNS = ShareRule(
     unit="of the runs",
     family=3,
 )
-#: The least size is half a standard deviation of what DSNAS showed on the runs that the rule was
-#: found on (0.94 +- 0.47 over six seeds, 600 steps at alpha_lr 0.01).
+#: Found on six seeds of DSNAS (0.94 +- 0.47; 600 steps at alpha_lr 0.01), so that other seeds have
+#: to confirm it. The least size is a third of what they showed.
 WIDTH = FlipRule(
     claim="width preference (P2): the intermediate edge ends further from being selected than the "
     "input edges",
     null="edges are exchangeable: the difference of none margins is symmetric about 0",
-    minimum=0.25,
+    minimum=0.35,
     unit="(alpha)",
     spread=0.47,
     family=3,

@@ -168,7 +168,7 @@ STUDY = Study(
         "cells": 1,
         "batch_size": 32,
         "epochs": 8,
-        "max_steps": 60,
+        "max_steps": 40,
     },
     paper={"head": "bias_free", "batch_size": 96, "epochs": 150},
     measure=measure,

@@ -28,8 +28,10 @@ OWN: dict[str, dict[str, Any]] = {
     "cost-after-training": {"batches": 3},
     "cost-decomposition": {"batches": 1},
     "growing": {"strategies": ["dsnas"]},
-    "bilevel-failure": {"strategies": ["darts"]},
+    "bilevel-failure": {"strategies": ["darts"], "fractions": [0.25, 1.0]},
     "sensitivity": {"epochs": 1},
+    "width-cost": {},
+    "unified-view": {"draws": 2},
     "cost-vs-truth": {"strategies": ["darts"]},
     "strength": {"batches": 1, "tune_steps": 1},
     "skip-dominance": {},
@@ -48,7 +50,7 @@ def run(name: str, folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def measured(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: result[key] for key in ("tables", "verdicts", "numbers")}
+    return {key: result[key] for key in ("tables", "verdicts", "numbers", "rows")}
 
 
 @pytest.mark.slow
@@ -60,6 +62,13 @@ def test_a_study_writes_tables_verdicts_and_pictures_and_repeats(name: str, tmp_
         assert all(len(row) == len(table["columns"]) for row in table["rows"])
     allowed = {"holds", "holds in part", "does not hold", "cannot be said"}
     assert result["verdicts"] and {v["verdict"] for v in result["verdicts"]} <= allowed
+    for verdict in result["verdicts"]:
+        assert verdict["n"] is not None and verdict["null"]
+        if verdict["null"] != "exact":  # one seed decides nothing that is tested
+            assert verdict["verdict"] == "cannot be said"
+            assert "needed" in verdict["evidence"] and "null: " in verdict["evidence"]
+    assert result["rows"] and all("seed" in row for row in result["rows"])
+    assert (result["seeds"], result["threads"]) == ([1], 1)
     assert result["pictures"]
     for picture in result["pictures"]:
         assert (tmp_path / "study" / picture).read_bytes().startswith(b"\x89PNG")
@@ -147,5 +156,6 @@ def test_the_command() -> None:
     assert result["verdicts"][0]["claim"].startswith("at initialisation")
     plain = CliRunner().invoke(main, command, catch_exceptions=False)
     assert "dL/dZ" in plain.output and "picture:" in plain.output
+    assert "seeds 1; 1 CPU thread(s)" in plain.output
     wrong = CliRunner().invoke(main, ["study", "nothing"])
     assert wrong.exit_code == 1

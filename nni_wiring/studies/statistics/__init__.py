@@ -1,6 +1,7 @@
 """Statistics of the studies: intervals, exact tests, nulls, and the rules that verdicts follow."""
 
 from nni_wiring.studies.statistics.exact import (
+    LogisticSlope,
     MantelTest,
     holm,
     logistic_slope,
@@ -8,6 +9,8 @@ from nni_wiring.studies.statistics.exact import (
     names_permutation,
     paired_flip,
     permutation_slope,
+    rank_products,
+    renamed_p,
 )
 from nni_wiring.studies.statistics.intervals import (
     Equivalence,
@@ -40,6 +43,7 @@ __all__ = [
     "Holds",
     "IdentityRule",
     "Interval",
+    "LogisticSlope",
     "MantelTest",
     "Rule",
     "ShareRule",
@@ -60,6 +64,8 @@ __all__ = [
     "partial_spearman",
     "permutation_slope",
     "random_walk_null",
+    "rank_products",
+    "renamed_p",
     "runs_needed",
     "spearman",
 ]

@@ -109,10 +109,10 @@ def mantel(
 
 
 def _standard_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks with mean 0 and length 1: their inner products are Spearman correlations."""
-    ranks = stats.rankdata(values)
-    ranks -= ranks.mean()
-    return ranks / np.linalg.norm(ranks)
+    """Ranks along the last axis, mean 0 and length 1: inner products are Spearman correlations."""
+    ranks = stats.rankdata(values, axis=-1)
+    ranks -= ranks.mean(axis=-1, keepdims=True)
+    return ranks / np.linalg.norm(ranks, axis=-1, keepdims=True)
 
 
 def names_permutation(scores: ArrayLike, truths: ArrayLike) -> float:
@@ -126,44 +126,87 @@ def names_permutation(scores: ArrayLike, truths: ArrayLike) -> float:
         scores: (rows, operations), a row an edge and seed.
         truths: of the same shape.
     """
+    return renamed_p(rank_products(scores, truths))
+
+
+def rank_products(scores: ArrayLike, truths: ArrayLike) -> np.ndarray:
+    """(operations, operations): products of standardised ranks, summed over the rows that have an
+    order. A renaming's sum of rank correlations picks one entry of every row of it.
+    """
     score, truth = np.asarray(scores, dtype=float), np.asarray(truths, dtype=float)
     usable = (np.ptp(score, axis=1) > 0) & (np.ptp(truth, axis=1) > 0)  # NaN is not
-    if not usable.any():
+    return _standard_ranks(score[usable]).T @ _standard_ranks(truth[usable])
+
+
+@lru_cache(maxsize=8)
+def _renamings(operations: int) -> np.ndarray:
+    return np.array(list(itertools.permutations(range(operations))))
+
+
+def renamed_p(products: np.ndarray) -> float:
+    """p of the operations' own names among all renamings; NaN where no row had an order."""
+    if not products.any():
         return float("nan")
-    left = np.array([_standard_ranks(row) for row in score[usable]])
-    right = np.array([_standard_ranks(row) for row in truth[usable]])
-    orders = itertools.permutations(range(score.shape[1]))
-    means = np.array([(left * right[:, list(order)]).sum(axis=1).mean() for order in orders])
-    return float((means >= means[0] - 1e-9).mean())  # the identity comes first
+    sums = products[np.arange(len(products)), _renamings(len(products))].sum(axis=1)
+    slack = _ROUNDING * float(np.abs(products).sum()) * 100
+    return float((sums >= sums[0] - slack).mean())  # the identity comes first
 
 
-def logistic_slope(successes: ArrayLike, trials: int, x: ArrayLike) -> float:
-    """The slope of logit P(success) on ``x``, standardised: log odds ratio per standard deviation.
+class LogisticSlope(NamedTuple):
+    """Log odds ratio per standard deviation, and its standard error by the jackknife over units."""
 
-    Half a success and half a failure are added to every unit (Haldane, Anscombe), so that perfect
-    separation has a finite slope. NaN where x is constant.
+    slope: float
+    error: float
+
+
+def logistic_slope(successes: ArrayLike, trials: int, x: ArrayLike) -> LogisticSlope:
+    """The slope of logit P(success) on ``x``, standardised.
+
+    A tenth of a success and of a failure is added to every unit, so that perfect separation has a
+    finite slope (a half, as is common, halves the slope of three trials a unit). NaN where x is
+    constant.
 
     Args:
         successes: per unit, of ``trials``.
         trials: per unit.
         x: per unit.
     """
-    y = np.asarray(successes, dtype=float) + 0.5
-    total = trials + 1.0
-    values = np.asarray(x, dtype=float)
-    if len(values) < 2 or np.ptp(values) == 0:
-        return float("nan")
+    y, values = np.asarray(successes, dtype=float) + 0.1, np.asarray(x, dtype=float)
+    n = len(values)
+    if n < 3 or not np.ptp(values) > 0:
+        return LogisticSlope(float("nan"), float("nan"))
     z = (values - values.mean()) / values.std(ddof=1)
-    design = np.stack([np.ones_like(z), z], axis=1)
-    beta = np.zeros(2)
-    for _ in range(100):  # Newton's steps on a concave likelihood
-        mean = total / (1 + np.exp(-design @ beta))
-        weight = mean * (1 - mean / total)
-        step = np.linalg.solve(design.T @ (design * weight[:, None]), design.T @ (y - mean))
-        beta += np.clip(step, -2.0, 2.0)
-        if np.abs(step).max() < 1e-10:
+    weights = np.vstack([np.ones(n), 1 - np.eye(n)])  # all units, then all but one
+    slopes = _newton(y, trials + 0.2, z, weights)
+    left = slopes[1:]
+    error = np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum())
+    return LogisticSlope(float(slopes[0]), float(error))
+
+
+def _newton(y: np.ndarray, total: float, z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Slopes of logistic regressions of y of ``total`` on z, one a row of ``weights``."""
+    intercept, slope = np.zeros(len(weights)), np.zeros(len(weights))
+    for _ in range(50):  # Newton's steps on a concave likelihood
+        mean = 1 / (1 + np.exp(-(intercept[:, None] + slope[:, None] * z)))
+        residual, curve = weights * (y - total * mean), weights * total * mean * (1 - mean)
+        g0, g1 = residual.sum(axis=1), residual @ z
+        h00, h01, h11 = curve.sum(axis=1), curve @ z, curve @ (z * z)
+        scale = h00 * h11 - h01**2
+        steps = np.stack([h11 * g0 - h01 * g1, h00 * g1 - h01 * g0]) / scale
+        steps = np.clip(steps, -2.0, 2.0)
+        intercept, slope = intercept + steps[0], slope + steps[1]
+        if np.abs(steps).max() < 1e-10:
             break
-    return float(beta[1])
+    return slope
+
+
+@lru_cache(maxsize=8)
+def _orders(n: int, permutations: int, seed: int) -> np.ndarray:
+    """Orders of n units: all of them up to seven, the identity first; else random ones."""
+    if n <= 7:
+        return np.array(list(itertools.permutations(range(n))))
+    tiled = np.tile(np.arange(n), (permutations, 1))
+    return np.random.default_rng(seed).permuted(tiled, axis=1)
 
 
 def permutation_slope(
@@ -176,16 +219,10 @@ def permutation_slope(
     """
     y, values = np.asarray(successes, dtype=float), np.asarray(x, dtype=float)
     n = len(y)
-    if n < 2 or np.ptp(values) == 0 or np.ptp(y) == 0:
+    if n < 2 or not np.ptp(values) > 0 or np.ptp(y) == 0:
         return float("nan")
     centred = y - y.mean()
-    exact = n <= 7
-    orders = (
-        np.array(list(itertools.permutations(values)))
-        if exact
-        else np.random.default_rng(seed).permuted(np.tile(values, (permutations, 1)), axis=1)
-    )
-    scores = orders @ centred
+    scores = values[_orders(n, permutations, seed)] @ centred
     observed = float(values @ centred)
     extreme = int((scores >= observed - _ROUNDING * (1 + abs(observed))).sum())
-    return extreme / len(scores) if exact else (extreme + 1) / (len(scores) + 1)
+    return extreme / len(scores) if n <= 7 else (extreme + 1) / (len(scores) + 1)

@@ -212,29 +212,14 @@ class SlopeRule(Rule):
         p = [permutation_slope(edges, x) for edges, x in runs.values()]
         verdicts = []
         for (label, (edges, x)), raw, adjusted in zip(runs.items(), p, holm(p), strict=True):
-            slope = logistic_slope(edges, trials, x)
-            found = Interval(slope, *self._jackknife(edges, trials, x, slope), len(edges))
+            slope, error = logistic_slope(edges, trials, x)
+            half = float(stats.t.ppf(0.975, max(len(edges) - 1, 1))) * error
+            found = Interval(slope, slope - half, slope + half, len(edges))
             able = len(edges) >= self.least
             held = outcome(slope, float(adjusted), found.high, self.minimum, able=able)
             evidence = _evidence(self, found, raw, float(adjusted), self.least, "runs", note)
             verdicts.append(_filled(self, label, held, evidence, found, raw, float(adjusted)))
         return verdicts
-
-    @staticmethod
-    def _jackknife(
-        edges: Sequence[int], trials: int, x: Sequence[float], slope: float
-    ) -> tuple[float, float]:
-        """95 % interval of the slope, leaving out one run at a time."""
-        n = len(edges)
-        if n < 3 or math.isnan(slope):
-            return math.nan, math.nan
-        left = [
-            logistic_slope(np.delete(edges, place), trials, np.delete(x, place))
-            for place in range(n)
-        ]
-        error = math.sqrt((n - 1) / n * float(np.sum((np.array(left) - np.mean(left)) ** 2)))
-        half = float(stats.t.ppf(0.975, n - 1)) * error
-        return slope - half, slope + half
 
 
 @dataclass(frozen=True)

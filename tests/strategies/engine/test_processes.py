@@ -9,6 +9,7 @@ import pytest
 from one_shot import Task, tiny_space
 
 from nni_wiring.errors import ConfigError
+from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.strategies.registry import STRATEGIES
 
 #: Alpha's gradient is computed beside the backward pass that processes average.
@@ -37,3 +38,9 @@ def test_updates_that_average_nothing_need_one_process(
         return
     with pytest.raises(ConfigError, match=f"strategy {strategy.name}.* got 2 processes"):
         module.on_fit_start()
+
+
+def test_a_monitor_records_no_shard() -> None:
+    trainer: Any = SimpleNamespace(world_size=2)
+    with pytest.raises(ConfigError, match="WiringMonitor: got 2 processes.*allowed: 1"):
+        WiringMonitor().on_fit_start(trainer, Any)
