@@ -5,6 +5,7 @@ pass unseen: the recordings of test_gradient_graphs.py refuse those.)
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_step_neither_waits_for_the_device_nor_feeds_it(case: dict[str, Any]) 
     (group,) = strategy.groups
     group.decisions.load({"chosen": {0: 3}, "dropped": [2]})
     monitor: Any = WiringMonitor()
-    monitor.on_fit_start(None, module)
+    monitor.on_fit_start(SimpleNamespace(world_size=1), module)
     images = torch.empty(6, 3, 8, 8, device="meta")
     labels = torch.empty(6, dtype=torch.int64, device="meta")
     batch = {"train": (images, labels), "val": (images, labels)}
