@@ -36,7 +36,7 @@ class TopTwoSettings(StrategySettings):
 
 @register
 class TopTwoDARTS(WiringStrategy):
-    """DARTS over two operations an edge."""
+    """DARTS over two operations per edge."""
 
     name = "top_two"
     paper = "an example"

@@ -1,4 +1,4 @@
-"""What NNI starts as a trial: ``python -m nni_wiring.trial`` (see ``service/trial.py``)."""
+"""NNI's trial program: ``python -m nni_wiring.trial`` (see ``service/trial.py``)."""
 
 from nni_wiring.service.trial import main
 

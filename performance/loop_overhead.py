@@ -128,7 +128,7 @@ def main() -> None:
     end, share = result["epoch_end_seconds"], result["epoch_end_share"]
     print(f"the end of an epoch {end:.3f} s, {100 * share:.2f} % of {given.epoch_steps} steps")
     if "host_seconds" in result:
-        print(f"the host alone {result['host_seconds']:.4f} s a step")
+        print(f"the host alone {result['host_seconds']:.4f} s per step")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def wait() -> None:
 
 
 def measure(options: dict[str, Any], steps: int, rows: int) -> dict[str, Any]:
-    """The figures that ``--json`` prints; times are milliseconds a step."""
+    """The figures that ``--json`` prints; times are milliseconds per step."""
     stepper = our_stepper(random_batches(options["batch_size"], 32), **options)
     for _ in range(WARM_UP_STEPS + 2):
         stepper.step()

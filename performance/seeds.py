@@ -28,7 +28,7 @@ from nni_wiring.search.config import RunConfig, make_configs
 from nni_wiring.search.run import run_search
 from nni_wiring.search.seeds import Seed, run_seeds, share_of_cores
 
-#: Channels, images a batch, side in pixels: the stages of the protocol, and two smaller.
+#: Channels, images per batch, side in pixels: the stages of the protocol, and two smaller.
 CONVOLUTIONS = ((16, 64, 32), (32, 64, 16), (16, 16, 32), (4, 16, 8))
 EDGES = 3
 

@@ -39,11 +39,11 @@ def add_size(
     parser: argparse.ArgumentParser, cells: int = 5, channels: int = 16, batch: int = 64
 ) -> None:
     """The options of a supernet's size; ``options_of`` reads them."""
-    parser.add_argument("--cells", type=int, default=cells, help="cells a stage (N)")
+    parser.add_argument("--cells", type=int, default=cells, help="cells per stage (N)")
     parser.add_argument(
         "--channels", type=int, default=channels, help="channels of the first stage (C)"
     )
-    parser.add_argument("--batch", type=int, default=batch, help="images a batch")
+    parser.add_argument("--batch", type=int, default=batch, help="images per batch")
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -178,10 +178,10 @@ def _set_up(config: RunConfig, strategy: Any, space: Any, batch: dict[str, Batch
 
 
 class Seconds(dict[str, dict[str, list[float]]]):
-    """{name: {"cpu": [seconds a step], "wall": [..]}}"""
+    """{name: {"cpu": [seconds per step], "wall": [..]}}"""
 
     def medians(self, clock: str = "cpu") -> dict[str, float]:
-        """Median seconds a step by name."""
+        """Median seconds per step by name."""
         return {name: statistics.median(found[clock]) for name, found in self.items()}
 
 

@@ -86,7 +86,7 @@ def searches(name: str) -> dict[str, float]:
     task = make_task(load_table(name), "cifar10")
     counts = {"random": 50_000, "evolution": 50_000, "local_search": 5_000, "reinforce": 2_000}
     return {
-        f"{method}: evaluations a second": count
+        f"{method}: evaluations per second": count
         / per_call(
             lambda m=method, c=count: run_search(
                 METHODS[m](seed=1), task, Budget(c, "evaluations")

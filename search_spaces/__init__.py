@@ -1,4 +1,4 @@
-"""What is searched: cell graphs, operations and the spaces.
+"""Cell graphs, operations and the search spaces.
 
 Importing this needs NumPy only, no torch.
 """

@@ -147,7 +147,7 @@ class CellCodec(ABC):
         return tuple(self.operations.index(name) for name in names)
 
     def holds(self, graph: CellGraph, operations: Iterable[str]) -> bool:
-        """Whether all cells with these operations on this graph are the benchmark's."""
+        """True where all cells with these operations on this graph are the benchmark's."""
         return graph == self.graph and set(operations) <= set(self.operations)
 
     def malformed(self, arch: object, problem: str, allowed: str = "") -> SpaceError:

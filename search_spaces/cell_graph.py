@@ -1,4 +1,4 @@
-"""Cells: their graph, one operation an edge (Wiring), and every figure of them (no torch).
+"""Cells: their graph, one operation per edge (Wiring), and every figure of them (no torch).
 
 The parts live in modules of their own; this one is where the rest of the project imports them from.
 """
@@ -162,7 +162,7 @@ class Wiring:
         return topology(*self._encoded()).cell(0)
 
     def live(self) -> dict[str, bool]:
-        """Whether each edge lies on a path input -> output without none, by edge name."""
+        """True for each edge on a path from input to output without none, by edge name."""
         mask = live_mask(*self._encoded())[0]
         return dict(zip(self.graph.edge_names, mask.tolist(), strict=True))
 

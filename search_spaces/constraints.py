@@ -1,4 +1,4 @@
-"""The one declarative constraint of a cell: which operations an edge may take (no torch)."""
+"""The one declarative constraint of a cell: the operations that an edge may take (no torch)."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ _S1_PRESETS = {
     "skip,dil3 skip,dil5 max,avg max,avg skip,dil5 skip,dil5 skip,dil5",
 }
 
-#: Failure space S1 of Zela et al. (ICLR 2020), as DARTS-PT's code lists it: two operations an edge.
+#: Failure space S1 (Zela et al., ICLR 2020), as DARTS-PT's code lists it: two operations per edge.
 DARTS_S1: dict[str, tuple[str, ...]] = {
     f"{kind}/{edge}": tuple(_SHORT[name] for name in preset.split(","))
     for kind, presets in _S1_PRESETS.items()
@@ -62,7 +62,7 @@ Pairs = tuple[tuple[str, int], ...]
 
 
 class Genotype(NamedTuple):
-    """A normal and a reduction cell: ``(operation, source node)`` pairs, two a node, and the nodes
+    """A normal and a reduction cell: ``(operation, source node)`` pairs, two per node, and nodes
     that are concatenated.
     """
 

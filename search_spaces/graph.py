@@ -58,7 +58,7 @@ class CellGraph:
 
     @property
     def concatenates(self) -> bool:
-        """Whether the output is a concatenation of several nodes, not a node of its own."""
+        """True where the output is a concatenation of several nodes, not a node of its own."""
         return len(self.outputs) > 1
 
     @cached_property

@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 
 class Named(Protocol):
-    """What a registry holds: objects, or classes, that have a name."""
+    """An entry of a registry: an object, or a class, that has a name."""
 
     @property
     def name(self) -> str:
-        """What a user writes."""
+        """The name that a user writes."""
 
 
 Entry = TypeVar("Entry", bound=Named)

@@ -42,7 +42,7 @@ class NasBench201Space(ModelSpace):
     """Stem, then three stages of ``cells`` WiringCells at C, 2C, 4C channels with residual blocks
     between, then the head.
 
-    num_classes: labels of the data. channels: C. cells: N, cells a stage. head: ``nasbench201``
+    num_classes: labels of the data. channels: C. cells: N, cells per stage. head: ``nasbench201``
     (BN-ReLU, global average pool, linear with bias; faithful) or ``bias_free`` (S1's: global
     average pool, linear without bias, nothing after the last cell, so that the costs of the last
     cell's output edges sum to L - H; theory page, section 1, facts 1 and 4). affine, track_stats:

@@ -108,7 +108,7 @@ class SpaceEntry:
         return self.builder(operations=operations, num_classes=num_classes, **options)
 
     def tabulated(self, override: EdgeOperations | None = None) -> bool:
-        """Whether the space's benchmark holds every cell of it."""
+        """True where the space's benchmark holds every cell of it."""
         return self.truth_benchmark(override) is not None
 
     def truth_benchmark(self, override: EdgeOperations | None = None) -> str | None:
@@ -201,7 +201,9 @@ _ENTRIES = (
     ),
     _darts_space("darts", "DARTS: normal and reduction cells, 8 operations on 14 edges; no truth"),
     _darts_space(
-        "darts_s1", "failure space S1: two preset operations an edge (DARTS-PT); no truth", DARTS_S1
+        "darts_s1",
+        "failure space S1: two preset operations per edge (DARTS-PT); no truth",
+        DARTS_S1,
     ),
     _darts_space(
         "darts_s2",

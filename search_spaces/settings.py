@@ -72,7 +72,7 @@ SPACE_OPTIONS = frozenset(
 
 
 def misfit(model: type[BaseModel], taken: Mapping[str, Set[str]]) -> str | None:
-    """What keeps a plug-in's settings from standing beside a search's other options; None if
+    """The reason that a plug-in's settings cannot stand beside a search's other options; None if
     nothing does.
 
     Args:

@@ -64,7 +64,7 @@ class Topology(NamedTuple):
 def live_mask(
     ops: ArrayLike, graph: CellGraph = NB201, operations: Sequence[str] = OPERATIONS
 ) -> BoolArray:
-    """Which edges lie on a path input -> output whose operations are all other than none.
+    """Edges on a path from input to output whose operations are all other than none.
 
     ops: (n, edges) indices into ``operations``. Returns (n, edges) bool. Raises SpaceError for a
     bad shape or index.

@@ -1,4 +1,4 @@
-"""Which cells of NAS-Bench-201 are the same: the published and the exact classes (no torch)."""
+"""Classes of equal cells of NAS-Bench-201: the published and the exact ones (no torch)."""
 
 from __future__ import annotations
 

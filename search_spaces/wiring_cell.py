@@ -1,4 +1,4 @@
-"""WiringCell: a cell graph as an NNI module, one LayerChoice an edge."""
+"""WiringCell: a cell graph as an NNI module, one LayerChoice per edge."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class WiringCell(MutableModule):
 
 
 class FixedCell(nn.Module):
-    """The discrete cell that freezing a supernet cell gives: one operation an edge."""
+    """The discrete cell that freezing a supernet cell gives: one operation per edge."""
 
     def __init__(self, graph: CellGraph, edges: Mapping[str, nn.Module]) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ _WORDS = {
 
 
 class Progress(NamedTuple):
-    """Where one trial stands.
+    """The present standing of one trial.
 
     epoch: epochs done. accuracy: percent, of what `measure` names. text: error line or "".
     """
@@ -94,7 +94,7 @@ def follow(folder: Path, show: Show) -> tuple[NniExperiment, str]:
 
 
 def progress(experiment: NniExperiment) -> list[Progress]:
-    """Where each trial of `experiment` stands, in NNI's order."""
+    """The standing of each trial of `experiment`, in NNI's order."""
     return [_progress(trial, experiment) for trial in experiment.trials]
 
 
@@ -187,7 +187,7 @@ def _headline(experiment: NniExperiment, status: str) -> str:
 
 
 def _display() -> AbstractContextManager[Show]:
-    """How to show progress: a table that is redrawn on a terminal, lines on a change elsewhere."""
+    """A display of progress: a table rewritten in place on a terminal, else lines on a change."""
     from rich.console import Console
 
     console = Console()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn for an image.
+    """The random choices that are drawn for an image.
 
     Attributes:
         flip: Mirror half of the images.
@@ -94,7 +94,7 @@ def crop_and_flip(windows: Tensor, indices: Tensor, draws: Draws) -> Tensor:
 
 
 def cutout_keep(draws: Draws, length: int, height: int, width: int) -> Tensor:
-    """Which pixels stay: bool (batch, 1, height, width).
+    """A mask of the pixels that stay: bool (batch, 1, height, width).
 
     The square of side ``length`` around the drawn centre is blanked, cut off at the border
     (DeVries & Taylor, 2017).

@@ -202,7 +202,7 @@ def build_loaders(
         device: Where the images lie.
         augment: Random crop and, where the data set allows it, flip.
         cutout: Side of the blanked square in pixels; 0 for none; needs ``augment``.
-        max_steps: At most so many batches an epoch of train and search; evaluation is not capped.
+        max_steps: At most so many batches per epoch of train and search; evaluation is not capped.
 
     Raises:
         DataError: A batch larger than a part, or cutout without augmentation or out of range.

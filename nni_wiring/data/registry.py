@@ -1,4 +1,4 @@
-"""Which data sets there are: name, policy and loader of each (no torch import).
+"""The known data sets: name, policy and loader of each (no torch import).
 
 To add one: write ``load(source, name, root, download) -> ImageData`` in a file of its own (build
 the result with ``images.image_data``) and ``register`` a `DataSource` that names it, or announce

@@ -34,5 +34,5 @@ class DataSource:
 
     @property
     def takes_path(self) -> bool:
-        """Whether the name is followed by a path."""
+        """True where the name is followed by a path."""
         return self.name.endswith(":")

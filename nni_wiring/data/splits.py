@@ -1,4 +1,4 @@
-"""Who trains on what: the images for the weights and the images for alpha."""
+"""The split of the training images: those for the weights and those for alpha."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a cell was chosen, edge by edge, and what each choice cost. Imports no torch.
+"""Reasons for a chosen cell, edge by edge, and the cost of each choice. Imports no torch.
 
 ``explain`` puts the parts together; ``over_runs`` averages explanations; ``sentences`` tells one.
 """

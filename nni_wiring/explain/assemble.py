@@ -19,13 +19,13 @@ from nni_wiring.truth.table import Arch, TruthTable
 
 @runtime_checkable
 class Run(Protocol):
-    """What is read of a run; a RunFolder is one."""
+    """The part of a run that is read here; a RunFolder is one."""
 
     run_id: str
 
     @property
     def status(self) -> str:
-        """How the run stands ("finished", "running", ...)."""
+        """The state of the run ("finished", "running", ...)."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class Run(Protocol):
         """One record an epoch."""
 
     def result(self) -> dict[str, Any] | None:
-        """What it ended with; None while it has no end."""
+        """The result that it ended with; None while it has no end."""
 
 
 def explain(

@@ -1,4 +1,4 @@
-"""Whether one operation's local cost was below another's, and how surely."""
+"""The gap between two operations' local costs, and its certainty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a search decided each edge: since when, by what margin, and with what confidence."""
+"""A search's decision on each edge: since when, by what margin, and with what confidence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIDENCE = 0.95  # two-sided; a difference whose interval holds 0 is a tie
 
 @dataclass(frozen=True)
 class EdgeDecision:
-    """What alpha and the local cost say of one edge.
+    """The statement of alpha and of the local cost on one edge.
 
     Attributes:
         winner, runner_up: the operations with the largest and the second largest alpha in the

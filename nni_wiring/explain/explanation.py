@@ -49,7 +49,7 @@ class EdgeExplanation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a cell was chosen, and what each choice cost.
+    """The reasons for a chosen cell, and the cost of each choice.
 
     Attributes:
         arch, index: the cell; no index without truth, no arch where a run's cell has no such form.
@@ -81,12 +81,12 @@ class Explanation:
 
     @property
     def metric(self) -> tuple[str | None, ...]:
-        """What the truth is about: benchmark, table, data set, split."""
+        """The subject of the truth: benchmark, table, data set, split."""
         return self.benchmark, self.table, self.dataset, self.split
 
     @property
     def attributed(self) -> bool:
-        """Whether every edge has its share of the regret."""
+        """True where every edge has its share of the regret."""
         return bool(self.edges) and all(edge.shapley is not None for edge in self.edges)
 
     @property

@@ -1,4 +1,4 @@
-"""The accuracies of a benchmark as a function of one operation an edge."""
+"""The accuracies of a benchmark as a function of one operation per edge."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Landscape:
         table: names the cells.
         space: their edges and operations.
         dataset, split: the accuracy.
-        accuracies: one axis an edge, one place an operation; percent, NaN where missing.
+        accuracies: one axis per edge, one place per operation; percent, NaN where missing.
     """
 
     table: TruthTable

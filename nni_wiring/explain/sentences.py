@@ -16,7 +16,7 @@ _MOVES = 3
 
 
 def sentences(found: Explanation) -> tuple[str, ...]:
-    """One line for the cell, one or two an edge (worst first), then repairs, epochs and notes."""
+    """One line for the cell, one or two per edge (worst first), then repairs, epochs and notes."""
     lines = [*_cell_lines(found)]
     for edge in found.worst_first:
         lines += _edge_lines(found, edge)

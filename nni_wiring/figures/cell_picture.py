@@ -26,7 +26,7 @@ _LABEL = (0.95, 0.31)  # room for a label
 
 
 class CellDrawing(NamedTuple):
-    """What :func:`cell_graph_figure` draws, as plain data.
+    """The content of a :func:`cell_graph_figure`, as plain data.
 
     Attributes:
         nodes: (x, y) per node, and last that of the output where it concatenates several nodes.
@@ -159,7 +159,7 @@ def _along(drawing: CellDrawing, edge: DrawnEdge, share: float = 0.5) -> tuple[f
 
 
 def _label_places(drawing: CellDrawing) -> list[tuple[float, float]]:
-    """Where each edge's label stands: half way, or where along the edge it hides no other."""
+    """The place of each edge's label: half way, or where along the edge it hides no other."""
     found: list[tuple[float, float]] = []
 
     def room(place: tuple[float, float]) -> float:
@@ -201,7 +201,7 @@ def _positions(graph: CellGraph) -> tuple[tuple[float, float], ...]:
 
 
 def _bends(graph: CellGraph, nodes: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """How far every edge arches: those that pass over a layer, and the second of a pair of edges
+    """The height of every edge's arch: edges over a layer, and the second of a pair of edges
     between the same nodes, go around.
     """
     if graph == NB201:

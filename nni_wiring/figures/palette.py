@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Look(NamedTuple):
-    """How an operation is drawn: hex colour, matplotlib line style, label of few letters."""
+    """An operation's look in pictures: hex colour, matplotlib line style, label of few letters."""
 
     colour: str
     line: str
@@ -66,7 +66,7 @@ def looks(operations: Iterable[str]) -> dict[str, Look]:
 
 
 def _place(operation: str) -> int:
-    """Which spare colour an unknown operation prefers."""
+    """The spare colour that an unknown operation prefers."""
     return sum(operation.encode(errors="replace")) % len(_SPARE)
 
 

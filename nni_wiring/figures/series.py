@@ -60,7 +60,7 @@ def epoch_numbers(records: Sequence[EpochRecord]) -> NDArray[np.int64]:
 def scalar_series(
     records: Sequence[EpochRecord], read: Callable[[EpochRecord], float | None]
 ) -> FloatArray:
-    """What `read` finds in every record: (T,)."""
+    """The values that `read` finds in the records: (T,)."""
     return np.array([_float(read(record)) for record in records], dtype=np.float64)
 
 

@@ -1,4 +1,4 @@
-"""What all pictures share: quiet axes, whole epochs, one legend below."""
+"""The style that all pictures share: quiet axes, whole epochs, one legend below."""
 
 from __future__ import annotations
 

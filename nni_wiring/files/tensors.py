@@ -31,7 +31,7 @@ def replace_tensors(path: Path, save: Callable[[Path], object]) -> None:
 
 @contextmanager
 def tensors_of(path: Path) -> Iterator[Any]:
-    """What torch.save wrote to ``path``, on the CPU, for a block that makes use of it.
+    """The object that torch.save wrote to ``path``, on the CPU, for a block that makes use of it.
 
     Tensors and plain values only; every record is compared with its check sum. Raises RunError,
     one line, for a damaged file, and for one whose content the block stumbles over.

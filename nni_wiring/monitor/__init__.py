@@ -1,1 +1,1 @@
-"""What is measured during a search: local costs, topology, truth, patterns."""
+"""Measurements during a search: local costs, topology, truth, patterns."""

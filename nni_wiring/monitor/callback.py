@@ -27,7 +27,7 @@ Sink = Callable[[EpochRecord], None]
 
 
 class WiringMonitor(pl.Callback):
-    """Watches a one-shot search and hands one record an epoch to its sinks.
+    """Watches a one-shot search and hands one record per epoch to its sinks.
 
     Works on every strategy of this project, and on NNI's own strategies whose supernet is made of
     ``DifferentiableMixedLayer`` (DARTS, GumbelDARTS): there it reads costs, alphas and the derived
@@ -234,7 +234,7 @@ class WiringMonitor(pl.Callback):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What statistics remember across epochs, by their names."""
+        """The memory of the statistics across epochs, by their names."""
         states = {statistic.name: statistic.state() for statistic in self.statistics}
         return {"statistics": {name: state for name, state in states.items() if state}}
 

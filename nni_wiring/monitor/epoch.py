@@ -21,7 +21,7 @@ from search_spaces.nni_api import pl
 
 
 class View(NamedTuple):
-    """What a record is looked at with. table: the truth, None without; dataset: whose."""
+    """The truth that a record is looked at with. table: None without; dataset: its data set."""
 
     table: TruthTable | None
     dataset: str
@@ -110,7 +110,7 @@ class Epoch:
 
     @cached_property
     def expected(self) -> Expectations:
-        """What p(alpha) expects of the cell; empty where there are several kinds."""
+        """The cell's topology expected under p(alpha); empty where there are several kinds."""
         if self.only is None:
             return Expectations({}, None)
         return expectations(self.only.group, self.only.probabilities, self.table)

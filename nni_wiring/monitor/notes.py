@@ -1,4 +1,4 @@
-"""What the hooks note during a step, on the device, without waiting for it."""
+"""Notes that the hooks take during a step, on the device, without waiting for it."""
 
 from __future__ import annotations
 

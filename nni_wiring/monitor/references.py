@@ -1,4 +1,4 @@
-"""What a run is held against: optimum, mean random cell and published rows of its benchmark."""
+"""References of a run: optimum, mean random cell and published rows of its benchmark."""
 
 from __future__ import annotations
 

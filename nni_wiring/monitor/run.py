@@ -92,7 +92,7 @@ class RunWriter:
 
 
 def known_config(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
-    """What a search tells of itself, under the names of ``search``'s options."""
+    """The options that a search tells of itself, under the names of ``search``'s options."""
     config: dict[str, Any] = {
         "strategy": type(module).__name__.removesuffix("LightningModule"),
         "space": type(module.model).__name__,

@@ -24,7 +24,7 @@ from search_spaces.wiring_cell import WiringCell, edge_of_label
 
 
 class Observer(Protocol):
-    """Who is told of the costs: ``phase`` is that of the forward pass now running, None where it is
+    """The receiver of the costs: ``phase`` is that of the running forward pass, None where it is
     not recorded.
     """
 

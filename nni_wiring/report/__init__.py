@@ -1,1 +1,1 @@
-"""What a run did: analysis, plain sentences, figures and the HTML report."""
+"""Reports of runs: analysis, plain sentences, figures and the HTML page."""

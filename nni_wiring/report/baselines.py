@@ -1,4 +1,4 @@
-"""What is shown of baselines: regret curves as PNG and TensorBoard, one-shot runs as points."""
+"""Pictures of baselines: regret curves as PNG and TensorBoard, one-shot runs as points."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from nni_wiring.truth.references import Reference, references_of
 
 
 class Comparison(NamedTuple):
-    """What stands beside the strategies in one metric.
+    """The references beside the strategies in one metric.
 
     Attributes:
         benchmark, dataset, split: the metric.

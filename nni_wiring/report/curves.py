@@ -40,7 +40,7 @@ class KindCurves:
 
     @property
     def none_allowed(self) -> bool:
-        """Whether none could be chosen on some edge."""
+        """True where none could be chosen on some edge."""
         tables = (self.alpha.values, self.z.values)
         return any(NONE in row for values in tables for row in values.values())
 

@@ -1,4 +1,4 @@
-"""What a run's folder says about the run itself, as printable text."""
+"""Facts that a run's folder states about the run itself, as printable text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nni_wiring.runs.store import RunFolder
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Who and what a run is; all text is printable.
+    """The identity of a run; all text is printable.
 
     Attributes:
         run_id, strategy, space, data, seed, status, error: of the run.

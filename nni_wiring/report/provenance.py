@@ -1,4 +1,4 @@
-"""What a benchmark's number beside a search is worth: which benchmark, and what was searched on."""
+"""The worth of a benchmark's number beside a search: its benchmark, and the data searched on."""
 
 from __future__ import annotations
 

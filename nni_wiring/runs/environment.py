@@ -1,4 +1,4 @@
-"""What a run was made with: versions of the packages that matter and the commit of this program."""
+"""The environment of a run: versions of the packages that matter, this program's commit."""
 
 from __future__ import annotations
 

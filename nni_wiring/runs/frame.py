@@ -1,4 +1,4 @@
-"""The records of a run as a pandas DataFrame: one row an epoch, one column a number."""
+"""The records of a run as a pandas DataFrame: one row per epoch, one column per number."""
 
 from __future__ import annotations
 

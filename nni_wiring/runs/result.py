@@ -1,4 +1,4 @@
-"""What a search found, and what a selection read off its supernet afterwards.
+"""Results: of a search, and of a selection on its supernet afterwards.
 
 Both are read tolerantly: what is missing or mistyped becomes None or empty, never an error.
 """
@@ -57,7 +57,7 @@ class ReadOff:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult(ReadOff):
-    """What a search found: ``result.json``.
+    """The result of a search: ``result.json``.
 
     Attributes:
         config: its settings under their option names.
@@ -94,7 +94,7 @@ class SearchResult(ReadOff):
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionResult(ReadOff):
-    """What `select` found on a finished search: ``selections/<selection>/result.json``.
+    """The result of `select` on a finished search: ``selections/<selection>/result.json``.
 
     Attributes:
         operations: of every edge, by kind of cell, as the space spells them.

@@ -144,7 +144,7 @@ class RunFolder:
 
     @property
     def truth_dataset(self) -> str | None:
-        """Whose truth the search shows; None before its data were read (and in older runs)."""
+        """The data set whose truth is shown; None before the data were read (and in older runs)."""
         return as_text(self.info.get("truth_dataset"))
 
     @property

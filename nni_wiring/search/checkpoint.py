@@ -110,7 +110,7 @@ def restore_trained(module: SearchModule, model: Any, path: Path, epochs: int) -
 
 
 def finished_epochs(path: Path) -> int:
-    """How many epochs the checkpoint at ``path`` holds; raises RunError if it is damaged or
+    """Count the epochs that the checkpoint at ``path`` holds; raises RunError if it is damaged or
     foreign.
     """
     if not path.exists():

@@ -60,7 +60,7 @@ class RunConfig:
         return values
 
     def draws_noise(self) -> bool:
-        """Whether the operation ``noise`` is searched, which draws from torch's own generator."""
+        """True where the operation ``noise`` is searched; it draws from torch's own generator."""
         operations = space_entry(self.run.space).operations(self.space_settings.operations)
         return any("noise" in names for names in operations.values())
 

@@ -1,4 +1,4 @@
-"""What is said of the cells that a selection read off a search's supernet."""
+"""The description of the cells that a selection read off a search's supernet."""
 
 from __future__ import annotations
 

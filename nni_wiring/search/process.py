@@ -1,4 +1,4 @@
-"""What searches share, the process that they run in: safe for several at once, as threads."""
+"""The process that searches share, made safe for several at once, as threads."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def one_at_a_time(draw: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def threads_of(config: RunConfig, folder: RunFolder) -> int:
-    """How many CPU threads the search uses: as asked, or as the run did before, or torch's own
+    """The search's number of CPU threads: as asked, or as the run did before, or torch's own
     choice. The run keeps the number, since sums may be rounded differently under another one.
     """
     kept = folder.info.get("threads")

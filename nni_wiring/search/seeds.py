@@ -45,7 +45,7 @@ class Seed(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How the search of one seed ended.
+    """The end of one seed's search.
 
     Attributes:
         seed, folder: which search.
@@ -105,7 +105,7 @@ def run_seeds(seeds: Sequence[Seed], on_epoch: OnEpochOf | None = None) -> list[
 
 
 def share_of_cores(config: RunConfig, count: int) -> tuple[int, int]:
-    """How many of ``count`` such searches run at once, and how many CPU threads each uses.
+    """The searches of ``count`` that run at once, and the number of CPU threads each uses.
 
     On CUDA all run at once; on the CPU as many as have a core for each of their threads. Searches
     take turns where they use what the process has only one of: the operation ``noise`` draws from
@@ -121,7 +121,7 @@ def share_of_cores(config: RunConfig, count: int) -> tuple[int, int]:
 
 
 def _cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -19,7 +19,7 @@ class Settings(BaseModel):
 
 
 class RunSettings(Settings):
-    """What is run, and on what.
+    """The run: its strategy, space, data and seed.
 
     strategy, space: names of the registries. dataset: of the space's benchmark, whose truth is
     shown; None: the data's own.
@@ -56,7 +56,7 @@ class DataSettings(Settings):
 
 
 class ThetaSettings(Settings):
-    """How the weights are trained, by default as in the strategy's paper: epochs, batch_size
+    """The training of the weights, by default as in the strategy's paper: epochs, batch_size
     (images), lr and lr_min (at most lr; the ends of a cosine), momentum, weight_decay, nesterov.
     """
 

@@ -1,4 +1,4 @@
-"""What a selection is: how a cell is read off a supernet."""
+"""The interface of a selection, which reads a cell off a supernet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Cells = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class SelectionContext:
-    """What a selection at the end of a search may use.
+    """The things that a selection at the end of a search may use.
 
     module: the trained search, which says how its supernet is evaluated. evaluation: (images,
     labels) batches of the whole search half, without augmentation. train: of the training half, for
@@ -42,7 +42,7 @@ class SelectionContext:
 
 @dataclass(frozen=True)
 class Selected:
-    """What a selection at the end of a search found. details: its trace; JSON-ready."""
+    """The cell that a selection at the end of a search found. details: its trace; JSON-ready."""
 
     cells: Cells
     details: dict[str, Any] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class SelectionSettings(BaseModel):
 
 
 class Selection:
-    """How a cell is read off a supernet. Keywords are the fields of ``Settings``; a bad one raises
+    """A way to read a cell off a supernet. Keywords are fields of ``Settings``; a bad one raises
     ConfigError.
 
     name, summary: its entry in the registry. at_end: whether it needs the trained supernet:

@@ -1,4 +1,4 @@
-"""What perturbation decides, in which order and when (DARTS-PT's code; theory page, section 2)."""
+"""Perturbation's decisions, their order and epochs (DARTS-PT's code; theory page, section 2)."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class _Projection:
         return _Accuracies(100 * counts[0] / images, [100 * n / images for n in counts[1:]])
 
     def _images(self) -> Iterable[Any]:
-        """What a decision is evaluated on."""
+        """The images that a decision is evaluated on."""
         if not self.settings.augmented:
             return self.context.evaluation
         search = self.context.search

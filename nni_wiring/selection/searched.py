@@ -12,7 +12,7 @@ from nni_wiring.supernet.edge_group import EdgeGroup
 
 
 class Searched(Protocol):
-    """What a selection at the end of a search may use of it; the search module is one.
+    """The part of a search that a selection at its end may use; the search module is one.
 
     model: the supernet. generator: the search's own random source (CPU). tuning: optimisers of
     theta (False) and alpha (True) for ``search_step``, in the place of the search's own.
@@ -28,7 +28,7 @@ class Searched(Protocol):
 
     @property
     def single_level(self) -> bool:
-        """Whether theta and alpha are trained from one pass over the training data."""
+        """True where theta and alpha are trained from one pass over the training data."""
 
     def evaluated(self, group: EdgeGroup) -> torch.Tensor:
         """Z, (edges, operations), under which the method evaluates its supernet: the Z that it

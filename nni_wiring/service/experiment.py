@@ -102,7 +102,7 @@ class NniExperiment:
 
 @dataclass
 class _Events:
-    """What the event table says of one trial, before metrics are joined to it."""
+    """The event table's rows on one trial, before metrics are joined to it."""
 
     number: int = -1
     status: str = "UNKNOWN"
@@ -144,7 +144,7 @@ def read_experiment(folder: Path) -> NniExperiment:
 
 
 def error_line(folder: Path) -> str:
-    """Why the trial in `folder` failed: run.json's error, else the last line of its stderr."""
+    """The reason why the trial in `folder` failed: run.json's error, or stderr's last line."""
     try:
         info = read_object(folder / "run.json") or {}
     except RunError as error:

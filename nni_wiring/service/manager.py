@@ -17,7 +17,7 @@ _STOP_SECONDS = 120
 
 
 def manager_status(experiment: NniExperiment) -> str:
-    """What the manager says now (RUNNING, DONE, ERROR, ...), else what nnictl's list says last.
+    """The manager's status now (RUNNING, DONE, ERROR, ...), else the last one in nnictl's list.
 
     A manager that died without a word gives STOPPED.
     """
@@ -28,7 +28,7 @@ def manager_status(experiment: NniExperiment) -> str:
 
 
 def web_address(experiment: NniExperiment) -> str:
-    """Where the web UI is, as seen from this machine."""
+    """The address of the web UI, as seen from this machine."""
     prefix = experiment.url_prefix.strip("/")
     return f"http://127.0.0.1:{experiment.port}" + (f"/{prefix}" if prefix else "")
 

@@ -1,6 +1,6 @@
 """The samplers as NNI tuners, for `tuner: {name: WiringEvolution}` after `register`.
 
-The search space has one choice of operations an edge ("0-1", "0-2", ...), and may hold further
+The search space has one choice of operations per edge ("0-1", "0-2", ...), and may hold further
 choices of a single value, which are passed on to the trial as they are.
 """
 
@@ -67,7 +67,7 @@ class WiringTuner(Tuner):
         self._replay()
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
-        """The next cell, one operation an edge, and the single-valued choices."""
+        """The next cell, one operation per edge, and the single-valued choices."""
         cell = self._sampler.ask()
         self._record(Event(cell, None))
         chosen = [OPERATIONS[operation] for operation in cell]
@@ -175,7 +175,7 @@ def read_search_space(
     """Operation indices of each edge, and the choices of a single value.
 
     Raises:
-        ConfigError: an edge is missing, or something but one operation an edge is left to search.
+        ConfigError: an edge is missing, or something but one operation per edge is left to search.
     """
     fixed = {}
     by_edge = {}

@@ -160,7 +160,7 @@ def _latest_run() -> RunFolder | None:
 
 
 def _created(run: RunFolder) -> float:
-    """When a run was created, in seconds since 1970; 0 if it does not say so."""
+    """The time a run was created, in seconds since 1970; 0 if it does not say so."""
     try:
         return datetime.fromisoformat(run.info.get("created") or "").timestamp()
     except ValueError:

@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Job:
-    """What NNI asks of this process.
+    """The job that NNI gives this process.
 
     Attributes:
         parameters: settings by option name, as the tuner drew them.

@@ -1,4 +1,4 @@
-"""What autocast would do here, asked in the way of every torch since 2.1."""
+"""The state of autocast, asked in the way of every torch since 2.1."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ from search_spaces.wiring_cell import FixedCell, freeze_edges
 #: values).
 Tap = Callable[[torch.Tensor, Draw], torch.Tensor]
 
-#: A row of Z, one scalar tensor an operation.
+#: A row of Z, one scalar tensor per operation.
 Weights = tuple[torch.Tensor, ...]
 
 
 def is_zero(operation: nn.Module) -> bool:
-    """Whether an operation is ``none`` (ours, or the one of NNI's hub): it is never computed."""
+    """True for the operation ``none`` (ours, or the one of NNI's hub): it is never computed."""
     return isinstance(operation, Zero) or bool(getattr(operation, "is_zero", False))
 
 
@@ -103,8 +103,8 @@ class SupernetCell(BaseSuperNetModule):
     def edge_output(
         self, edge: int, x: torch.Tensor, weights: Weights, draw: Draw
     ) -> torch.Tensor | None:
-        """What one edge adds to its target: the mixture of its active operations, or None for
-        zero. weights: the row of Z, one scalar tensor an operation.
+        """The term one edge adds to its target: the mixture of its active operations, or None for
+        zero. weights: the row of Z, one scalar tensor per operation.
         """
         return self.mixture(edge, x, weights, draw)
 

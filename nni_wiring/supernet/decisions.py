@@ -12,7 +12,7 @@ Rows = Mapping[int, int | None]
 
 
 class Decisions:
-    """What has been decided of one edge group, by whichever method or selection decides.
+    """The decided edges of one edge group, by whichever method or selection decides.
 
     chosen: the operation (column of alpha) of every decided edge (row). dropped: the edges that
     their node has lost, in the order in which it lost them; a dropped edge keeps its operation in
@@ -31,7 +31,7 @@ class Decisions:
         return {**self.chosen, **dict.fromkeys(self.dropped)}
 
     def state(self) -> dict[str, Any]:
-        """What ``load`` takes."""
+        """The state that ``load`` takes."""
         return {"chosen": dict(self.chosen), "dropped": list(self.dropped)}
 
     def load(self, state: Mapping[str, Any]) -> None:

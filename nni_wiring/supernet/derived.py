@@ -26,7 +26,7 @@ _GENOTYPE = "Genotype("
 
 
 class Expectations(NamedTuple):
-    """What is expected where every edge draws its operation on its own from p(alpha).
+    """Expectations where every edge draws its operation on its own from p(alpha).
 
     Attributes:
         topology: width, depth, conv_depth, live_edges, and disconnected, the probability of a dead

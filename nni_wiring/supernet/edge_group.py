@@ -102,7 +102,7 @@ class EdgeGroup(nn.Module):
         return self.alpha.masked_fill(~self.mask, -torch.inf)
 
     def choice(self, edge: int, operation: int) -> str | int:
-        """What NNI calls operation number ``operation`` (a column of alpha) of an edge."""
+        """NNI's name of operation number ``operation`` (a column of alpha) of an edge."""
         return self.choices[edge][self.allowed[edge].index(operation)]
 
     def sample(self, operations: Sequence[int]) -> dict[str, str | int]:

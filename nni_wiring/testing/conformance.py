@@ -8,7 +8,7 @@ inherit it::
         settings = {"samples": 2}            # what makes it small and quick
 
 Run it with pytest (``pip install "nni-wiring[test]"``). It takes a few seconds on one core: nets of
-four channels, two steps an epoch, two epochs.
+four channels, two steps per epoch, two epochs.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ TAGS = (
 
 
 class Interrupted(Exception):
-    """What the suite stops a search with."""
+    """The error that the suite stops a search with."""
 
 
 class StrategyConformance:
@@ -180,7 +180,7 @@ class StrategyConformance:
         assert torch.load(whole.checkpoint, map_location="cpu", weights_only=True)
 
     def test_runs_inside_nas_experiment(self, experiment: Finished) -> None:
-        """Exports one operation an edge, and a network that runs and has no alpha left."""
+        """Exports one operation per edge, and a network that runs and has no alpha left."""
         labels = {f"cell/{edge.replace('-', '_')}" for edge in NB201.edge_names}
         assert set(experiment.sample) == labels
         assert experiment.network(torch.randn(2, 3, 8, 8)).shape == (2, 3)
@@ -313,7 +313,7 @@ class StrategyConformance:
         assert next(iter(bad)) in line or str(next(iter(bad.values()))) in line
 
     def test_settings_survive_json(self) -> None:
-        """What a run folder stores makes the same strategy again."""
+        """The settings that a run folder stores make the same strategy again."""
         settings = self.strategy(**self.settings).settings
         stored = json.loads(json.dumps(settings.model_dump(mode="json")))
         assert self.strategy(**stored).settings == settings

@@ -23,7 +23,7 @@ class Columns(Protocol):
 
     @property
     def benchmark(self) -> Benchmark:
-        """Whose numbers these are."""
+        """The benchmark whose numbers these are."""
 
     @property
     def curves(self) -> CurveFile:
@@ -33,7 +33,7 @@ class Columns(Protocol):
         """The column of a data set, a split and a length of training."""
 
     def standing(self, dataset: str, split: str, epochs: int | None = None) -> Standing:
-        """How every cell stands in one column."""
+        """The standing of every cell in one column."""
 
 
 _TOPOLOGY_FIELDS = (

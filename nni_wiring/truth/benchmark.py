@@ -19,7 +19,7 @@ SPLIT_TITLES: Mapping[str, str] = {"valid": "validation", "test": "test"}
 
 
 class Measure(NamedTuple):
-    """What a benchmark measured of a trained cell.
+    """A quantity that a benchmark measured of a trained cell.
 
     Attributes:
         name: as a sentence has it ("accuracy", "mean IoU").
@@ -52,7 +52,7 @@ ACCURACY = Measure()
 
 @dataclass(frozen=True)
 class Protocol:
-    """How the benchmark trained the network of every cell on one data set.
+    """The training of every cell's network on one data set of a benchmark.
 
     Attributes:
         images: training images by split that they are judged on; empty where it is not known.
@@ -84,7 +84,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class SearchProtocol:
-    """How the searches behind the published rows were run, under the option names of a run.
+    """The settings of the searches behind the published rows, under the option names of a run.
 
     Attributes:
         settings: what they have in common: the searched network.
@@ -150,7 +150,7 @@ Parameters = Callable[[ArrayLike, str], NDArray[np.int64]]
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """What is known of every cell of one space, apart from the numbers themselves.
+    """All that is known of every cell of one space, apart from the numbers themselves.
 
     Attributes:
         title: as a reader knows it.
@@ -279,7 +279,7 @@ class Benchmark:
             raise BenchmarkError(f"unknown split {split!r} of {self.title}; allowed: {known}")
 
     def measure(self, dataset: str) -> Measure:
-        """What was measured on a data set."""
+        """The measures on a data set."""
         return self.dataset(dataset).measure
 
     def full_epochs(self, dataset: str) -> int:

@@ -1,4 +1,4 @@
-"""Which tables there are, which one is the default, and loading one by name."""
+"""The truth tables at hand: their list, the default one, and loading one by name."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _benchmark_of(table: str) -> str | None:
 
 
 def _default_file(benchmark: str) -> Path:
-    """Where the choice is kept; that of the first benchmark has no name in it."""
+    """The file that keeps the choice; that of the first benchmark has no name in it."""
     suffix = "" if benchmark == FIRST else f"-{benchmark}"
     return cache_dir() / f"default-table{suffix}"
 

@@ -29,7 +29,7 @@ _CURVES = re.compile(r"-[0-9a-f]{12}\.curves")
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import found and wrote.
+    """The finds and the output of an import.
 
     Attributes:
         name, kind, version, sha256: the table and its source.

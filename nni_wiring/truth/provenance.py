@@ -1,4 +1,4 @@
-"""What a number of a benchmark says about a search: its origin, and whether the two compare."""
+"""The origin of a benchmark's number, and whether it compares with the search beside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search_spaces.registry import space_entry
 #: Options as a sentence has them; {} is the value.
 _SPOKEN = {
     "channels": "{} channels",
-    "cells": "{} cells a stage",
+    "cells": "{} cells per stage",
     "epochs": "{} epochs",
     "head": "the head {}",
 }
@@ -24,7 +24,7 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a number comes from, beside the search that it is shown with.
+    """The origin of a number, beside the search that it is shown with.
 
     Attributes:
         benchmark: name of the benchmark that the number is of.
@@ -101,12 +101,12 @@ def _departures(differences: Mapping[str, tuple[Any, Any]]) -> list[str]:
 def _shortcuts(config: Mapping[str, Any], benchmark: Benchmark) -> list[str]:
     """Capped epochs and a restricted space, where the config says so."""
     steps, restriction = config.get("max_steps"), _restriction(config, benchmark)
-    capped = [f"at most {_printable(steps)} steps an epoch"] if steps else []
+    capped = [f"at most {_printable(steps)} steps per epoch"] if steps else []
     return [*capped, restriction] if restriction else capped
 
 
 def _restriction(config: Mapping[str, Any], benchmark: Benchmark) -> str:
-    """Whether the search could choose among all cells of the benchmark; "" if so."""
+    """A sentence on the cells of the benchmark that the search could not choose; "" if none."""
     if not isinstance(config.get("space"), str):
         return ""
     try:

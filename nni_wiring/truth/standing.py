@@ -1,4 +1,4 @@
-"""How every cell stands in one accuracy: rank, percentile, regret."""
+"""The standing of every cell in one accuracy: rank, percentile, regret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PERCENTILE_DECIMALS = 4
 
 
 class Standing(NamedTuple):
-    """How every cell stands in one metric, each (cells,) by official index.
+    """The standing of every cell in one metric, each (cells,) by official index.
 
     Attributes:
         accuracy: the metric in its unit, NaN where missing.

@@ -55,7 +55,7 @@ class TruthTable:
 
     @property
     def benchmark(self) -> Benchmark:
-        """Whose numbers these are."""
+        """The benchmark whose numbers these are."""
         return self.data.benchmark
 
     @cached_property
@@ -87,7 +87,7 @@ class TruthTable:
         return list(self.data.metrics)
 
     def has(self, dataset: str, split: str, epochs: int | None = None) -> bool:
-        """Whether the table has this column."""
+        """True where the table has this column."""
         return self.key(dataset, split, epochs) in self.data.metrics
 
     def metric(self, dataset: str, split: str, epochs: int | None = None) -> Metric:

@@ -69,7 +69,7 @@ def _refine(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _counts(labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """How often each label but the dead one stands in each cell: (n, labels - 1) float32."""
+    """Counts of each label but the dead one in each cell: (n, labels - 1) float32."""
     counts = np.zeros((len(labels), int(labels.max()) + 1), dtype=np.float32)
     for column in labels.T:
         counts[np.arange(len(labels)), column] += 1.0

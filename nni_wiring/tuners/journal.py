@@ -1,4 +1,4 @@
-"""What a tuner asked and was told, on disk, so that `nnictl resume` continues where it stopped.
+"""A tuner's questions and answers on disk, so that `nnictl resume` continues where it stopped.
 
 NNI gives a tuner a folder and calls ``load_checkpoint`` on resume, but never asks it to save. A
 sampler's state follows from its seed and the sequence of calls, so the calls are what is kept:

@@ -40,7 +40,7 @@ _MOST_EVALUATIONS = 10_000_000
 
 
 class Budget(NamedTuple):
-    """How long one search lasts: ``unit`` is "seconds" of simulated training or "evaluations"."""
+    """The length of one search: ``unit`` is "seconds" of simulated training or "evaluations"."""
 
     amount: float
     unit: str
@@ -60,7 +60,7 @@ def parse_budget(text: str) -> Budget:
 
 
 class Task(NamedTuple):
-    """What is searched, as plain lists by code, since a search reads single numbers.
+    """The space and its truth as plain lists by code, since a search reads single numbers.
 
     Attributes:
         choices: the operation indices of each edge.

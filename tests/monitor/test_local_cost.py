@@ -308,7 +308,7 @@ def test_fact_2_costs_into_a_node_sum_to_the_product_with_its_gradient() -> None
 
 
 def test_fact_3_batch_norm_blocks_cost() -> None:
-    # 2<-1 and 3<-1 are convolutions: nothing reaches the edge 1<-0
+    # 1-2 and 1-3 are convolutions: nothing reaches the edge 0-1
     convolutions = {"1-2": ["nor_conv_3x3", "nor_conv_1x1"], "1-3": ["nor_conv_1x1"]}
     _, found, weights, *_ = facts(operations=convolutions)
     _, open_, weights_open, *_ = facts(operations={**convolutions, "1-3": ["skip_connect"]})
@@ -481,7 +481,7 @@ def test_expectations_are_those_of_all_cells_one_by_one() -> None:
         p = np.prod([z[row][k] for row, k in enumerate(cell)])
         for key, values in truth.items():
             accuracy[key] += p * float(values[official[code]])
-        if code % 5:  # 3<-2 is none: topology of a fifth of the cells by the slow way is enough
+        if code % 5:  # 2-3 is none: topology of a fifth of the cells by the slow way is enough
             continue
         found = Wiring.from_indices(cell).topology()
         depth, width, dead = (
@@ -491,7 +491,7 @@ def test_expectations_are_those_of_all_cells_one_by_one() -> None:
         )
     for (ds, split), value in accuracy.items():
         assert record.truth_expected.at(ds, split).accuracy == pytest.approx(value, rel=1e-6)
-    # the same sums under p(alpha) given that 3<-2 is none
+    # the same sums under p(alpha) given that 2-3 is none
     from nni_wiring.supernet.derived import expected_topology
     from search_spaces.cell_codes import NASBENCH201
 

@@ -30,7 +30,7 @@ from nni_wiring.search.run import run_search
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
-#: options, and forward passes a step (train, search; order 2: train, search, train, train, train)
+#: options, and forward passes per step (train, search; order 2: train, search, train, train, train)
 VARIANTS: list[tuple[dict[str, Any], int]] = [
     ({"track_stats": True, "affine": True}, 2),
     ({"order": 2, "clip": None}, 5),
@@ -62,7 +62,7 @@ def test_killed_in_an_epoch_and_resumed_elsewhere(
 ) -> None:
     whole = run(tmp_path / "whole", **options)
     assert len(epochs_without_time(whole)) == 3 and whole.status == "finished"
-    # three steps an epoch: dies in the second step of the second epoch
+    # three steps per epoch: dies in the second step of the second epoch
     in_epoch_2 = 3 * (1 if options.get("warmup_epochs") else passes) + passes
     killed = run_killed(tmp_path / "killed", in_epoch_2, **options)
     assert killed.status == "running" and len(killed.epochs()) == 1

@@ -128,7 +128,7 @@ def test_genotype_round_trip_and_topology() -> None:
 def test_genotype_to_supernet_edges_and_back() -> None:
     pairs = parse_genotype(DARTS_V2).normal
     chosen = dict.fromkeys(DARTS_GRAPH.edge_names, "none")
-    for place, (operation, source) in enumerate(pairs):  # two a node, the first node is 2
+    for place, (operation, source) in enumerate(pairs):  # two per node, the first node is 2
         chosen[f"{source}-{2 + place // 2}"] = operation
     strength = {edge: 0.0 if operation == "none" else 1.0 for edge, operation in chosen.items()}
     kept = strongest_edges(strength)

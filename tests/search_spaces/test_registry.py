@@ -10,7 +10,7 @@ from search_spaces.cell_graph import NB201, OPERATIONS
 from search_spaces.errors import SpaceError
 from search_spaces.registry import SPACES, SpaceEntry, build_space, space_entry
 
-#: name: allowed operations an edge, in NAS-Bench-201's edge order (theory page, sections 1 and 2)
+#: name: allowed operations per edge, in NAS-Bench-201's edge order (theory page, sections 1 and 2)
 CONV, SKIP, NONE = "nor_conv_3x3", "skip_connect", "none"
 EXPECTED = {
     "nasbench201": [set(OPERATIONS)] * 6,

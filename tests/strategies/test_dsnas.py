@@ -19,7 +19,7 @@ def test_runs(kind: str, optimisation: str) -> None:
     assert set(search.monitor.records[-1].cost) == phases
     for phase in phases:
         for row in search.counts(phase).values():
-            assert sum(row.values()) == STEPS * CELLS  # one operation a step
+            assert sum(row.values()) == STEPS * CELLS  # one operation per step
 
 
 @pytest.mark.parametrize("clamp", [None, 0.01])

@@ -15,7 +15,7 @@ def test_runs(kind: str) -> None:
     search = check_runs(GDAS(), kind)
     for phase in ("weights", "alpha"):
         for row in search.counts(phase).values():
-            # one draw a step for all cells: an operation runs in all of them or in none
+            # one draw per step for all cells: an operation runs in all of them or in none
             assert sum(row.values()) == STEPS * CELLS
             assert all(count % CELLS == 0 for count in row.values())
 

@@ -96,7 +96,7 @@ def test_uniform_options_sample_uniformly_and_keep_alpha() -> None:
     [group] = found.strategy.groups
     assert not group.alpha.any()
     costs = cost_samples(found.module, list(found.loaders.train) * 10, 20)
-    assert (~np.isnan(costs)).sum(axis=-1).max() == 1  # one operation an edge and batch
+    assert (~np.isnan(costs)).sum(axis=-1).max() == 1  # one operation per edge and batch
 
 
 def test_frozen_means_frozen(tmp_path: pytest.TempPathFactory) -> None:

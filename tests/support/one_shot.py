@@ -63,7 +63,7 @@ class Task(LightningModule):
 
 
 def tiny_space(**options: Any) -> Any:
-    """The NAS-Bench-201 space at 4 channels, one cell a stage, three classes."""
+    """The NAS-Bench-201 space at 4 channels, one cell per stage, three classes."""
     name = options.pop("name", "nasbench201")
     return build_space(name, **{"channels": 4, "cells": 1, "num_classes": 3, **options})
 

@@ -175,7 +175,7 @@ def test_graph_features_are_those_of_the_live_graph() -> None:
     def row(*cell: int) -> np.ndarray:
         return features[int(cell_code(np.array(cell)))]
 
-    # 1<-0 leads nowhere when 2<-1 and 3<-1 are none: its operation cannot matter
+    # 0-1 leads nowhere when 1-2 and 1-3 are none: its operation cannot matter
     for operation in range(5):
         np.testing.assert_array_equal(row(operation, 3, 0, 2, 0, 1), row(0, 3, 0, 2, 0, 1))
     assert not np.array_equal(row(3, 3, 3, 3, 3, 3), row(3, 3, 3, 3, 3, 2))

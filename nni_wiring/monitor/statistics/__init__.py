@@ -1,4 +1,4 @@
-"""What a monitor measures: one file a statistic."""
+"""The statistics of a monitor, one per file."""
 
 from __future__ import annotations
 

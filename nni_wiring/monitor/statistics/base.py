@@ -55,7 +55,7 @@ class Statistic:
         return {}
 
     def state(self) -> dict[str, Any]:
-        """What must outlive an interruption, plain values."""
+        """The values that must outlive an interruption, plain ones."""
         return {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:

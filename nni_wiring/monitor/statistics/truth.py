@@ -45,7 +45,7 @@ class DerivedTruth(Statistic):
         return found
 
     def pictures(self, record: EpochRecord, view: View) -> Mapping[str, Figure]:
-        """Where the cell stands among all cells."""
+        """The place of the cell among all cells."""
         value = None if record.truth is None else record.truth.at(view.dataset, "valid").accuracy
         if value is None or view.table is None or not view.table.has(view.dataset, "valid"):
             return {}

@@ -53,7 +53,7 @@ class Costs(Section):
         return cls(kinds, run.records[-1].epoch, last) if kinds else None
 
     def findings(self) -> list[Finding]:
-        """Where none gains, for every kind of cell that may choose it."""
+        """Edges on which none gains, for every kind of cell that may choose it."""
         found = []
         for curves in self.kinds:
             said = cost_sentence(curves)
@@ -92,7 +92,7 @@ class Costs(Section):
 
 
 def cost_sentence(curves: KindCurves) -> str | None:
-    """Where none gains: edges whose Z-weighted cost was positive in the last epoch."""
+    """Edges on which none gains: their Z-weighted cost was positive in the last epoch."""
     last = _last_edge_costs(curves.edge_cost)
     if not last or not curves.none_allowed:
         return None

@@ -1,4 +1,4 @@
-"""What has to be said beside the figures of a run."""
+"""Notes that belong beside the figures of a run."""
 
 from __future__ import annotations
 

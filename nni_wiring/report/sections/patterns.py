@@ -1,4 +1,4 @@
-"""How the wiring evolved: growing, width preference and bi-level failure, and the timeline."""
+"""The wiring's evolution: growing, width preference and bi-level failure, and the timeline."""
 
 from __future__ import annotations
 

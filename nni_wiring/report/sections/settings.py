@@ -21,7 +21,7 @@ class Settings(Section):
 
     @classmethod
     def of(cls, run: RunAnalysis) -> Settings:
-        """What every run has."""
+        """The section of any run: each has settings."""
         return cls(run.facts.config, run.facts.versions)
 
     def tables(self) -> list[Table]:

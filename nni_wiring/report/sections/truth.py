@@ -89,7 +89,7 @@ class TruthSection(Section):
 
     @property
     def measure(self) -> Measure:
-        """What the headline's column measures."""
+        """The measure of the headline's column."""
         return self.benchmark.measure(self.headline.dataset)
 
     def findings(self) -> list[Finding]:
@@ -110,7 +110,7 @@ class TruthSection(Section):
         ]
 
     def pictures(self) -> list[Picture]:
-        """Where the cell stands among all, and its regret over epochs."""
+        """The place of the cell among all, and its regret over epochs."""
         found = (_histogram(self), _regret_picture(self))
         return [picture for picture in found if picture is not None]
 

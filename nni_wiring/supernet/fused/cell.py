@@ -29,7 +29,7 @@ from search_spaces.nni_api import LayerChoice
 
 
 class _Call(NamedTuple):
-    """What one call of the fused function needs beside tensors. moments: filled by forward."""
+    """The inputs of one fused call beside its tensors. moments: filled by forward."""
 
     plan: Plan
     kernels: Kernels
@@ -180,7 +180,7 @@ def plain_cells(model: nn.Module) -> Iterator[None]:
 
 
 def can_fuse(graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> bool:
-    """Whether a cell has only operations that the fused cell knows, of one width and with batch
+    """True where a cell has only operations that the fused cell knows, of one width and with batch
     norms alike in whether they are affine.
     """
     choices = [cast(LayerChoice, choice) for choice in edges.values()]
@@ -204,7 +204,7 @@ def fused_or_plain(graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> 
 
 
 def all_fused(model: nn.Module) -> bool:
-    """Whether every supernet cell of a model is a fused one."""
+    """True where every supernet cell of a model is a fused one."""
     cells = [module for module in model.modules() if isinstance(module, SupernetCell)]
     return all(isinstance(cell, FusedCell) for cell in cells)
 

@@ -1,4 +1,4 @@
-"""Which kernels a fused cell runs: the eager ones, or the same through torch.compile, checked."""
+"""The kernels of a fused cell: the eager ones, or the same through torch.compile, checked."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Checked:
         self.problem: str | None = None
 
     def __call__(self, *arguments: Any) -> Any:
-        """What the kernel returns."""
+        """The kernel's own outputs."""
         if self.problem is not None:
             return self._eager(*arguments)
         _allow_versions()

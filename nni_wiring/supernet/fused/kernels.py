@@ -34,7 +34,7 @@ _is_compiling = getattr(torch.compiler, "is_compiling", lambda: False)
 
 
 class Needs(NamedTuple):
-    """Which gradients a backward pass is asked for. inputs: any input of the cell."""
+    """The gradients that a backward pass is asked for. inputs: any input of the cell."""
 
     z: bool
     inputs: bool
@@ -42,7 +42,7 @@ class Needs(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What forward keeps of one group of convolutions for backward.
+    """The tensors that forward keeps of one group of convolutions for backward.
 
     outputs: y, (pixels, branches x C), kernels of 3 and more only. mean, inverse: of y, (branches x
     C). covariance, input_mean: of r, kernels of 1 only.

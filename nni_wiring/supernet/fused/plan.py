@@ -1,4 +1,4 @@
-"""What a fused cell does with one set of active operations, as plain data."""
+"""The plan of a fused cell with one set of active operations, as plain data."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
 
     @property
     def uses_all_inputs(self) -> bool:
-        """Whether something of every input reaches an output."""
+        """True where something of every input reaches an output."""
         useful = set(self.outputs)
         for source in reversed(self.sources):
             branches = [b for group in source.convolutions for b in group.branches]
@@ -94,7 +94,7 @@ def conv_parts(module: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d] | None:
 
 
 def is_pool(module: nn.Module) -> bool:
-    """Whether a module is the benchmark's 3x3 average pool (ours or NNI's): padding not counted."""
+    """True for the benchmark's 3x3 average pool (ours or NNI's): padding not counted."""
     inner = getattr(module, "op", None)
     if isinstance(inner, nn.AvgPool2d) and getattr(module, "preprocess", 0) is None:
         module = inner
@@ -111,7 +111,7 @@ def _single(value: int | tuple[int, ...]) -> int | None:
 
 
 def fusable(module: nn.Module) -> bool:
-    """Whether the fused cell knows an operation."""
+    """True where the fused cell knows an operation."""
     known = is_zero(module) or type(module) is nn.Identity or is_pool(module)
     return known or conv_parts(module) is not None
 
@@ -173,5 +173,5 @@ def _add_convolution(
 
 
 def uses_batch_statistics(norms: Sequence[nn.BatchNorm2d]) -> bool:
-    """Whether all batch norms normalise by the batch's own statistics in their present mode."""
+    """True where all batch norms normalise by the batch's own statistics in their present mode."""
     return all(norm.training or norm.running_mean is None for norm in norms)

@@ -1,4 +1,4 @@
-"""What a relaxation is: how alpha becomes Z, and, where autograd does not, how dL/dZ becomes
+"""The interface of a relaxation: alpha becomes Z, and, where autograd does not, how dL/dZ becomes
 dL/dalpha.
 """
 

@@ -28,7 +28,7 @@ def one_hot(choice: torch.Tensor, operations: int, dtype: torch.dtype) -> torch.
 
 
 def chosen_only(choice: torch.Tensor) -> tuple[tuple[int, ...], ...]:
-    """The ``active`` of a draw that runs one operation an edge.
+    """The ``active`` of a draw that runs one operation per edge.
 
     Waits for the device: which modules run is decided on the host.
     """

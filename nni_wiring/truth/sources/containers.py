@@ -26,7 +26,7 @@ _DECOMPRESS_ERRORS = (OSError, EOFError, zlib.error, ValueError)
 
 
 class Span(NamedTuple):
-    """Where one pickle lies in a memory-mapped file."""
+    """The place of one pickle in a memory-mapped file."""
 
     start: int
     end: int

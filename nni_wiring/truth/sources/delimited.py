@@ -137,7 +137,7 @@ class _Grammar:
         return CostKey("train_epoch", match[3]), int(match[2])
 
     def known(self, target: str) -> bool:
-        """Whether it is one of the two."""
+        """True for one of the two."""
         return self.metric(target) is not None or self.cost(target) is not None
 
 
