@@ -83,7 +83,9 @@ class Truth:
     @classmethod
     def from_json(cls, value: object) -> Truth | None:
         """Read ``to_json``'s form, and that of `benchmark query`; None for anything else."""
-        if not isinstance(value, Mapping) or not isinstance(value.get("accuracy"), Mapping):
+        if not isinstance(value, Mapping):
+            return None
+        if not any(isinstance(value.get(name), Mapping) for name in _SCORES):
             return None
         columns = dict.fromkeys(
             (str(dataset), str(split))

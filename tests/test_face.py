@@ -66,7 +66,7 @@ def test_a_search_and_its_run(tmp_path: Path) -> None:
     assert list(frame.index) == [0, 1] and frame["arch"].iloc[-1] == result["arch"]
     truth = nni_wiring.load_table().query(result["arch"])["accuracy"]["cifar10"]["valid"]
     assert frame["truth/cifar10/valid"].iloc[-1] == pytest.approx(truth)
-    assert [record["loss"]["train"] for record in seen] == list(frame["loss/train"])
+    assert [record.loss["train"] for record in seen] == list(frame["loss/train"])
     with pytest.raises(RunError, match="already holds a run"):
         nni_wiring.search(tmp_path / "run", **tiny)
     with pytest.raises(RunError, match="unknown run"):

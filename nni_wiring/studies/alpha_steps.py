@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from nni_wiring.search.reopen import OpenSearch
-from nni_wiring.strategies.enas import ENAS
+from nni_wiring.strategies.parts.policy import PolicyUpdate
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.evaluation import fixed_draw, one_hot
 from nni_wiring.supernet.relaxations import BinaryGates, Concrete, OneHotScore
@@ -62,7 +62,7 @@ def sampled(found: OpenSearch, batch: Batch) -> Sampled:
         [cost] = torch.autograd.grad(loss, [draw.z], allow_unused=True)
     module.generator.set_state(before)
     group.alpha.grad = None
-    found.strategy.alpha_gradient(module, {"train": batch, "val": batch}, 0)
+    found.strategy.parts.alpha.gradient(module, {"train": batch, "val": batch}, 0)
     gradient = torch.zeros_like(group.alpha) if group.alpha.grad is None else group.alpha.grad
     cost = torch.zeros_like(draw.z) if cost is None else cost
     return Sampled(draw, cost.detach().numpy(), gradient.detach().clone().numpy())
@@ -131,7 +131,7 @@ def _expected_score(found: OpenSearch, batch: Batch, draws: int) -> Steps:
     p = relaxation.probabilities(group).detach().numpy()
     gradients, locals_ = [], []
     for _ in range(max(1, draws // p.size)):
-        cell = found.strategy.sample_cells(found.module.generator)[group.name]
+        cell = found.module.sample_cells()[group.name]
         gradient, cost = np.zeros(p.shape), np.zeros(p.shape)
         for edge, allowed in enumerate(group.allowed):
             for k in allowed:
@@ -156,16 +156,16 @@ def _policy(found: OpenSearch, batch: Batch, draws: int) -> Steps:
     """ENAS: the score of the controller's draws times -(R - mean R), R the accuracy of the cell,
     against the same score times the local cost; both a mean over the draws.
     """
-    strategy = cast(ENAS, found.strategy)
-    [group] = strategy.groups
+    policy = cast(PolicyUpdate, found.strategy.parts.alpha)
+    [group] = found.strategy.groups
     with torch.no_grad():
-        drawn = strategy.controller(draws, found.module.generator)
+        drawn = policy.controller(draws, found.module.generator)
     cells = drawn.operations.tolist()
     scores = [
         one_hot(group, cell).numpy() - p
         for cell, p in zip(cells, drawn.probabilities.double().numpy(), strict=True)
     ]
-    rewards = np.array([strategy.reward(found.module, cell, batch) for cell in cells])
+    rewards = np.array([policy.reward(found.module, cell, batch) for cell in cells])
     costs = [cell_cost(found, batch, cell).sum(axis=1, keepdims=True) for cell in cells]
     advantage = rewards - rewards.mean()
     gradient = np.mean([-a * s for a, s in zip(advantage, scores, strict=True)], axis=0)

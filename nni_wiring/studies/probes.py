@@ -147,10 +147,10 @@ class EpochProbe(Statistic):
         return self._measure(epoch.module, epoch.loaders)
 
     def values(self, folder: RunFolder) -> list[dict[str, Any]]:
-        """What it measured in a run, per epoch. Raises RunError for a run without it."""
+        """Its values in a run, per epoch, which they name; RunError for a run without them."""
         records = folder.records()
         if any(self.name not in record.statistics for record in records):
             raise RunError(
                 f"run {folder.run_id}: its records lack {self.name}; choose another --out"
             )
-        return [record.statistics[self.name] for record in records]
+        return [{"epoch": record.epoch, **record.statistics[self.name]} for record in records]

@@ -124,7 +124,8 @@ def test_an_epoch_probe_s_values_stand_in_the_records(tmp_path: Path) -> None:
     probed = RunFolder.create(tmp_path / "probed", "probed", config.flat())
     probe = EpochProbe("looks", measure)
     run_search(config, probed, statistics=[probe])
-    assert probe.values(probed) == seen and len(seen) == 2
+    numbered = [{"epoch": epoch, **value} for epoch, value in enumerate(seen)]
+    assert probe.values(probed) == numbered and len(seen) == 2
     for value, record in zip(seen, probed.records(), strict=True):
         total = sum(a or 0.0 for row in record.alpha.values() for a in row.values())
         assert value["alpha"] == pytest.approx(total, abs=1e-6)

@@ -96,7 +96,7 @@ def test_dsnas_in_expectation_by_enumeration(run: StudyRun) -> None:
     before = found.module.generator.get_state()
     steps = METHODS["dsnas"].steps(found, batch, 1)
     found.module.generator.set_state(before)
-    cell = found.strategy.sample_cells(found.module.generator)[group.name]
+    cell = found.module.sample_cells()[group.name]
     p = found.strategy.relaxation.probabilities(group).detach().numpy()
     edge, step = 5, 1e-5
     expected = np.zeros(5)
@@ -119,6 +119,6 @@ def test_enas_rewards_all_edges_alike(run: StudyRun, monkeypatch: pytest.MonkeyP
     found, batch = common_start(run, "enas", 1)
     steps = METHODS["enas"].steps(found, batch, 8)
     assert steps.gradient.any() and steps.local.any()
-    monkeypatch.setattr(type(found.strategy), "reward", lambda *given: 0.25)
+    monkeypatch.setattr(type(found.strategy.parts.alpha), "reward", lambda *given: 0.25)
     constant = METHODS["enas"].steps(found, batch, 8)
     assert not constant.gradient.any() and constant.local.any()

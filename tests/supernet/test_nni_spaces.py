@@ -258,7 +258,7 @@ def test_a_hook_s_alpha_is_an_architecture_parameter() -> None:
     model = strategy.mutate_model(ScaleSpace())
     alpha = model.scale._arch_alpha
     start = alpha.detach().clone()
-    assert any(parameter is alpha for parameter in strategy.arch_parameters())
+    assert any(parameter is alpha for parameter in strategy.hooked)
     given = evaluator(random_batches(3, 1), random_batches(3, 2))
     searcher = strategy.mutate_evaluator(given)
     searcher.evaluate(model)
@@ -288,7 +288,7 @@ def test_a_hook_s_alpha_gets_the_loss_s_gradient(float64: None) -> None:
     def loss() -> torch.Tensor:
         return module.loss("alpha", (images, labels), 0, record=False)
 
-    strategy.alpha_gradient(module, {"val": (images, labels)}, 0)
+    strategy.parts.alpha.gradient(module, {"val": (images, labels)}, 0)
     for place in range(3):
         ends = []
         for step in (1e-6, -1e-6):

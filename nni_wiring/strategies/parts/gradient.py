@@ -21,5 +21,7 @@ class Gradient(AlphaUpdate):
         """dL/dalpha on the search half, at the present theta."""
         with loop.constant_weights():
             loss = loop.loss("alpha", batch["val"], batch_idx)
-            loop.manual_backward(loss, inputs=self.inputs())
+            # beside the groups' own: what users' mutation hooks mix by
+            inputs = dict.fromkeys([*self.inputs(), *loop.arch_parameters()])
+            loop.manual_backward(loss, inputs=list(inputs))
         self.estimate()
