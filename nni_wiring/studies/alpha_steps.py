@@ -59,7 +59,10 @@ def sampled(found: OpenSearch, batch: Batch) -> Sampled:
     with module.constant_weights():
         loss = module.loss("alpha", batch, 0, record=False)
         draw = cast(Draw, group.draw)
-        [cost] = torch.autograd.grad(loss, [draw.z], allow_unused=True)
+        # a drawn cell whose output is dead gives no gradient to anything
+        [cost] = (
+            torch.autograd.grad(loss, [draw.z], allow_unused=True) if loss.requires_grad else [None]
+        )
     module.generator.set_state(before)
     group.alpha.grad = None
     found.strategy.parts.alpha.gradient(module, {"train": batch, "val": batch}, 0)

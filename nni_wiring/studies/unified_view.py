@@ -34,7 +34,8 @@ LOCAL = IdentityRule(
     tolerance=1e-10,
 )
 GLOBAL = EquivalenceRule(
-    claim="ENAS rewards all edges with one number: its gradient does not go with the local cost",
+    claim="ENAS rewards all edges with one number: over so many draws its gradient goes with the "
+    "local cost by no more than the margin",
     null="the rank correlation over edges and operations lies outside the margin",
     minimum=0.3,
     unit="(Spearman)",

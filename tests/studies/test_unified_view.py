@@ -122,3 +122,19 @@ def test_enas_rewards_all_edges_alike(run: StudyRun, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(type(found.strategy.parts.alpha), "reward", lambda *given: 0.25)
     constant = METHODS["enas"].steps(found, batch, 8)
     assert not constant.gradient.any() and constant.local.any()
+
+
+@pytest.mark.parametrize("strategy", ["gdas", "proxylessnas", "dsnas"])
+def test_a_drawn_cell_whose_output_is_dead_moves_nothing(run: StudyRun, strategy: str) -> None:
+    found, batch = common_start(run, strategy, 1)
+    [group] = found.strategy.groups
+    with torch.no_grad():
+        group.alpha[3:] = torch.tensor([200.0, 100.0, 0.0, 0.0, 0.0])  # the edges into the output
+        group.alpha[:3] = torch.tensor([200.0, 0.0, 0.0, 0.0, 0.0])
+    if strategy == "proxylessnas":  # its second path, skip, runs and is closed
+        assert np.isfinite(sampled(found, batch).gradient).all()
+    elif strategy == "gdas":
+        one = sampled(found, batch)
+        assert not one.cost.any() and not one.gradient.any()
+    else:
+        assert not cell_cost(found, batch, [0] * 6).any()

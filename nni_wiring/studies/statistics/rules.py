@@ -108,7 +108,12 @@ class ShareRule(Rule):
     """A share of runs, tested against the null's own share by an exact binomial test.
 
     minimum: by how much the share must exceed the null's.
+
+    Attributes:
+        least: fewest runs, where the rule asks for more than the test.
     """
+
+    least: int = 1
 
     def judge(self, k: int, n: int, null: float, note: str = "") -> Verdict:
         """The verdict on k of n independent runs."""
@@ -130,6 +135,7 @@ class ShareRule(Rule):
     ) -> Verdict:
         p, low, high = _binomial(k, n, null)
         needed = runs_needed(null, family) if 0 < null < 1 else 1 if null == 0 else n + 1
+        needed = max(needed, self.least)
         share = k / n if n else math.nan
         held = outcome(share - null, adjusted, high - null, self.minimum, able=n >= needed)
         found = Interval(share, low, high, n)
