@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
-
-from test_layers import FLOORS
 
 REPO = Path(__file__).resolve().parents[1]
 TEXT = (REPO / "docs" / "architecture.md").read_text()
 TREE = sorted(p for room in ("search_spaces", "nni_wiring") for p in (REPO / room).rglob("*.py"))
+LAYERS = ast.parse((REPO / "tests" / "test_layers.py").read_text())
+FLOORS = next(
+    ast.literal_eval(node.value)
+    for node in LAYERS.body
+    if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "FLOORS" and node.value
+)
 NAMES = {path.name for path in TREE}
 
 

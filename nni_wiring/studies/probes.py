@@ -147,7 +147,7 @@ class EpochProbe(Statistic):
         return self._measure(epoch.module, epoch.loaders)
 
     def values(self, folder: RunFolder) -> list[dict[str, Any]]:
-        """What it measured in a run, per epoch. Raises RunError for a run without it."""
+        """Its measurements in a run, per epoch. Raises RunError for a run without it."""
         records = folder.records()
         if any(self.name not in record.statistics for record in records):
             raise RunError(

@@ -31,7 +31,7 @@ class Method(Protocol):
 
     @property
     def moves_alpha(self) -> bool:
-        """Whether alpha has an optimiser."""
+        """True where alpha has an optimiser."""
 
     def arch_parameters(self) -> list[nn.Parameter]:
         """Architecture parameters, group by group."""
