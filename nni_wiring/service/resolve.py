@@ -9,7 +9,8 @@ from typing import Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.messages import shown
-from nni_wiring.runs.store import FORMAT, RunFolder, runs_root
+from nni_wiring.runs.info import FORMAT
+from nni_wiring.runs.store import RunFolder, runs_root
 from nni_wiring.service.experiment import NniExperiment, NniTrial, read_experiment
 from nni_wiring.service.manifest import (
     experiment_folder,
