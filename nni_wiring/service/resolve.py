@@ -31,9 +31,10 @@ _STATUS_OF_ENDED = {
 def resolve(run_id: str) -> list[RunFolder]:
     """Runs that `run_id` names, in the order of NNI's trial numbers.
 
-    run_id: a folder (of a run or of an NNI experiment), the id of a run under
-    :func:`~nni_wiring.runs.store.runs_root`, an NNI trial id, an NNI experiment id (all its
-    trials, failed ones too), or ``latest`` (whatever was started last, experiment or run).
+    Args:
+        run_id: a folder (of a run or of an NNI experiment), the id of a run under
+            :func:`~nni_wiring.runs.store.runs_root`, an NNI trial id, an NNI experiment id (all its
+            trials, failed ones too), or ``latest`` (whatever was started last, experiment or run).
 
     Raises:
         RunError: nothing has this name, or what has it cannot be read.
