@@ -21,7 +21,7 @@ from nni_wiring.files.tolerant import (
     pairs,
 )
 from search_spaces.cell_graph import CellGraph
-from search_spaces.errors import SpaceError
+from search_spaces.graph_json import graph_from_json, graph_to_json
 
 #: A number per edge and operation: {edge: {operation: value}}; None where there is none.
 EdgeTable = dict[str, dict[str, float | None]]
@@ -287,28 +287,3 @@ def edge_table(value: object) -> EdgeTable:
         for edge, row in pairs(value)
         if isinstance(row, Mapping) and len(row) <= _MOST_OPERATIONS
     }
-
-
-def graph_to_json(graph: CellGraph | None) -> dict[str, Any] | None:
-    """A cell's graph as plain values; ``graph_from_json`` reads it back."""
-    if graph is None:
-        return None
-    return {
-        "inputs": list(graph.inputs),
-        "nodes": graph.nodes,
-        "edges": [list(edge) for edge in graph.edges],
-        "outputs": list(graph.outputs),
-    }
-
-
-def graph_from_json(value: object) -> CellGraph | None:
-    """The graph, or None for anything that is no graph."""
-    try:
-        return CellGraph(
-            inputs=tuple(map(int, dig(value, "inputs"))),
-            nodes=int(dig(value, "nodes")),
-            edges=tuple((int(source), int(target)) for source, target in dig(value, "edges")),
-            outputs=tuple(map(int, dig(value, "outputs"))),
-        )
-    except (TypeError, ValueError, SpaceError):
-        return None

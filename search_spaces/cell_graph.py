@@ -119,9 +119,11 @@ class Wiring:
     ) -> Wiring:
         """A DARTS-type cell from a genotype's list.
 
-        pairs: ``(operation, source node)``, two in a row for each intermediate node, as in the
-        published genotypes (github.com/quark0/darts). concat: the nodes whose concatenation is the
-        output. inputs: number of cell inputs.
+        Args:
+            pairs: ``(operation, source node)``, two in a row for each intermediate node, as in the
+                published genotypes (github.com/quark0/darts).
+            concat: the nodes whose concatenation is the output.
+            inputs: number of cell inputs.
         """
         if len(pairs) % 2:
             raise SpaceError(f"genotype: two edges a node, got {len(pairs)} edges")

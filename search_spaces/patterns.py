@@ -1,7 +1,7 @@
 """The three wiring patterns of Xie et al. 2021 (arXiv 2009.01272), measured on a history.
 
 The paper names them (P1 growing, P2 width preference, P3 bi-level failure); how they are counted
-here is this project's own. A history is one dict an epoch: edge name -> operation of the largest
+here is this project's own. A history is one dict per epoch: edge name -> operation of the largest
 alpha.
 """
 

@@ -71,10 +71,12 @@ class SpaceEntry:
     """A named search space: its cell graph, the constraint that the name stands for, and how it is
     built.
 
-    kinds: the labels of its cells; where there are several, edges are named ``kind/edge``.
-    candidates: the operations of an edge that no constraint names. settings: the model of the
-    space's options, with its defaults. benchmark: the name of the benchmark whose cells these are,
-    None where no benchmark holds them.
+    Attributes:
+        kinds: the labels of its cells; where there are several, edges are named ``kind/edge``.
+        candidates: the operations of an edge that no constraint names.
+        settings: the model of the space's options, with its defaults.
+        benchmark: the name of the benchmark whose cells these are, None where no benchmark holds
+            them.
     """
 
     name: str

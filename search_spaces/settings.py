@@ -36,8 +36,10 @@ class SpaceSettings(BaseModel):
 class CellNetworkSettings(SpaceSettings):
     """Those of a network that is a stack of cells.
 
-    channels: C, of the first cells. cells: how many there are, as the space counts them. affine,
-    track_stats: of the batch norms inside the cells.
+    Attributes:
+        channels: C, of the first cells.
+        cells: how many there are, as the space counts them.
+        affine, track_stats: of the batch norms inside the cells.
     """
 
     channels: int = Field(default=16, ge=1)

@@ -1,4 +1,4 @@
-"""The command line: one file a command, each imported only when it is called.
+"""The command line: one file per command, each imported only when it is called.
 
 Importing torch and NNI takes seconds, so `--help` and a mistyped command must not do it.
 A new command is one module with a click command in it and one line in `COMMANDS`.

@@ -36,7 +36,10 @@ _WORDS = {
 class Progress(NamedTuple):
     """The present standing of one trial.
 
-    epoch: epochs done. accuracy: percent, of what `measure` names. text: error line or "".
+    Attributes:
+        epoch: epochs done.
+        accuracy: percent, of what `measure` names.
+        text: error line or "".
     """
 
     name: str

@@ -15,7 +15,8 @@ from nni_wiring.explain.timeline import EpochStep
 class BestCell:
     """The best cell of the benchmark; of several equal ones the nearest to the explained cell.
 
-    ties: how many cells share this accuracy.
+    Attributes:
+        ties: how many cells share this accuracy.
     """
 
     arch: str

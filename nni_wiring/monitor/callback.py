@@ -34,7 +34,7 @@ class WiringMonitor(pl.Callback):
     cell. Of Proxyless, which weights nothing, it reads alphas and cell only.
 
     ``records`` keeps the records of this process. The scalars of all statistics go to all of the
-    trainer's loggers, one dict an epoch, the epoch as their step.
+    trainer's loggers, one dict per epoch, the epoch as their step.
 
     Costs are read by a tensor hook on each cell's Z, summed on the device and fetched once an
     epoch. All hooks are gone after the search, also when it fails.

@@ -1,4 +1,4 @@
-"""The scalars of an epoch under their TensorBoard tags: about 40 an epoch."""
+"""The scalars of an epoch under their TensorBoard tags: about 40 per epoch."""
 
 from __future__ import annotations
 

@@ -29,19 +29,11 @@ from nni_wiring.files.messages import reason, shown
 from nni_wiring.files.tolerant import as_count, as_text
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs import environment
+from nni_wiring.runs.info import FORMAT, ID_FIELDS, STATUSES, checked
 from nni_wiring.runs.result import SearchResult
 
 if TYPE_CHECKING:
     import pandas
-
-FORMAT = 1
-STATUSES = ("running", "finished", "failed", "interrupted")
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_ID_FIELDS: dict[str, tuple[type, ...]] = {
-    "experiment_id": (str,),
-    "trial_id": (str,),
-    "parameter_id": (int,),
-}
 
 
 def runs_root() -> Path:
@@ -93,9 +85,9 @@ class RunFolder:
                 cannot be written.
         """
         path = Path(path)
-        unknown = sorted(set(ids) - set(_ID_FIELDS))
+        unknown = sorted(set(ids) - set(ID_FIELDS))
         if unknown:
-            raise TypeError(f"unknown ids {unknown}, allowed: {sorted(_ID_FIELDS)}")
+            raise TypeError(f"unknown ids {unknown}, allowed: {sorted(ID_FIELDS)}")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -111,8 +103,8 @@ class RunFolder:
             "versions": environment.versions(),
             "git_commit": environment.git_commit(),
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        } | {name: ids.get(name) for name in _ID_FIELDS}
-        run = cls(path, _checked(info, path / "run.json"))
+        } | {name: ids.get(name) for name in ID_FIELDS}
+        run = cls(path, checked(info, path / "run.json"))
         write_json(run.path / "run.json", run.info)
         return run
 
@@ -129,7 +121,7 @@ class RunFolder:
         info = read_object(path / "run.json")
         if info is None:
             raise RunError(f"{shown(path)} holds no run: run.json is missing")
-        return cls(path, _checked(info, path / "run.json"))
+        return cls(path, checked(info, path / "run.json"))
 
     @property
     def status(self) -> str:
@@ -267,36 +259,3 @@ class RunFolder:
         if entry.is_symlink():
             raise RunError(f"{shown(entry)} is a link, which a run's folder may not hold")
         return entry
-
-
-def _checked(info: dict[str, Any], path: Path) -> dict[str, Any]:
-    """`info` with every field of run.json present and of its type.
-
-    Raises:
-        RunError: a field that the program relies on is missing or of another type.
-    """
-    run_id, version = info.get("run_id"), info.get("format")
-    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
-        raise RunError(
-            f"{shown(path)}: run_id {run_id!r:.80} is not made of 1 to 128 of A-Z a-z 0-9 . _ -"
-        )
-    if version != FORMAT:
-        raise RunError(
-            f"{shown(path)}: format {version!r:.40} is not the one this program reads ({FORMAT})"
-        )
-    if info.get("status") not in STATUSES:
-        raise RunError(
-            f"{shown(path)}: status {info.get('status')!r:.40} is none of {', '.join(STATUSES)}"
-        )
-    if not isinstance(info.get("config"), dict) or not isinstance(info.get("versions", {}), dict):
-        raise RunError(f"{shown(path)}: config and versions must be objects of names and values")
-    optional: dict[str, tuple[type, ...]] = {
-        "error": (str,),
-        "created": (str,),
-        "git_commit": (str,),
-    } | _ID_FIELDS
-    for name, kinds in optional.items():
-        value = info.get(name)
-        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
-            raise RunError(f"{shown(path)}: {name} {value!r:.40} is not a {kinds[0].__name__}")
-    return {"versions": {}} | dict.fromkeys(optional) | info

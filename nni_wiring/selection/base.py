@@ -25,11 +25,14 @@ Cells = dict[str, list[int]]
 class SelectionContext:
     """The things that a selection at the end of a search may use.
 
-    module: the trained search, which says how its supernet is evaluated. evaluation: (images,
-    labels) batches of the whole search half, without augmentation. train: of the training half, for
-    selections that tune the weights; search: of the search half, augmented, for those that go on
-    training alpha. progress: to be told how far it is.
-    folder: where a long selection may keep what it needs to go on after an interruption, or None.
+    Attributes:
+        module: the trained search, which says how its supernet is evaluated.
+        evaluation: (images, labels) batches of the whole search half, without augmentation.
+        train: of the training half, for selections that tune the weights.
+        search: of the search half, augmented, for those that go on training alpha.
+        progress: to be told how far it is.
+        folder: where a long selection may keep what it needs to go on after an interruption, or
+            None.
     """
 
     module: Searched
@@ -76,9 +79,10 @@ class Selection:
     """A way to read a cell off a supernet. Keywords are fields of ``Settings``; a bad one raises
     ConfigError.
 
-    name, summary: its entry in the registry. at_end: whether it needs the trained supernet:
-    ``select`` then runs once, at the end of the search, and the epochs before it show the method's
-    own cheap reading.
+    Attributes:
+        name, summary: its entry in the registry.
+        at_end: whether it needs the trained supernet: ``select`` then runs once, at the end of the
+            search, and the epochs before it show the method's own cheap reading.
     """
 
     name: ClassVar[str] = "abstract"

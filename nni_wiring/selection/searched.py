@@ -14,8 +14,11 @@ from nni_wiring.supernet.edge_group import EdgeGroup
 class Searched(Protocol):
     """The part of a search that a selection at its end may use; the search module is one.
 
-    model: the supernet. generator: the search's own random source (CPU). tuning: optimisers of
-    theta (False) and alpha (True) for ``search_step``, in the place of the search's own.
+    Attributes:
+        model: the supernet.
+        generator: the search's own random source (CPU).
+        tuning: optimisers of theta (False) and alpha (True) for ``search_step``, in the place of
+            the search's own.
     """
 
     model: Any

@@ -9,7 +9,8 @@ from typing import Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.messages import shown
-from nni_wiring.runs.store import FORMAT, RunFolder, runs_root
+from nni_wiring.runs.info import FORMAT
+from nni_wiring.runs.store import RunFolder, runs_root
 from nni_wiring.service.experiment import NniExperiment, NniTrial, read_experiment
 from nni_wiring.service.manifest import (
     experiment_folder,
@@ -30,9 +31,10 @@ _STATUS_OF_ENDED = {
 def resolve(run_id: str) -> list[RunFolder]:
     """Runs that `run_id` names, in the order of NNI's trial numbers.
 
-    run_id: a folder (of a run or of an NNI experiment), the id of a run under
-    :func:`~nni_wiring.runs.store.runs_root`, an NNI trial id, an NNI experiment id (all its
-    trials, failed ones too), or ``latest`` (whatever was started last, experiment or run).
+    Args:
+        run_id: a folder (of a run or of an NNI experiment), the id of a run under
+            :func:`~nni_wiring.runs.store.runs_root`, an NNI trial id, an NNI experiment id (all its
+            trials, failed ones too), or ``latest`` (whatever was started last, experiment or run).
 
     Raises:
         RunError: nothing has this name, or what has it cannot be read.

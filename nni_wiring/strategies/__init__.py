@@ -1,1 +1,1 @@
-"""One-shot strategies: one file a method, one training loop (search_module.py)."""
+"""One-shot strategies: one file per method, one training loop (search_module.py)."""

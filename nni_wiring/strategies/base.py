@@ -125,7 +125,7 @@ class WiringStrategy(OneShotStrategy):
 
     @property
     def moves_alpha(self) -> bool:
-        """Whether alpha has an optimiser."""
+        """True where alpha has an optimiser."""
         return self.parts.alpha.trained
 
     def on_epoch_start(self, epoch: int, epochs: int) -> None:

@@ -62,7 +62,7 @@ class Threshold(Reading):
         ]
 
     def keeps(self, group: EdgeGroup, selected: list[int]) -> list[bool]:
-        """Where the operation's sigmoid reaches the threshold."""
+        """True where the operation's sigmoid reaches the threshold."""
         rows = self.relaxation.weights(group).detach().cpu().tolist()
         return [row[k] >= self.threshold for k, row in zip(selected, rows, strict=True)]
 

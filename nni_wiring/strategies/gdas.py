@@ -1,4 +1,4 @@
-"""GDAS: straight-through Gumbel, one operation an edge."""
+"""GDAS: straight-through Gumbel, one operation per edge."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ UpdateOrder = Literal["weights_first", "alpha_first"]
 
 
 class ThetaDefaults(NamedTuple):
-    """How a method's paper trains theta (the weights) on NAS-Bench-201: SGD with a cosine schedule.
+    """A paper's training of theta (the weights) on NAS-Bench-201: SGD with a cosine schedule.
 
     epochs; batch_size in images; lr and lr_min, the ends of the cosine; momentum; weight_decay;
     nesterov.

@@ -1,1 +1,1 @@
-"""The measurements of S1 (wiring evolution) and S2 (architecture selection), one file a study."""
+"""The measurements of S1 (wiring evolution) and S2 (architecture selection), one file per study."""

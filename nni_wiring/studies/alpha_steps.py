@@ -1,7 +1,7 @@
 """One step of alpha, method by method: the gradient that a method's own code leaves, and the local
 step that its form gives from the local cost (theory page, section 1).
 
-C is dL/dZ, one value an edge and operation, summed over the cells that share Z; for an edge with
+C is dL/dZ, one value per edge and operation, summed over the cells that share Z; for an edge with
 weights w the *local step* is w_k (C_k - sum_m w_m C_m), C_k = 0 where operation k did not run.
 """
 
@@ -30,7 +30,7 @@ class Steps(NamedTuple):
 
 
 class Method(NamedTuple):
-    """How a method is compared. form: the weights w in words. slope: of the gradient on the local
+    """One method compared. form: the weights w in words. slope: of the gradient on the local
     step, None where no such law is claimed. steps: (search, batch, draws) -> Steps.
     """
 

@@ -112,7 +112,7 @@ def ranked(folder: RunFolder, cube: np.ndarray) -> Ranked:
 
 
 def none_ranks(scores: np.ndarray) -> np.ndarray:
-    """Where none stands among the operations that have a score: 1 for the best, ties in the middle.
+    """The place of none among operations that have a score: 1 for the best, ties in the middle.
 
     (..., operations) -> (...,); NaN where none has no score.
     """

@@ -1,4 +1,4 @@
-"""What a study is: options, searches and measured parts in a folder of its own, tables, verdicts.
+"""The frame of a study: options, searches and parts in a folder of its own, tables, verdicts.
 
 A study never trains by itself: it starts searches (the one loop) and probes them.
 """
@@ -44,7 +44,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Findings:
-    """What a study measured.
+    """The results that a study measured.
 
     Attributes:
         tables: for people.
@@ -157,7 +157,7 @@ class StudyRun:
 
 
 def study_folder(study: Study, options: Options) -> Path:
-    """Where a study with these options keeps its runs, unless told otherwise."""
+    """The folder in which a study with these options keeps its runs, unless told otherwise."""
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
     return runs_root() / f"study-{study.name}-{digest}"
 
@@ -210,7 +210,7 @@ def run_study(
 
 
 def _same(study: Study, known: Options, asked: Options) -> bool:
-    """Whether ``options.json`` holds what is asked for."""
+    """True where ``options.json`` holds what is asked for."""
     options = known.get("options")
     if known.get("study") != study.name or not isinstance(options, dict):
         return False

@@ -157,12 +157,12 @@ def _margins(found: dict[str, list[Wired]], null: WalkNull, graph: CellGraph) ->
 
 
 def fell(wired: Wired) -> bool:
-    """Whether all searched edges (of six: all but one) were none at some epoch."""
+    """True where all searched edges (of six: all but one) were none at some epoch."""
     return min(wired.counts) <= fallen(wired.searched)
 
 
 def grew_back(wired: Wired) -> bool:
-    """Whether a run fell and ended with more edges than at its lowest."""
+    """True where a run fell and ended with more edges than at its lowest."""
     return fell(wired) and wired.counts[-1] > min(wired.counts)
 
 

@@ -1,4 +1,4 @@
-"""What each operation on each edge is truly worth: exact marginals of the truth table."""
+"""The true worth of each operation on each edge: exact marginals of the truth table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHAPE = (len(OPERATIONS),) * len(NB201.edges)
 
 
 def accuracy_cube(table: TruthTable, dataset: str, split: str) -> np.ndarray:
-    """True accuracies (percent), one axis of 5 operations an edge."""
+    """True accuracies (percent), one axis of 5 operations per edge."""
     values = np.empty(len(table))
     values[table.codes] = table.values(dataset, split)
     return values.reshape(_SHAPE)

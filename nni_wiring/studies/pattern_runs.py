@@ -1,4 +1,4 @@
-"""What studies read off finished searches: their wiring over epochs, costs, alphas, accuracies.
+"""Readings of finished searches: their wiring over epochs, costs, alphas, accuracies.
 
 The one place, with the probes, where studies touch a run's records.
 """
@@ -88,7 +88,7 @@ def width_margin(margins: Mapping[str, float], graph: CellGraph) -> float:
 
 
 def inner_edge_last(margins: Mapping[str, float], graph: CellGraph) -> bool | None:
-    """Whether an intermediate edge has the largest margin of all; None as for the margin."""
+    """True where an intermediate edge has the largest margin of all; None as for the margin."""
     inner, inputs = _by_role(margins, graph)
     return max(inner) > max(inputs) if inner and inputs else None
 

@@ -135,7 +135,7 @@ def _measuring(folder: RunFolder, run: StudyRun) -> Callable[[], dict[str, Any]]
 
 
 def distinct_orders(model: nn.Module) -> dict[str, int]:
-    """How many orders other than the present one a stage's cells and a cell's edges have."""
+    """The number of orders, beside the present one, of a stage's cells and of a cell's edges."""
     cells = [module for module in model.modules() if isinstance(module, SupernetCell)]
     stage = max(len(places) for places in _stages(list(cast(nn.ModuleList, model.layers))))
     alike = Counter(names for names in cells[0].group.edge_operations if names != ("none",))
@@ -223,7 +223,7 @@ def _verdicts(kept: dict[tuple[str, str], list[float]]) -> list[Verdict]:
 
 
 def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
-    """What is left after shuffling."""
+    """The accuracy that is left after shuffling."""
     title = "Accuracy above chance that is left after shuffling"
     return {"shuffling": label_bars(numbers["bars"], title, "percent")}
 

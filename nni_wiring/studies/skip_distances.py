@@ -1,4 +1,4 @@
-"""How far skip and the convolution of an edge are from m*, and the mixture nearest to it."""
+"""Distances of an edge's skip and convolution from m*, and the mixture nearest to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Distances(NamedTuple):
 
 
 def distances(x: torch.Tensor, o: torch.Tensor, target: torch.Tensor) -> Distances:
-    """How far x (skip) and o (the convolution's result) are from m*, each standardised to mean 0
+    """Distances of x (skip) and o (the convolution's result) from m*, each standardised to mean 0
     and variance 1 in every channel: the proposition takes them to be on one scale, which a sum and
     a batch-normed tensor are not.
 

@@ -145,7 +145,7 @@ def _shares(record: dict[str, Any]) -> np.ndarray:
 
 
 def _edges(found: Found, seeds: list[int]) -> Table:
-    """alpha's share against the minimiser's over the edges, a row a seed and one over all."""
+    """alpha's share against the minimiser's over the edges, a row per seed and one over all."""
     last = [_shares(records[-1]) for records in found]
     rows: list[list[Any]] = []
     for name, shares in [*zip(seeds, last, strict=True), ("all", np.concatenate(last, axis=1))]:

@@ -46,7 +46,7 @@ BETTER = FlipRule(
 
 
 def measure(run: StudyRun) -> Findings:
-    """On the supernet of one search a seed: every operation of every edge, in three ways."""
+    """On the supernet of one search per seed: every operation of every edge, in three ways."""
     found = []
     for seed in run.seeds:
         folder = run.search(f"search-s{seed}", seed=seed)

@@ -1,4 +1,4 @@
-"""Why width is preferred: the cost of the intermediate edge where it is alive (S1).
+"""The preference for width: the cost of the intermediate edge where it is alive (S1).
 
 In a cell that is empty the intermediate edge cannot win by construction: with 0-1 none its input is
 0, and so is the cost of all its operations. S1's own experiment fixes 0-1 and compares 1-2 with

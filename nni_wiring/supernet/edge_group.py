@@ -15,9 +15,12 @@ from search_spaces.cell_graph import CellGraph
 class Draw(NamedTuple):
     """One draw of Z for an edge group, shared by every cell of the group's label.
 
-    z: (edges, operations). active: for every edge the indices of the operations that are run; the
-    others are not computed, and their z must be zero. edge_weights: (edges,), a weight of every
-    edge as a whole, for cells that know it (PartialCell); None for none.
+    Attributes:
+        z: (edges, operations).
+        active: for every edge the indices of the operations that are run; the others are not
+            computed, and their z must be zero.
+        edge_weights: (edges,), a weight of every edge as a whole, for cells that know it
+            (PartialCell); None for none.
     """
 
     z: torch.Tensor

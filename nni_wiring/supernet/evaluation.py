@@ -39,8 +39,9 @@ def fixed_draw(group: EdgeGroup, z: torch.Tensor) -> Draw:
 def evaluation_mode(model: nn.Module, *, batch_statistics: bool = True) -> Iterator[None]:
     """Evaluation without gradients; every module's mode is put back at the end.
 
-    batch_statistics: batch norm normalises by the batch (a supernet's running statistics mix all
-    cells), and its running statistics stay as they are; otherwise it uses the latter.
+    Args:
+        batch_statistics: batch norm normalises by the batch (a supernet's running statistics mix
+            all cells), and its running statistics stay as they are; otherwise it uses the latter.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     with unmoved(modes=model.modules()):

@@ -150,7 +150,7 @@ def _parameters_of_codes(benchmark: Benchmark) -> list[dict[str, Any]]:
 
 
 def _shared_dicts(columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
-    """One dict a row; few rows differ, so equal ones are the same object."""
+    """One dict per row; few rows differ, so equal ones are the same object."""
     known: dict[tuple[Any, ...], dict[str, Any]] = {}
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [known.setdefault(row, dict(zip(columns, row, strict=True))) for row in rows]

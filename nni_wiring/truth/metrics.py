@@ -60,6 +60,21 @@ class Metric:
         mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
         return cls(mean.astype(np.float32), trials.astype(np.float32), seeds.astype(np.int16))
 
+    def known_seeds(self) -> list[int]:
+        """The seeds of single values, rising; 0 (a seed that is not known) left out."""
+        return [] if self.seeds is None else sorted({*self.seeds.flat} - {0})
+
+    def of_seed(self, seed: int) -> Floats | None:
+        """(cells,) values of one seed, NaN where a cell has not run it; None where no cell has."""
+        if self.trials is None or self.seeds is None:
+            return None
+        ran = self.seeds == seed
+        if not ran.any():
+            return None
+        chosen = np.where(ran, self.trials, np.nan)
+        rows = np.argmax(ran, axis=0)
+        return chosen[rows, np.arange(len(self.mean))].astype(np.float32)
+
 
 @dataclass(frozen=True)
 class TableData:

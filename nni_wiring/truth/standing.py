@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,16 @@ from numpy.typing import NDArray
 from nni_wiring.truth.benchmark import ACCURACY, Measure
 
 _PERCENTILE_DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell of a ranking; accuracy is the benchmark's metric, rank 1 is the best."""
+
+    rank: int
+    index: int
+    arch: str
+    accuracy: float
 
 
 class Standing(NamedTuple):

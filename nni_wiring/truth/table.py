@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,7 @@ from nni_wiring.truth.benchmark import Benchmark
 from nni_wiring.truth.curves import CurveFile, CurveKey
 from nni_wiring.truth.metrics import CostKey, Floats, Metric, MetricKey, TableData
 from nni_wiring.truth.order import Arch, CellOrder
-from nni_wiring.truth.standing import Standing, stand
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One cell of a ranking; accuracy is the benchmark's metric, rank 1 is the best."""
-
-    rank: int
-    index: int
-    arch: str
-    accuracy: float
+from nni_wiring.truth.standing import Entry, Standing, stand
 
 
 class TruthTable:
@@ -118,15 +107,13 @@ class TruthTable:
         if seed is None:
             return metric.mean
         key = self.key(dataset, split, epochs)
-        if metric.trials is None or metric.seeds is None or not (metric.seeds == seed).any():
-            known = [] if metric.seeds is None else sorted({*metric.seeds.flat} - {0})
-            listed = ", ".join(map(str, known)) or "none, only the mean"
+        single = metric.of_seed(seed)
+        if single is None:
+            listed = ", ".join(map(str, metric.known_seeds())) or "none, only the mean"
             raise BenchmarkError(
                 f"table {self.name!r} has no seed {seed} for {key}; known seeds: {listed}"
             )
-        chosen = np.where(metric.seeds == seed, metric.trials, np.nan)
-        rows = np.argmax(metric.seeds == seed, axis=0)
-        return chosen[rows, np.arange(len(self))].astype(np.float32)
+        return single
 
     def seconds(self, dataset: str, epochs: int | None = None) -> Floats:
         """(cells,) seconds to train each cell and, where known, to validate it once.

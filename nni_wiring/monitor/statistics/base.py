@@ -20,9 +20,10 @@ class Statistic:
     record; ``tags`` and ``pictures`` are made from records alone, so they are also those of a run
     that is read back.
 
-    name: what registries, records and messages call it. fields: the fields of ``EpochRecord`` that
-    ``read`` gives; empty for a statistic whose value lands in ``EpochRecord.statistics`` under its
-    name.
+    Attributes:
+        name: what registries, records and messages call it.
+        fields: the fields of ``EpochRecord`` that ``read`` gives; empty for a statistic whose value
+            lands in ``EpochRecord.statistics`` under its name.
     """
 
     name: ClassVar[str]

@@ -59,8 +59,11 @@ class Phases(Statistic):
 class PhaseMeans(NamedTuple):
     """Means over the images of one phase of one epoch.
 
-    loss: cross-entropy L, nats. entropy: H(softmax of the logits), nats. accuracy: percent. images:
-    how many.
+    Attributes:
+        loss: cross-entropy L, nats.
+        entropy: H(softmax of the logits), nats.
+        accuracy: percent.
+        images: how many.
     """
 
     loss: float

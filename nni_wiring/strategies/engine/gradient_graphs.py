@@ -34,7 +34,7 @@ Compute = Callable[[Any], None]
 
 
 class StepListener(Protocol):
-    """Who takes notes of tensors during a step (a monitor) and reads them when the step is over.
+    """A taker of notes of tensors during a step (a monitor), read when the step is over.
 
     A replayed step runs no Python, so its notes are those of the captured step: the same tensors
     with new values.
@@ -48,7 +48,7 @@ class StepListener(Protocol):
 
 
 class Recorder(Protocol):
-    """What records the launches of a function: CUDA graphs, or a stand-in."""
+    """A recorder of a function's launches: CUDA graphs, or a stand-in."""
 
     def warm_up(self, run: Callable[[], None]) -> None:
         """Run once, as the recorded function will be run."""
@@ -57,7 +57,7 @@ class Recorder(Protocol):
         """Record without running; the result replays what was recorded, on the same memory."""
 
     def forget(self) -> None:
-        """What was recorded so far is not replayed any more."""
+        """Replay nothing that was recorded so far any more."""
 
 
 class CudaRecorder:

@@ -33,7 +33,7 @@ class Method(Protocol):
 
     @property
     def moves_alpha(self) -> bool:
-        """Whether alpha has an optimiser."""
+        """True where alpha has an optimiser."""
 
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
         """Move its schedules to the start of an epoch."""

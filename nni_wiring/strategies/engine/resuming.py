@@ -1,4 +1,4 @@
-"""What a search needs to go on bit for bit, beside weights and optimisers."""
+"""The state that a search needs to go on bit for bit, beside weights and optimisers."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from nni_wiring.supernet.edge_group import EdgeGroup
 
 
 class SearchView:
-    """What the search module answers for its method."""
+    """The search module's answers for its method."""
 
     strategy: Method
     generator: torch.Generator
@@ -25,7 +25,7 @@ class SearchView:
 
     @property
     def single_level(self) -> bool:
-        """Whether theta and alpha are trained from one pass over the training data."""
+        """True where theta and alpha are trained from one pass over the training data."""
         return self.strategy.settings.optimisation == "single_level"
 
     def arch_parameters(self) -> list[nn.Parameter]:

@@ -1,1 +1,1 @@
-"""What methods are made of."""
+"""The parts that methods are made of."""

@@ -1,4 +1,4 @@
-"""What a part of a method is, and the roles that parts have."""
+"""The interface of a method's part, and the roles that parts have."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ class Part:
         """Schedules. epoch counts from 0 of ``epochs``."""
 
     def alpha_moves(self, epoch: int) -> bool:
-        """Whether this part lets alpha move in this epoch."""
+        """True where this part lets alpha move in this epoch."""
         return True
 
     def after_steps(self, loop: Loop, epoch: int) -> None:
         """Work between epochs: called after the last step, before monitors read the epoch."""
 
     def program(self) -> Hashable | None:
-        """What the launches of a gradient depend on beside the batch, None where they change from
+        """All that a gradient's launches depend on beside the batch, None where they change from
         step to step: operations or numbers drawn on the host, host numbers that move. A CUDA graph
         repeats its launches and all host numbers in them.
         """
         return ()
 
     def state(self) -> dict[str, Any]:
-        """What a resumed search must know beyond weights, alphas, decided edges and optimisers;
+        """The knowledge of a resumed search beyond weights, alphas, decided edges and optimisers;
         tensors and plain values.
         """
         return {}
@@ -58,7 +58,7 @@ class Part:
 
 
 class AlphaUpdate(Part):
-    """How alpha moves.
+    """The way that alpha moves.
 
     trained: whether alpha has an optimiser at all. in_steps: whether search steps move it (else
     only work between epochs does). reads_leaves: whether it makes alpha's gradient out of dL/dZ,
@@ -82,7 +82,7 @@ class AlphaUpdate(Part):
 
 
 class WeightsUpdate(Part):
-    """How the training loss of a bi-level step becomes theta's gradient."""
+    """The way from the training loss of a bi-level step to theta's gradient."""
 
     def gradient(self, loop: Loop, batch: dict[str, Any], batch_idx: int) -> None:
         """Leave the gradient in the weights' .grad."""
@@ -90,7 +90,7 @@ class WeightsUpdate(Part):
 
 
 class CellKind(Part):
-    """How the cells of the supernet are run."""
+    """The kind of cell that the supernet runs."""
 
     def factory(self, *, plain: bool) -> Callable[..., SupernetCell]:
         """(graph, edges, group) -> SupernetCell. plain: the reference where there is a choice."""
@@ -109,19 +109,19 @@ class StopRule(Part):
     """Ends a search early."""
 
     def should_stop(self, epoch: int) -> bool:
-        """Whether this was the last epoch; asked only at the end of epochs in which alpha moves."""
+        """True after the last epoch; asked only at the end of epochs in which alpha moves."""
         raise NotImplementedError
 
 
 class Reading(Part):
-    """How the cell of an epoch is read, where the selection alone does not say."""
+    """The reading of an epoch's cell, where the selection alone does not say."""
 
     def read(self, group: EdgeGroup, selected: list[int]) -> list[int]:
         """A column of alpha for every edge. selected: what the selection read off p(alpha)."""
         return selected
 
     def keeps(self, group: EdgeGroup, selected: list[int]) -> list[bool]:
-        """Which edges are worth keeping, with the operations ``selected``; the genotypes of DARTS'
+        """The edges worth keeping, with the operations ``selected``; the genotypes of DARTS'
         cells leave the others out.
         """
         return [True] * len(selected)

@@ -75,7 +75,7 @@ class Parts:
             part.on_epoch_start(epoch, epochs)
 
     def alpha_moves_in(self, epoch: int) -> bool:
-        """Whether alpha is trained in this epoch."""
+        """True where alpha is trained in this epoch."""
         return self.alpha.trained and all(part.alpha_moves(epoch) for part in self)
 
     def after_steps(self, loop: Loop, epoch: int) -> None:
@@ -85,7 +85,7 @@ class Parts:
                 part.after_steps(loop, epoch)
 
     def should_stop(self, epoch: int) -> bool:
-        """Whether a rule ends the search; none is asked in epochs in which alpha stays."""
+        """True where a rule ends the search; none is asked in epochs in which alpha stays."""
         if not self.alpha_moves_in(epoch):
             return False
         answers = [rule.should_stop(epoch) for rule in self.stops]  # rules count, so ask them all
@@ -97,7 +97,7 @@ class Parts:
         return sum(terms[1:], start=terms[0]) if terms else None
 
     def program(self) -> Hashable | None:
-        """What the launches of a gradient depend on beside the batch, part by part; None where they
+        """All that a gradient's launches depend on beside the batch, part by part; None where they
         change from step to step.
         """
         programs = [part.program() for part in self]
@@ -106,7 +106,7 @@ class Parts:
         return tuple(programs)
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """What a resumed search must know of every part that has something to remember."""
+        """The state of every part that has something to remember, for a resumed search."""
         found = {name: part.state() for name, part in self._named()}
         return {name: state for name, state in found.items() if state}
 

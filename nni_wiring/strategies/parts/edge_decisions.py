@@ -27,7 +27,7 @@ class DecisionTimes(NamedTuple):
     rest: int
 
     def due(self, decisions: int, epoch: int, epochs: int) -> int:
-        """How many of ``decisions`` are to be taken by the end of an epoch, counted from 0."""
+        """The number of ``decisions`` to be taken by the end of an epoch, counted from 0."""
         whole = self.warmup + self.interval * (decisions - 1) + self.rest
         times = [self.warmup + self.interval * i for i in range(decisions)]
         return sum(time * epochs // whole <= epoch for time in times)
@@ -76,7 +76,7 @@ class EdgeDecisions(Part):
 
 
 def decisions(group: EdgeGroup) -> int:
-    """How many edges of a group are decided: all, but two a node in DARTS' cells."""
+    """The number of edges of a group that are decided: all, but two per node in DARTS' cells."""
     if group.graph != DARTS_GRAPH:
         return len(group.edges)
     return sum(min(2, len(DARTS_GRAPH.edges_into(n))) for n in DARTS_GRAPH.intermediate_nodes)

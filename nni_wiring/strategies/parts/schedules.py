@@ -13,7 +13,7 @@ def linear(start: float, end: float, epoch: int, epochs: int) -> float:
 
 
 class Stage(NamedTuple):
-    """Where an epoch stands in a search of several stages: the stage's number, its first epoch and
+    """An epoch's place in a search of several stages: the stage's number, its first epoch and
     how many epochs it has.
     """
 

@@ -57,7 +57,7 @@ class StageWarmUp(Part):
         self._moves = True
 
     def on_epoch_start(self, epoch: int, epochs: int) -> None:
-        """Where the epoch stands in its stage."""
+        """Note the epoch's place in its stage."""
         stage = stage_of(epoch, epochs, self.stages)
         self._moves = epoch - stage.first >= round(self.share * stage.length)
 

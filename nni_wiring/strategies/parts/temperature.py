@@ -19,7 +19,7 @@ class TemperatureSettings(StrategySettings):
 
 
 class Tempered(Protocol):
-    """What has a temperature: a relaxation by Gumbel noise."""
+    """A thing with a temperature: a relaxation by Gumbel noise."""
 
     temperature: float
 

@@ -123,7 +123,7 @@ def names_permutation(scores: ArrayLike, truths: ArrayLike) -> float:
     on none. k operations have k! names, so p is at least 1/k! (four operations: 1/24).
 
     Args:
-        scores: (rows, operations), a row an edge and seed.
+        scores: (rows, operations), a row per edge and seed.
         truths: of the same shape.
     """
     return renamed_p(rank_products(scores, truths))

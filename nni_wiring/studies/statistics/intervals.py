@@ -34,7 +34,7 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Mean and t-interval over the values that are not NaN; all NaN for none.
 
     Args:
-        values: one value a seed, the unit of replication. Values of edges, epochs or batches of one
+        values: one per seed, the unit of replication. Values of edges, epochs or batches of one
             seed are not independent: average them first.
         level: of confidence, two-sided.
     """

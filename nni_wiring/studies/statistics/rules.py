@@ -42,7 +42,7 @@ def runs_needed(null: float, family: int = 1) -> int:
 
 @dataclass(frozen=True)
 class Rule:
-    """What all rules state.
+    """The statement that all rules make.
 
     Attributes:
         claim: one sentence.
@@ -78,7 +78,7 @@ class FlipRule(Rule):
         return max(self.least, flips_needed(self.sides, family))
 
     def judge(self, values: ArrayLike, note: str = "") -> Verdict:
-        """The verdict on one value a seed (NaN: this seed says nothing)."""
+        """The verdict on one value per seed (NaN: this seed says nothing)."""
         return self.judge_all({"": values}, note)[0]
 
     def judge_all(self, values: Mapping[str, ArrayLike], note: str = "") -> list[Verdict]:
@@ -176,7 +176,7 @@ class EquivalenceRule(Rule):
     least: int = 5
 
     def judge(self, values: ArrayLike, note: str = "") -> Verdict:
-        """The verdict on one value a seed."""
+        """The verdict on one value per seed."""
         return self.judge_all({"": values}, note)[0]
 
     def judge_all(self, values: Mapping[str, ArrayLike], note: str = "") -> list[Verdict]:
@@ -212,7 +212,7 @@ class SlopeRule(Rule):
         trials: int,
         note: str = "",
     ) -> list[Verdict]:
-        """One verdict a label from {label: (edges of ``trials``, x)}, one entry a run; adjusted
+        """One verdict a label from {label: (edges of ``trials``, x)}, one entry per run; adjusted
         together by Holm.
         """
         p = [permutation_slope(edges, x) for edges, x in runs.values()]

@@ -222,7 +222,9 @@ def backward(
     """Gradients of Z (edges, operations), of the inputs (n, C, h, w) and of the parameters, each
     None where it is not needed.
 
-    gradient: of the cell's output (n, C x outputs, h, w). states, saved: from ``forward``.
+    Args:
+        gradient: of the cell's output (n, C x outputs, h, w).
+        states, saved: from ``forward``.
     """
     channels = gradient.shape[1] // len(plan.outputs)  # a state that nothing needs is not kept
     like = gradient[:, :channels]

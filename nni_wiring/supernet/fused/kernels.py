@@ -44,8 +44,10 @@ class Needs(NamedTuple):
 class Saved(NamedTuple):
     """The tensors that forward keeps of one group of convolutions for backward.
 
-    outputs: y, (pixels, branches x C), kernels of 3 and more only. mean, inverse: of y, (branches x
-    C). covariance, input_mean: of r, kernels of 1 only.
+    Attributes:
+        outputs: y, (pixels, branches x C), kernels of 3 and more only.
+        mean, inverse: of y, (branches x C).
+        covariance, input_mean: of r, kernels of 1 only.
     """
 
     outputs: Tensor | None

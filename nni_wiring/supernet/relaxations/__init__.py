@@ -1,4 +1,4 @@
-"""Relaxations: how alpha becomes Z (theory page, section 1). One file a kind, and its name here.
+"""Relaxations: how alpha becomes Z (theory page, section 1). One file per kind, and its name here.
 
 ``register_relaxation`` adds one from elsewhere (a decorator), ``relaxation_class`` looks one up;
 both raise ConfigError. Other packages announce theirs as entry points ``nni_wiring.relaxations``.

@@ -30,8 +30,10 @@ class Relaxation:
         """Z of one step, shape (edges, operations), differentiable in alpha where the method is
         pathwise.
 
-        phase: "weights", "alpha" or "joint", for methods that run other operations in the alpha
-        step. generator: the search's own random source (CPU), for stochastic relaxations.
+        Args:
+            phase: "weights", "alpha" or "joint", for methods that run other operations in the alpha
+                step.
+            generator: the search's own random source (CPU), for stochastic relaxations.
         """
         raise NotImplementedError
 
@@ -64,6 +66,7 @@ class Relaxation:
         """The gradient estimate of alpha, shape (edges, operations), of a method that is not
         pathwise.
 
-        cost: dL/dZ of ``draw``, same shape; zero for operations that did not run.
+        Args:
+            cost: dL/dZ of ``draw``, same shape; zero for operations that did not run.
         """
         raise NotImplementedError(f"{self.name}: autograd carries the gradient to alpha")

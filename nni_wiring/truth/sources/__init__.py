@@ -1,1 +1,1 @@
-"""Readers of files of truth: one file a source."""
+"""Readers of files of truth: one file per source."""
