@@ -44,7 +44,7 @@ def train(
     space and, unless --data says otherwise, on its data.
 
     The training is a run of its own in ./runs/RUN_ID (or $NNI_WIRING_RUNS), which `--resume`,
-    `analyze`, `compare` and `export` take.
+    `analyze` and `compare` take.
     """
     chosen = {key: value for key, value in given.items() if value is not None}
     if resume is not None and (chosen or assignments or cell is not None):

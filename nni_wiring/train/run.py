@@ -168,21 +168,10 @@ def _restore(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer
         return int(state["epochs"])
 
 
-def trained_weights(folder: RunFolder) -> dict[str, torch.Tensor]:
-    """The network's weights (without an auxiliary head's) in a training's checkpoint.
-
-    Raises:
-        RunError: there is no whole checkpoint of a training.
-    """
-    if not folder.checkpoint.exists():
-        raise RunError(f"run {folder.run_id} has no checkpoint yet")
-    prefix = "network."
-    with tensors_of(folder.checkpoint) as state:
-        return {
-            name.removeprefix(prefix): value
-            for name, value in state["network"].items()
-            if name.startswith(prefix)
-        }
+def trained_epochs(path: Path) -> int:
+    """How many epochs the checkpoint at ``path`` holds; RunError if it is damaged or foreign."""
+    with tensors_of(path) as state:
+        return int(state["epochs"])
 
 
 def _writer(folder: RunFolder, options: Mapping[str, Any], done: int) -> SummaryWriter:
