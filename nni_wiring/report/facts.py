@@ -44,7 +44,7 @@ def run_facts(run: RunFolder) -> RunFacts:
     seed, planned = config.get("seed"), config.get("epochs")
     return RunFacts(
         run_id=plain(run.run_id),
-        strategy=plain(config.get("strategy", "unknown"), 60),
+        strategy=plain(config.get("strategy", info.get("kind", "unknown")), 60),
         space=plain(config.get("space", "unknown"), 60),
         data=plain(config.get("data", "unknown")),
         seed=seed if isinstance(seed, int) else None,

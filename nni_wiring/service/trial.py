@@ -109,7 +109,8 @@ def open_run(job: Job) -> tuple[RunFolder, bool]:
 
 
 def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
-    """Search, report to NNI epoch by epoch, then report the result.
+    """Search, or train the fixed cell that the parameter ``arch`` names; report to NNI epoch by
+    epoch, then report the result.
 
     Raises:
         ConfigError: a parameter is unknown or wrong.
@@ -117,9 +118,13 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
     """
     import nni
 
+    from nni_wiring.search.checkpoint import finished_epochs
     from nni_wiring.search.config import make_config
     from nni_wiring.search.run import run_search
 
+    if "arch" in run.config:
+        _train(job, run, resumed)
+        return
     if run.config.get("seeds") is not None:
         raise ConfigError(
             "seeds: a trial is one search; let the search space choose its seed instead: "
@@ -127,7 +132,7 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
         )
     config = make_config(run.config)
     if resumed:
-        parameters = _continue_as_before(run)
+        parameters = _continue_as_before(run, finished_epochs)
     else:
         parameters = job.parameters
         run.info = run.info | {"config": config.flat()}
@@ -140,6 +145,47 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
     result = run_search(config, run, resume=resumed, on_epoch=report_epoch)
     metric = final_metric(run, str(result.truth_dataset), parameters)
     _send(nni.report_final_result, metric)
+
+
+def _train(job: Job, run: RunFolder, resumed: bool) -> None:
+    """The same for a fixed cell: NNI is told its accuracy on the held-out images."""
+    import nni
+
+    from nni_wiring.train.config import make_train_config
+    from nni_wiring.train.run import run_train, trained_epochs
+
+    config = make_train_config(run.config)
+    if resumed:
+        parameters = _continue_as_before(run, trained_epochs)
+    else:
+        parameters = job.parameters
+        run.info = run.info | {"config": config.flat()}
+        run.set_status("running")
+
+    def report_epoch(record: EpochRecord) -> None:
+        _send(nni.report_intermediate_result, train_metric(record))
+
+    run_train(config, run, resume=resumed, on_epoch=report_epoch)
+    last = train_metric(run.records()[-1])
+    arch = config.training.arch
+    _send(nni.report_final_result, last | {"arch": arch, "parameters": parameters})
+
+
+def train_metric(record: EpochRecord) -> dict[str, float]:
+    """An epoch of a training as a metric for NNI.
+
+    ``default`` is the accuracy on the test images, else on the validation images, else (in an epoch
+    that evaluated neither) on the training batches, in percent.
+    """
+    names = ("test", "valid", "train")
+    known = {part: record.accuracy[part] for part in names if part in record.accuracy}
+    default = next(iter(known.values()), 0.0)
+    return {
+        "default": default,
+        **{f"{part}_accuracy": value for part, value in known.items()},
+        "training_loss": record.loss.get("train", 0.0),
+        "epoch": float(record.epoch),
+    }
 
 
 def epoch_metric(record: EpochRecord, dataset: str) -> dict[str, float]:
@@ -200,21 +246,20 @@ def link_for_web_ui(job: Job) -> None:
     link.symlink_to(os.path.relpath(job.output, link.parent), target_is_directory=True)
 
 
-def _continue_as_before(run: RunFolder) -> dict[str, Any]:
+def _continue_as_before(run: RunFolder, epochs_in: Callable[[Path], int]) -> dict[str, Any]:
     """Report on under the parameter id and the sequence that the run had before it was stopped.
 
     `nnictl resume` hands a trial the parameters that were drawn for it, which with several
     trials at once are not those that it got at first (see docs/nni.md). Returns those it got.
+    epochs_in: counts the epochs in a checkpoint.
     """
     import nni
-
-    from nni_wiring.search.checkpoint import finished_epochs
 
     if run.info.get("parameter_id") is not None:
         record = {"parameter_id": run.info["parameter_id"], "parameters": run.config}
         nni.trial._params = record
     if run.checkpoint.exists():
-        nni.trial.overwrite_intermediate_seq(finished_epochs(run.checkpoint))
+        nni.trial.overwrite_intermediate_seq(epochs_in(run.checkpoint))
     return run.config
 
 

@@ -1,0 +1,149 @@
+"""`train`: train one fixed cell from scratch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+import click
+
+from nni_wiring.commands.output import print_json
+from nni_wiring.errors import RunError, WiringError
+from nni_wiring.records import EpochRecord
+from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
+
+
+@click.command()
+@click.argument("cell", metavar="ARCH|RUN_ID", required=False)
+@click.option("--space", help="Search space (see `spaces`); default nasbench201, or the run's.")
+@click.option("--data", help="digits, cifar10, cifar100, imagenet16-120 or npz:PATH.")
+@click.option("--protocol", help="tabulated, darts or short (default).")
+@click.option("--seed", type=int, help="Seed of weights, split, order and draws; default 1.")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Any other option: epochs=3, batch_size=64, channels=8, eval_epochs=[1,3], ... "
+    "Values are YAML. May be repeated.",
+)
+@click.option("--resume", metavar="RUN_ID", help="Go on with an interrupted run; no other option.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def train(
+    cell: str | None,
+    assignments: tuple[str, ...],
+    resume: str | None,
+    as_json: bool,
+    **given: str | int | None,
+) -> None:
+    """Train a fixed cell from scratch.
+
+    ARCH is a cell as its space spells it: NAS-Bench-201's arch string, Genotype(normal=[..], ..),
+    or edge=operation;edge=operation;... RUN_ID names a run whose derived cell is trained, in its
+    space and, unless --data says otherwise, on its data.
+
+    The training is a run of its own in ./runs/RUN_ID (or $NNI_WIRING_RUNS), which `--resume`,
+    `analyze` and `compare` take.
+    """
+    chosen = {key: value for key, value in given.items() if value is not None}
+    if resume is not None and (chosen or assignments or cell is not None):
+        raise click.UsageError(
+            "--resume goes on with the run's own settings; it takes no other option"
+        )
+    if resume is None and cell is None:
+        raise click.UsageError("name a cell (ARCH or RUN_ID), or a run to --resume")
+    from nni_wiring.search.config import parse_assignments
+    from nni_wiring.train.config import make_train_config
+
+    if resume is None:
+        values = {**parse_assignments(assignments), **chosen}
+        config = make_train_config(cell_options(str(cell), values))
+        run_id = new_run_id("train", config.training.seed)
+        folder = RunFolder.create(runs_root() / run_id, run_id, config.flat())
+    else:
+        folder = _unfinished(resume)
+        config = make_train_config(folder.config)
+    _run(config, folder, resume is not None, as_json)
+
+
+def cell_options(cell: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The options of a cell that is named by its text or by the run that found it.
+
+    Args:
+        cell: ARCH or RUN_ID.
+        values: the options that were given; they win over the run's.
+
+    Raises:
+        WiringError: it is neither, or the run has no cell.
+    """
+    from nni_wiring.service.resolve import load_run
+    from nni_wiring.train.arch import arch_of, parse_cell, spells_a_cell
+    from search_spaces.registry import space_entry
+
+    entry = space_entry(str(values.get("space") or "nasbench201"))
+    if not _names_a_run(cell):
+        try:
+            parse_cell(entry, cell)
+        except WiringError:
+            if spells_a_cell(cell):
+                raise
+        else:
+            return {**values, "arch": cell.strip()}
+    run = load_run(cell)
+    found = run.search_result()
+    if found is None:
+        raise RunError(f"run {run.run_id} has no result yet, so no cell; its status: {run.status}")
+    of_run = {k: run.config.get(k) for k in ("space", "data", "data_dir", "dataset", "benchmark")}
+    merged = {**{k: v for k, v in of_run.items() if v is not None}, **values}
+    arch = arch_of(space_entry(str(merged.get("space") or "nasbench201")), found)
+    return {**merged, "arch": arch}
+
+
+def _names_a_run(text: str) -> bool:
+    return os.path.isdir(text) or os.path.isdir(runs_root() / text)
+
+
+def _unfinished(run_id: str) -> RunFolder:
+    from nni_wiring.service.resolve import load_run
+    from nni_wiring.train.run import is_training
+
+    run = load_run(run_id)
+    if not is_training(run):
+        raise RunError(f"--resume: run {run.run_id} is no training; go on with it by `search`")
+    if run.status == "finished":
+        raise RunError(f"--resume: run {run.run_id} is finished; nothing is left to do")
+    return run
+
+
+def _run(config: Any, folder: RunFolder, resume: bool, as_json: bool) -> None:
+    from nni_wiring.train.run import run_train
+
+    click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
+    epochs = config.theta.epochs
+
+    def tell(record: EpochRecord) -> None:
+        click.echo(_line(record, epochs), err=as_json)
+
+    try:
+        result = run_train(config, folder, resume=resume, on_epoch=tell)
+    except WiringError:
+        if not resume and not folder.epochs():
+            shutil.rmtree(folder.path)  # nothing was trained: the input was bad
+        raise
+    if as_json:
+        print_json(result.to_json())
+        return
+    known = "  ".join(f"{part} {value:.2f} %" for part, value in result.accuracy.items())
+    click.echo(f"cell {result.arch}")
+    click.echo(f"accuracy after {epochs} epochs: {known}")
+    truth = result.true_accuracy()
+    if truth is not None:
+        click.echo(f"tabulated accuracy on {result.truth_dataset} (valid): {truth:.2f} %")
+
+
+def _line(record: EpochRecord, epochs: int) -> str:
+    parts = [f"epoch {record.epoch + 1}/{epochs}"]
+    parts += [f"{part} loss {value:.3f}" for part, value in record.loss.items()]
+    parts += [f"{part} {value:.2f} %" for part, value in record.accuracy.items()]
+    return "  ".join([*parts, f"{record.seconds:.1f} s"])

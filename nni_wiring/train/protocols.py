@@ -1,0 +1,78 @@
+"""The protocols by name: values of settings, each of which ``--set`` may replace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nni_wiring.errors import ConfigError
+from search_spaces.names import Registry
+
+#: Trained alone, a network's batch norms have scale, shift and running statistics.
+_ALONE = {"affine": True, "track_stats": True}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way of training that has a name.
+
+    Attributes:
+        name, summary: for listings.
+        options: settings by their flat names; those that a space has not are left out.
+    """
+
+    name: str
+    summary: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_TABULATED = {
+    **_ALONE,
+    "epochs": 200,
+    "batch_size": 256,
+    "lr": 0.1,
+    "lr_min": 0.0,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "nesterov": True,
+}
+
+PROTOCOLS: Registry[Protocol] = Registry(
+    "protocol",
+    ConfigError,
+    (
+        Protocol(
+            "tabulated",
+            "NAS-Bench-201's 200 epochs (Dong & Yang, ICLR 2020, table 2)",
+            _TABULATED,
+        ),
+        Protocol(
+            "darts",
+            "DARTS' evaluation on CIFAR-10: C 36, 20 cells, 600 epochs (Liu et al., ICLR 2019, "
+            "section 3.2)",
+            {
+                **_ALONE,
+                "channels": 36,
+                "cells": 20,
+                "epochs": 600,
+                "batch_size": 96,
+                "lr": 0.025,
+                "lr_min": 0.0,
+                "lr_moves": "epoch",
+                "momentum": 0.9,
+                "weight_decay": 3e-4,
+                "nesterov": False,
+                "clip": 5.0,
+                "cutout": 16,
+                "drop_path": 0.2,
+                "auxiliary": 0.4,
+            },
+        ),
+        Protocol(
+            "short",
+            "for a CPU: the tabulated one with 12 epochs of batch 64",
+            {**_TABULATED, "epochs": 12, "batch_size": 64},
+        ),
+    ),
+)

@@ -1,0 +1,188 @@
+"""run_train: one training of a fixed cell, from a config into a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from nni_wiring.errors import RunError, WiringError
+from nni_wiring.files.tensors import replace_tensors, tensors_of
+from nni_wiring.records import DerivedCell, EpochRecord
+from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.checkpoint import random_states, restore_random_states
+from nni_wiring.search.precision import set_precision
+from nni_wiring.search.process import cpu_threads, keep_threads, quiet
+from nni_wiring.search.settings import MAX_THREADS
+from nni_wiring.train.config import TrainConfig
+from nni_wiring.train.loop import EpochFigures, make_optimizer, train_epoch
+from nni_wiring.train.network import FixedNetwork
+from nni_wiring.train.parts import TrainingParts, assemble_training, dataset_of, describe_cell
+from nni_wiring.train.result import TrainResult, accuracies_at, held_out_accuracy
+
+#: What ``run.json`` says of the kind of such a run.
+KIND = "train"
+
+OnEpoch = Callable[[EpochRecord], None]
+
+
+def is_training(folder: RunFolder) -> bool:
+    """Whether a run trained a fixed cell."""
+    return folder.info.get("kind") == KIND
+
+
+def run_train(
+    config: TrainConfig,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    on_epoch: OnEpoch | None = None,
+) -> TrainResult:
+    """Train, writing the run folder as it goes; return what ``result.json`` holds.
+
+    Args:
+        config: its arch, data and protocol.
+        folder: of the run.
+        resume: go on after the last whole epoch of ``folder``; the result is that of an
+            uninterrupted run.
+        on_epoch: called with every epoch's record.
+
+    Raises:
+        WiringError: one line; the folder's status then is "failed" ("interrupted" on Ctrl-C).
+    """
+    if resume and folder.status == "finished":
+        raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
+    folder.note(kind=KIND)
+    try:
+        with quiet(), cpu_threads(_threads(config, folder)):
+            result = _train(config, folder, resume, on_epoch)
+    except KeyboardInterrupt:
+        folder.set_status("interrupted", "stopped by the user")
+        raise
+    except Exception as error:
+        line = next(iter(str(error).splitlines()), "")
+        known = isinstance(error, WiringError)
+        folder.set_status("failed", line if known else f"{type(error).__name__}: {line:.200}")
+        raise
+    folder.write_result(result)
+    folder.set_status("finished")
+    return result
+
+
+def _train(
+    config: TrainConfig, folder: RunFolder, resume: bool, on_epoch: OnEpoch | None
+) -> TrainResult:
+    parts = assemble_training(config)
+    dataset = dataset_of(config, parts.data.truth_dataset)
+    folder.note(truth_dataset=dataset)
+    set_precision(config.training.precision, parts.device)
+    cells = describe_cell(config)
+    optimizer = make_optimizer(parts.network, config)
+    done = 0
+    if resume:
+        done = _restore(folder.checkpoint, parts.network, optimizer)
+        folder.keep_epochs(done)
+        folder.set_status("running")
+    with closing(_writer(folder, config.flat(), done)) as writer:
+        for epoch in range(done, config.theta.epochs):
+            record = _record(epoch, train_epoch(parts, optimizer, epoch), cells, config)
+            folder.append_epoch(record)
+            _write_scalars(writer, record)
+            _save(folder.checkpoint, parts.network, optimizer, epoch + 1)
+            if on_epoch is not None:
+                on_epoch(record)
+    return _result(parts, folder, cells, dataset)
+
+
+def _record(
+    epoch: int, found: EpochFigures, cells: Mapping[str, DerivedCell], config: TrainConfig
+) -> EpochRecord:
+    only = next(iter(cells.values())) if len(cells) == 1 else None
+    return EpochRecord(
+        epoch=epoch,
+        seconds=found.seconds,
+        steps=found.steps,
+        gradient_norm={"weights": found.gradient_norm},
+        loss=found.loss,
+        accuracy=found.accuracy,
+        cells=cells,
+        arch=config.training.arch,
+        topology={} if only is None else only.topology,
+    )
+
+
+def _result(
+    parts: TrainingParts, folder: RunFolder, cells: Mapping[str, DerivedCell], dataset: str
+) -> TrainResult:
+    records, config = folder.records(), parts.config
+    only = next(iter(cells.values())) if len(cells) == 1 else None
+    accuracy = dict(records[-1].accuracy)
+    return TrainResult(
+        run_id=folder.run_id,
+        truth_dataset=dataset,
+        arch=config.training.arch,
+        topology={} if only is None else only.topology,
+        truth=None if only is None else only.truth,
+        cells=cells,
+        config=config.flat(),
+        default=held_out_accuracy(accuracy),
+        data_note=parts.data.note or None,
+        accuracy=accuracy,
+        accuracy_at=accuracies_at(records),
+    )
+
+
+def _threads(config: TrainConfig, folder: RunFolder) -> int:
+    """As asked, or as the run did before, or torch's own choice; the run keeps the number."""
+    kept = folder.info.get("threads")
+    kept = kept if type(kept) is int and 1 <= kept <= MAX_THREADS else torch.get_num_threads()
+    threads = config.training.threads or kept
+    keep_threads(folder, threads)
+    return threads
+
+
+def _save(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer, epochs: int) -> None:
+    """Everything that a training needs to go on bit for bit, in one step."""
+    state = {
+        "kind": KIND,
+        "epochs": epochs,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "random": random_states(),
+    }
+    replace_tensors(path, lambda file: torch.save(state, file))
+
+
+def _restore(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer) -> int:
+    """Put a training back as its checkpoint has it; how many epochs it had done, 0 without one."""
+    if not path.exists():
+        return 0
+    with tensors_of(path) as state:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        restore_random_states(state["random"])
+        return int(state["epochs"])
+
+
+def trained_epochs(path: Path) -> int:
+    """How many epochs the checkpoint at ``path`` holds; RunError if it is damaged or foreign."""
+    with tensors_of(path) as state:
+        return int(state["epochs"])
+
+
+def _writer(folder: RunFolder, options: Mapping[str, Any], done: int) -> SummaryWriter:
+    writer = SummaryWriter(str(folder.tensorboard), purge_step=done or None)
+    rows = [f"| {name} | {value} |" for name, value in options.items()]
+    writer.add_text("config", "\n".join(["| option | value |", "|---|---|", *rows]), 0)
+    return writer
+
+
+def _write_scalars(writer: SummaryWriter, record: EpochRecord) -> None:
+    for name in ("loss", "accuracy", "gradient_norm"):
+        for part, value in getattr(record, name).items():
+            writer.add_scalar(f"{name}/{part}", value, record.epoch)
+    writer.flush()
