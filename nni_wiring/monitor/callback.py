@@ -19,7 +19,6 @@ from nni_wiring.monitor.statistics import Statistic, all_statistics
 from nni_wiring.monitor.taps import Site, find_sites
 from nni_wiring.records import EpochRecord
 from nni_wiring.strategies.engine.search_module import SearchModule
-from nni_wiring.truth.metrics import check_names
 from nni_wiring.truth.table import TruthTable
 from search_spaces.nni_api import pl
 
@@ -47,6 +46,9 @@ class WiringMonitor(pl.Callback):
             ``EpochRecord.statistics``.
         run: a new folder to leave a run in that ``analyze``, ``compare`` and ``tensorboard``
             understand.
+
+    Raises:
+        BenchmarkError: the table's benchmark does not have the data set.
     """
 
     def __init__(
@@ -57,7 +59,8 @@ class WiringMonitor(pl.Callback):
         statistics: Sequence[Statistic] = (),
         run: str | Path | None = None,
     ) -> None:
-        check_names(dataset, "valid")
+        if truth is not None:
+            truth.benchmark.dataset(dataset)  # its own data sets, whichever benchmark it is
         self.truth, self.dataset = truth, dataset
         self.sinks = list(sinks)
         self.statistics = all_statistics(statistics)

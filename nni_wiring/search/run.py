@@ -188,7 +188,8 @@ def _finish(parts: Assembly, folder: RunFolder, logger: TensorBoardLogger) -> Se
         selection_details=details,
         data_note=parts.data.note or None,
     )
-    logger.log_hyperparams(config.flat(), {"hparams/true_valid_accuracy": result.default})
+    known = {} if result.default is None else {"hparams/true_valid_accuracy": result.default}
+    logger.log_hyperparams(config.flat(), known)
     logger.finalize("success")
     return result
 

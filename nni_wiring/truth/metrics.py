@@ -95,11 +95,6 @@ class TableData:
     benchmark: Benchmark = NASBENCH201
 
 
-def check_names(dataset: str, split: str) -> None:
-    """Raise BenchmarkError unless both names are NAS-Bench-201's; see ``Benchmark.check``."""
-    NASBENCH201.check(dataset, split)
-
-
 def check_data(data: TableData, name: str) -> None:
     """Raise BenchmarkError naming the first thing that no table of the benchmark can hold."""
     benchmark, codes = data.benchmark, data.codes
