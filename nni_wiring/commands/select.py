@@ -57,11 +57,13 @@ def _print(run: RunFolder, result: SelectionResult) -> None:
     for entry in result.details.get("trace", []):
         masked = "  ".join(f"{name} {value:.2f}" for name, value in entry["masked"].items())
         what = (
-            f"edge {entry['edge']} -> {entry['chosen']}"
+            f"edge {entry['edge']}: {entry['chosen']}"
             if "edge" in entry
             else f"node {entry['node']} drops {entry['dropped']}"
         )
         click.echo(f"epoch {entry['epoch']}  {what}  (accuracy without: {masked})")
+        if entry.get("tie"):
+            click.echo(f"  a tie: {', '.join(entry['tie'])} differs by less than its uncertainty")
 
 
 def _row(name: str | None, found: ReadOff) -> list[Any]:

@@ -20,6 +20,7 @@ from nni_wiring.selection.decided_cells import (
     masked,
 )
 from nni_wiring.selection.decision_plan import Step, decision_epochs, plan
+from nni_wiring.selection.ties import tied_with
 from nni_wiring.supernet.variants import supernet_accuracies
 from search_spaces.genotypes import DARTS_GRAPH
 
@@ -79,10 +80,11 @@ class Perturbation(Selection):
 
 
 class _Accuracies(NamedTuple):
-    """In percent of the images: of the supernet as it is, and with each of several masks."""
+    """In percent of so many images: of the supernet as it is, and with each of several masks."""
 
     whole: float
     masked: list[float]
+    images: int
 
 
 class _Projection:
@@ -143,7 +145,7 @@ class _Projection:
         variants = [whole, *({**whole, group: masked(whole[group], *mask)} for mask in masks)]
         batches = islice(iter(self._images()), self.settings.batches)
         counts, images = supernet_accuracies(self.module.model, batches, variants)
-        return _Accuracies(100 * counts[0] / images, [100 * n / images for n in counts[1:]])
+        return _Accuracies(100 * counts[0] / images, [100 * n / images for n in counts[1:]], images)
 
     def _images(self) -> Iterable[Any]:
         """The images that a decision is evaluated on."""
@@ -157,7 +159,7 @@ class _Projection:
     def _decide_edge(self, step: Step, epoch: int) -> None:
         group = self.groups[step.group]
         allowed = group.allowed[step.place]
-        whole, left = self._accuracies(step.group, [(step.place, k) for k in allowed])
+        whole, left, images = self._accuracies(step.group, [(step.place, k) for k in allowed])
         names = [group.operations[k] for k in allowed]
         first_lowest = left.index(min(left))
         group.decisions.chosen[step.place] = allowed[first_lowest]
@@ -169,13 +171,14 @@ class _Projection:
                 "accuracy": whole,
                 "masked": dict(zip(names, left, strict=True)),
                 "chosen": names[first_lowest],
+                "tie": [names[place] for place in tied_with(first_lowest, left, images)],
             }
         )
 
     def _decide_node(self, step: Step, epoch: int) -> None:
         group = self.groups[step.group]
         edges = live_edges(group, step.place)
-        whole, left = self._accuracies(step.group, [(edge, None) for edge in edges])
+        whole, left, images = self._accuracies(step.group, [(edge, None) for edge in edges])
         names = [group.edges[edge] for edge in edges]
         by_accuracy = sorted(range(len(edges)), key=lambda place: left[place])
         dropped = sorted(by_accuracy[2:])
@@ -188,8 +191,17 @@ class _Projection:
                 "accuracy": whole,
                 "masked": dict(zip(names, left, strict=True)),
                 "dropped": [names[place] for place in dropped],
+                "tie": self._undecided(by_accuracy, left, names, images),
             }
         )
+
+    @staticmethod
+    def _undecided(order: list[int], left: list[float], names: list[str], images: int) -> list[str]:
+        """The dropped edges that cannot be told from the last one that stays."""
+        if len(order) <= 2:
+            return []
+        tied = tied_with(order[1], left, images)
+        return [names[place] for place in sorted(order[2:]) if place in tied]
 
     # --- tuning ---
 

@@ -8,6 +8,7 @@ from nni_wiring.report.sections.alphas import Alphas
 from nni_wiring.report.sections.base import JSON, Finding, Picture, Section, Table, Tile
 from nni_wiring.report.sections.cells import Cells
 from nni_wiring.report.sections.costs import Costs
+from nni_wiring.report.sections.decisions import Decisions
 from nni_wiring.report.sections.notes import Notes
 from nni_wiring.report.sections.overview import Overview
 from nni_wiring.report.sections.patterns import PatternsSection
@@ -37,6 +38,7 @@ SECTIONS: Registry[type[Section]] = Registry(
         Overview,
         PatternsSection,
         Cells,
+        Decisions,
         Topology,
         TruthSection,
         Alphas,
