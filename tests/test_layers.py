@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("nni_wiring.strategies",),
     ("nni_wiring.monitor",),
     ("nni_wiring.search",),
+    ("nni_wiring.train",),
     ("nni_wiring.service", "nni_wiring.studies", "nni_wiring.testing"),
     ("nni_wiring.report",),
     ("nni_wiring.commands", "nni_wiring.trial"),
