@@ -121,7 +121,7 @@ def _restriction(config: Mapping[str, Any], benchmark: Benchmark) -> str:
 
 def _spoken(option: str, value: object) -> str:
     text = _SPOKEN.get(option, option + " {}").format(_printable(value))
-    return text.replace(" cells a", " cell a") if value == 1 else text
+    return text.replace(" cells per", " cell per") if value == 1 else text
 
 
 def _printable(value: object, most: int = _LONGEST_NAME) -> str:

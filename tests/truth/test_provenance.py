@@ -50,7 +50,7 @@ def test_other_data_is_named() -> None:
 def test_another_protocol_is_named() -> None:
     start = "search not comparable with the published rows: "
     assert note(channels=8, cells=1, epochs=6) == (
-        f"{start}8 channels, 1 cell a stage, 6 epochs instead of 16, 5, 50"
+        f"{start}8 channels, 1 cell per stage, 6 epochs instead of 16, 5, 50"
     )
     assert note(head="bias_free") == f"{start}the head bias_free instead of nasbench201"
     assert note(strategy="gdas", epochs=100) == f"{start}100 epochs instead of 250"
@@ -73,7 +73,7 @@ def test_a_benchmark_without_published_searches_is_held_against_its_network() ->
     assert not found.comparable
     assert found.note == (
         "searched on cifar10; the values of L2 loss are those of room layout networks of "
-        "TransNAS-Bench-101 micro; another network than the benchmark's: 16 channels, 5 cells a "
+        "TransNAS-Bench-101 micro; another network than the benchmark's: 16 channels, 5 cells per "
         "stage instead of 64, 2"
     )
 
