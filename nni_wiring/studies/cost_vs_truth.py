@@ -152,7 +152,7 @@ def _real_scores(runs: list[Ranked], score: int) -> np.ndarray:
 
 
 def name_products(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """What renamings of the operations are judged by (see ``renamed_p``).
+    """Statistic by which renamings of the operations are judged (see ``renamed_p``).
 
     Args:
         scores: (rows, real operations); edges in order, again and again.

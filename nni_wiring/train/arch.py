@@ -18,7 +18,7 @@ _CUT = "none"
 
 
 def spells_a_cell(text: str) -> bool:
-    """Whether a text has the form of a cell, of whichever space, that no run id can have."""
+    """True for a text of the form of a cell, of whichever space, which no run id can have."""
     return any(mark in text for mark in "|(=")
 
 

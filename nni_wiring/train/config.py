@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class TrainingSettings(Settings):
-    """What is trained, and by what.
+    """The subject of a training, and its protocol.
 
     arch: the cell, see ``parse_cell``. space, protocol: names of the registries. dataset,
     benchmark: of the truth that is shown, as in a search. seed: of weights, split, order and draws.
@@ -40,7 +40,7 @@ class TrainingSettings(Settings):
 
 
 class RegularisationSettings(Settings):
-    """What a protocol adds to SGD, and when it looks at the held-out images.
+    """A protocol's additions to SGD, and the epochs that see the held-out images.
 
     lr_moves: the cosine's steps, every ``step`` or every ``epoch``. clip: largest norm of the
     gradient, None for none. drop_path: probability at the end of a path being dropped, which rises
@@ -93,7 +93,7 @@ class TrainConfig:
         return values
 
     def evaluates_after(self, epochs: int) -> bool:
-        """Whether the held-out images are evaluated once ``epochs`` epochs are done."""
+        """True where the held-out images are evaluated once ``epochs`` epochs are done."""
         given = self.regularisation.eval_epochs
         return given is None or epochs in given or epochs == self.theta.epochs
 

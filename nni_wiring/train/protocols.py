@@ -55,6 +55,7 @@ PROTOCOLS: Registry[Protocol] = Registry(
                 **_ALONE,
                 "channels": 36,
                 "cells": 20,
+                "split": "full+xvalid",  # the paper trains on all training images
                 "epochs": 600,
                 "batch_size": 96,
                 "lr": 0.025,

@@ -1,4 +1,4 @@
-"""What a training found: ``result.json`` of a run of kind "train"."""
+"""The result of a training: ``result.json`` of a run of kind "train"."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ OnEpoch = Callable[[EpochRecord], None]
 
 
 def is_training(folder: RunFolder) -> bool:
-    """Whether a run trained a fixed cell."""
+    """True for a run that trained a fixed cell."""
     return folder.info.get("kind") == KIND
 
 
@@ -87,7 +88,7 @@ def _train(
         done = _restore(folder.checkpoint, parts.network, optimizer)
         folder.keep_epochs(done)
         folder.set_status("running")
-    with closing(_writer(folder, config.flat(), done)) as writer:
+    with closing(_writer(folder, config.flat(), done)) as writer, _repeatable(parts.device):
         for epoch in range(done, config.theta.epochs):
             record = _record(epoch, train_epoch(parts, optimizer, epoch), cells, config)
             folder.append_epoch(record)
@@ -96,6 +97,22 @@ def _train(
             if on_epoch is not None:
                 on_epoch(record)
     return _result(parts, folder, cells, dataset)
+
+
+@contextmanager
+def _repeatable(device: torch.device) -> Iterator[None]:
+    """On CUDA, kernels whose sums have one order, where torch has such; as searches train."""
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warns)
 
 
 def _record(
@@ -169,7 +186,7 @@ def _restore(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer
 
 
 def trained_epochs(path: Path) -> int:
-    """How many epochs the checkpoint at ``path`` holds; RunError if it is damaged or foreign."""
+    """Number of epochs that the checkpoint at ``path`` holds; RunError if it is damaged or foreign."""
     with tensors_of(path) as state:
         return int(state["epochs"])
 

@@ -86,6 +86,12 @@ def test_no_image_is_in_two_parts_where_the_search_half_is_of_the_test_images() 
     torch.testing.assert_close(torch.tensor(found)[:, :9], torch.tensor(expected)[:, :9])
 
 
+def test_the_darts_protocol_trains_on_all_training_images() -> None:
+    options = {**TINY, "protocol": "darts", "auxiliary": 0, "cutout": 8, "max_steps": None}
+    parts = assemble_training(make_train_config({**options, "batch_size": 50}))
+    assert len(parts.loaders.train) * 50 == len(parts.data.images) == 1500
+
+
 def test_drop_path_drops_whole_images_and_keeps_the_mean() -> None:
     torch.manual_seed(0)
     layer, drop = nn.ReLU(), DropPath()
