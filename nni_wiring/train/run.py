@@ -186,7 +186,7 @@ def _restore(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer
 
 
 def trained_epochs(path: Path) -> int:
-    """Number of epochs that the checkpoint at ``path`` holds; RunError if it is damaged or foreign."""
+    """Number of epochs in the checkpoint at ``path``; RunError if it is damaged or foreign."""
     with tensors_of(path) as state:
         return int(state["epochs"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from array import array
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -87,13 +88,14 @@ class CurveFile:
         except BROKEN as error:
             raise BenchmarkError(f"{path}: not a readable curve file ({error})") from error
         self._values = values
+        self._found: tuple[int, dict[tuple[int, int], tuple[int, int]]] = (-1, {})
 
     def get(self, index: int, key: CurveKey, seed: int | None = None) -> Floats:
         """(epochs,) float32 values of one cell; the mean over its seeds if ``seed`` is None.
 
         NaN stands where the source recorded nothing. BenchmarkError if there is no such curve.
         """
-        rows = np.flatnonzero(self._cell == index)
+        rows = self._rows(index)
         number = self.keys.index(key) if key in self.keys else -1
         rows = rows[self._key[rows] == number]
         if seed is not None:
@@ -108,10 +110,51 @@ class CurveFile:
 
     def seeds(self, index: int, key: CurveKey) -> list[int]:
         """Seeds that the cell has for this curve."""
-        if key not in self.keys:
-            return []
-        rows: NDArray[np.bool_] = (self._cell == index) & (self._key == self.keys.index(key))
-        return sorted(self._seed[rows].tolist())
+        number = self._numbers.get(key)
+        return sorted(seed for own, seed in self._places(index) if own == number)
+
+    def points(self, index: int, key: CurveKey, epoch: int) -> dict[int, float]:
+        """{seed: value after ``epoch`` (from 0)} of one cell, for the seeds that have one.
+
+        Reads no more than these values; of the cell that was asked for last, nothing is looked up.
+        """
+        number = self._numbers.get(key)
+        found = {}
+        for (own, seed), (offset, length) in self._places(index).items():
+            if own == number and 0 <= epoch < length:
+                value = float(self._floats[offset + epoch])
+                if value == value:
+                    found[seed] = value
+        return dict(sorted(found.items()))
+
+    def _places(self, index: int) -> dict[tuple[int, int], tuple[int, int]]:
+        """{(number of the key, seed): (offset, length)} of a cell's curves."""
+        if self._found[0] != index:
+            rows = self._rows(index)
+            columns = (self._key, self._seed, self._offset, self._length)
+            entries = zip(*(column[rows].tolist() for column in columns), strict=True)
+            self._found = index, {(k, seed): (start, size) for k, seed, start, size in entries}
+        return self._found[1]
+
+    def _rows(self, index: int) -> NDArray[np.int64]:
+        order, cells = self._by_cell
+        start, end = np.searchsorted(cells, (index, index + 1))
+        return order[start:end]
+
+    @cached_property
+    def _by_cell(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the index sorted by cell, and their cells."""
+        order = np.argsort(self._cell, kind="stable")
+        return order, self._cell[order]
+
+    @cached_property
+    def _floats(self) -> Floats:
+        """The values as a plain view: a memmap takes longer to index."""
+        return np.zeros(0, np.float32) if self._values is None else np.asarray(self._values)
+
+    @cached_property
+    def _numbers(self) -> dict[CurveKey, int]:
+        return {key: number for number, key in enumerate(self.keys)}
 
 
 def _parse(text: str) -> CurveKey:

@@ -27,7 +27,9 @@ class MetricKey(NamedTuple):
 
 
 class CostKey(NamedTuple):
-    """One cost column; ``kind`` is one of COST_KINDS, each in seconds."""
+    """One cost column in seconds; ``kind`` is one of COST_KINDS, or ``official_...`` for what only
+    the official APIs ask for (see ``official_records.cost_key``).
+    """
 
     kind: str
     dataset: str

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nni_wiring.commands.benchmark import benchmark
-from nni_wiring.errors import BenchmarkError
+from nni_wiring.errors import BenchmarkError, WiringError
 from search_spaces.errors import SpaceError
 
 CELL = (
@@ -164,3 +164,65 @@ def test_import_with_a_column_map(cache: Path, tmp_path: Path) -> None:
     assert isinstance(run(*arguments).exception, BenchmarkError)
     columns.write_text("a: [unclosed")
     assert isinstance(run(*arguments).exception, BenchmarkError)
+
+
+def test_verify_finds_no_difference_in_real_records(shared_data: Path, cache: Path) -> None:
+    report = answer("verify", str(shared_data / "nb201_tiny3_official_like.pth"))
+    assert isinstance(report, dict)
+    assert len(report["cells"]) == 3 and report["compared"] > 4000
+    assert report["differences"] == [] == report["sizes"]
+    one = run("verify", str(shared_data / "nb201_tiny3_legacy.pth"), "--cells", "1", "--seed", "4")
+    assert one.exit_code == 0
+    assert one.output.startswith("1 cells, ") and one.output.endswith(
+        "0 differ from the official answers\n"
+    )
+    assert not (cache / "tables").exists()
+
+
+def test_verify_tells_a_difference(
+    shared_data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One accuracy and all sizes of what the official class is given are changed."""
+    nas_201_api = pytest.importorskip("nas_201_api")
+    official = nas_201_api.NASBench201API
+
+    def changed(content: dict, verbose: bool) -> object:
+        api = official(content, verbose=verbose)
+        result = next(iter(api.arch2infos_dict.values()))["200"].all_results["cifar100", 888]
+        result.eval_acc1es["x-test@199"] += 0.5
+        result.params += 1
+        return api
+
+    monkeypatch.setattr(nas_201_api, "NASBench201API", changed)
+    result = run("verify", str(shared_data / "nb201_tiny3.pth"))
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert "2 differ from the official answers" in lines  # of the seed and of the mean
+    assert "1 stored sizes are not the computed ones" in lines
+    assert any("cifar100, 200 epochs, seed 888, epoch 199: test-accuracy is" in x for x in lines)
+
+
+def test_verify_never_unpickles_the_file(
+    shared_data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch, "load", lambda *a, **k: pytest.fail("torch.load was called"))
+    assert run("verify", str(shared_data / "nb201_tiny3.pth"), "--cells", "2").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("nb201_truth.csv.gz", "not a .pth"), ("cut.pth", "cut.pth")]
+)
+def test_verify_of_something_else_is_one_line(
+    shared_data: Path, tmp_path: Path, name: str, text: str
+) -> None:
+    path = shared_data / name
+    if name == "cut.pth":
+        path = tmp_path / name
+        path.write_bytes((shared_data / "nb201_tiny3_legacy.pth").read_bytes()[:500_000])
+    error = run("verify", str(path)).exception
+    assert isinstance(error, WiringError)
+    assert text in str(error) and "\n" not in str(error)
+    assert run("verify", str(tmp_path / "nothing")).exit_code == 2
+    assert run("verify", str(path), "--cells", "0").exit_code == 2

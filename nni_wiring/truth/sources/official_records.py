@@ -23,6 +23,22 @@ _COLUMN_OF_CURVE = {source: column for column, source in NASBENCH201.curves.item
 _DATASET_OF_RUN = {
     s[0]: column[0] for s, column in _COLUMN_OF_CURVE.items() if column[1] == "valid"
 }
+_SEARCH_COSTS = {"train": "train_epoch", "x-valid": "valid_pass", "latency": "latency"}
+
+
+def cost_key(run: str, what: str) -> CostKey:
+    """The column for seconds of a training, named as its authors name it.
+
+    Args:
+        run: one of RUNS.
+        what: one of IMAGES (one epoch over train, one pass over the others), or "latency".
+
+    Returns:
+        One of COST_KINDS by data set where a search pays for it; else "official_<what>" by run.
+    """
+    if run in _DATASET_OF_RUN and what in _SEARCH_COSTS:
+        return CostKey(_SEARCH_COSTS[what], _DATASET_OF_RUN[run])
+    return CostKey(f"official_{what}", run)
 
 
 class RecordCollector:
@@ -135,26 +151,23 @@ class RecordCollector:
     def _add_costs(
         self, index: int, run: str, result: Mapping[str, Any], epochs: int, where: str
     ) -> None:
-        """Seconds of an epoch, a validation pass and a forward batch, where recorded."""
-        if run not in _DATASET_OF_RUN:
-            return
+        """Mean seconds of an epoch, of a pass over each set of images and of a forward batch, where
+        recorded; the published files have one figure per cell, the same for all its trainings.
+        """
         train, evaluated = result.get("train_times"), result.get("eval_times")
         series: dict[str, list[Any]] = {
-            "train_epoch": list(train.values()) if isinstance(train, Mapping) else [],
-            "valid_pass": [
-                evaluated[name] for name in _names("x-valid", epochs) if name in evaluated
-            ]
-            if isinstance(evaluated, Mapping)
-            else [],
+            "train": list(train.values()) if isinstance(train, Mapping) else [],
             "latency": list(result.get("latency") or []),
         }
-        for kind, values in series.items():
+        if isinstance(evaluated, Mapping):
+            for images in IMAGES[1:]:
+                names = _names(images, epochs)
+                series[images] = [evaluated[name] for name in names if name in evaluated]
+        for what, values in series.items():
             if values:
-                seconds = self._numbers(f"{where}: {kind}", values, math.inf).mean()
-                column = self._costs.setdefault(
-                    CostKey(kind, _DATASET_OF_RUN[run]), np.full(self._cells, np.nan)
-                )
-                column[index] = seconds
+                key = cost_key(run, what)
+                seconds = self._numbers(f"{where}: {key.kind}", values, math.inf).mean()
+                self._costs.setdefault(key, np.full(self._cells, np.nan))[index] = seconds
 
     def check_order(self, archs: object) -> None:
         """Compare the source's own list of arch strings with its records and, if whole, with ours.
