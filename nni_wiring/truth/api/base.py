@@ -225,7 +225,7 @@ class TableAPI:
         return self.query_meta_info_by_index(index, hp).get_latency(dataset)
 
     def statistics(self, dataset: str, hp: str | int) -> dict[int, int]:
-        """How many cells have how many seeds: {seeds: cells}."""
+        """The number of cells by their number of seeds: {seeds: cells}."""
         length = self._trainings.length(hp)
         counts = Counter(
             len(self._trainings.seeds(self._trainings.training(index, dataset, length)))

@@ -57,7 +57,7 @@ def _times(cost: Figures, epochs: int) -> float:
 
 
 def _sets_of(dataset: str) -> dict[str, str]:
-    """What the figures are called -> the images they belong to."""
+    """The name of the figures -> the images that they belong to."""
     if dataset in ("cifar10-valid", "cifar10"):
         return {"train": "train", "valid": "x-valid", "test": "ori-test"}
     return {"train": "train", "valid": "x-valid", "test": "x-test", "valtest": "ori-test"}

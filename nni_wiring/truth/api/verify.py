@@ -30,7 +30,7 @@ _DRAWN_EPOCHS = 4
 
 @dataclass
 class VerifyReport:
-    """What was compared.
+    """The outcome of a comparison.
 
     Attributes:
         path: the official file.
