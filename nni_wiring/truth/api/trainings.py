@@ -73,7 +73,7 @@ class Figures(dict[str, Any]):
 
 
 class Trainings:
-    """All that a table of NAS-Bench-201 knows of its trainings; raises BenchmarkError for the rest."""
+    """All that a table of NAS-Bench-201 knows of its trainings; BenchmarkError for the rest."""
 
     def __init__(self, table: TruthTable) -> None:
         if table.benchmark is not NASBENCH201:
