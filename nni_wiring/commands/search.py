@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("--strategy", str, "Strategy (see `strategies`); default darts."),
     ("--space", str, "Search space (see `spaces`); default nasbench201."),
-    ("--data", str, "digits, cifar10, cifar100, imagenet16-120 or npz:PATH; default digits."),
+    (
+        "--data",
+        str,
+        "digits, clutter, cifar10, cifar100, imagenet16-120 or npz:PATH; default digits.",
+    ),
     ("--epochs", int, "Epochs; default: those of the strategy's paper."),
     ("--seed", int, "Seed of weights, split, order and draws; default 1."),
     (

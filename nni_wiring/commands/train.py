@@ -17,7 +17,7 @@ from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 @click.command()
 @click.argument("cell", metavar="ARCH|RUN_ID", required=False)
 @click.option("--space", help="Search space (see `spaces`); default nasbench201, or the run's.")
-@click.option("--data", help="digits, cifar10, cifar100, imagenet16-120 or npz:PATH.")
+@click.option("--data", help="digits, clutter, cifar10, cifar100, imagenet16-120 or npz:PATH.")
 @click.option("--protocol", help="tabulated, darts or short (default).")
 @click.option("--seed", type=int, help="Seed of weights, split, order and draws; default 1.")
 @click.option(

@@ -39,6 +39,16 @@ _SOURCES = Registry(
             note="searched on scikit-learn's digits; the truth beside it is CIFAR-10's",
         ),
         DataSource(
+            name="clutter",
+            summary="digits among fragments of others, 8,000 + 4,000 images of 3x16x16, made here",
+            truth_dataset="cifar10",
+            default_split="half",
+            flip=False,
+            files="none: computed from scikit-learn's digits and a seed",
+            loader="nni_wiring.data.clutter:load",
+            note="searched on clutter; the truth beside it is CIFAR-10's",
+        ),
+        DataSource(
             name="cifar10",
             summary="CIFAR-10, 50,000 + 10,000 images of 3x32x32",
             truth_dataset="cifar10",

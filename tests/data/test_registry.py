@@ -15,6 +15,7 @@ from nni_wiring.errors import DataError
 def test_names_and_their_truth() -> None:
     assert {source.name: source.truth_dataset for source in data_sources()} == {
         "digits": "cifar10",
+        "clutter": "cifar10",
         "cifar10": "cifar10",
         "cifar100": "cifar100",
         "imagenet16-120": "imagenet16",
@@ -31,7 +32,7 @@ def test_default_split_follows_autodl() -> None:
 
 @pytest.mark.parametrize("name", ["cifar", "digits:8", "npz", "npz:", "", "../cifar10"])
 def test_unknown_name_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(DataError, match="known: digits, cifar10, .*npz:PATH") as caught:
+    with pytest.raises(DataError, match="known: digits, clutter, cifar10, .*npz:PATH") as caught:
         load_data(name)
     assert repr(name) in str(caught.value)
 
