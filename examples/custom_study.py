@@ -30,7 +30,7 @@ def measure(run: StudyRun) -> Findings:
     return Findings([table], [verdict], {"shares": shares})
 
 
-def draw(numbers: dict[str, list[float]]) -> dict[str, Figure]:
+def plot(numbers: dict[str, list[float]]) -> dict[str, Figure]:
     """Its pictures by file stem, from the numbers of the findings."""
     figure = Figure(figsize=(4, 3))
     axes = figure.add_subplot(xlabel="seed", ylabel="share of skip_connect")
@@ -46,6 +46,6 @@ SKIP_SHARE = Study(
     reduced={"strategy": "darts", "channels": 4, "cells": 1, "epochs": 3},
     paper={"strategy": "darts", "seeds": 4, "epochs": 50},
     measure=measure,
-    draw=draw,
+    plot=plot,
 )
 register_study(SKIP_SHARE)

@@ -212,7 +212,7 @@ def _mean_edges(units: Sequence[Unit], seed: int, level: str) -> float:
     )
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """L - H on both halves, and G(t) at both levels."""
     return {
         "bilevel_gap": line_chart(numbers["gaps"], "L - H, mean over seeds", "nats"),
@@ -240,6 +240,6 @@ STUDY = Study(
         "epochs": 50,
     },
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(FAILURE, GAP, EXPLAINS),
 )

@@ -6,8 +6,8 @@ from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.studies.frame import Findings, Study, StudyRun
 from nni_wiring.studies.operation_costs import (
     NEGATIVE,
-    draw_costs,
     measure_costs,
+    plot_costs,
     uniform_options,
 )
 
@@ -37,6 +37,6 @@ STUDY = Study(
     },
     paper={"space": "minimal", "seeds": 8, "batches": 500, "batch_size": 96, "epochs": 150},
     measure=measure,
-    draw=draw_costs("after training"),
+    plot=plot_costs("after training"),
     rules=(NEGATIVE,),
 )

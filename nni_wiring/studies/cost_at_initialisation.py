@@ -6,8 +6,8 @@ from nni_wiring.search.reopen import OpenSearch, open_search
 from nni_wiring.studies.frame import Findings, Study, StudyRun
 from nni_wiring.studies.operation_costs import (
     POSITIVE,
-    draw_costs,
     measure_costs,
+    plot_costs,
     uniform_options,
 )
 
@@ -31,6 +31,6 @@ STUDY = Study(
     reduced={"space": "nasbench201", "head": "bias_free", **_SMALL},
     paper={"space": "minimal", "seeds": 8, "batches": 500, "batch_size": 96},
     measure=measure,
-    draw=draw_costs("at initialisation"),
+    plot=plot_costs("at initialisation"),
     rules=(POSITIVE,),
 )

@@ -163,7 +163,7 @@ def _seed_cost(records: list[dict[str, Any]], group: str) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """The output's cost over epochs."""
     title = "Cost of the output (= L - H) of single images"
     return {"cost_decomposition": line_chart(numbers["lines"], title, "nats")}
@@ -185,6 +185,6 @@ STUDY = Study(
     },
     paper={"strategy": "darts", "space": "nasbench201", "seeds": 6, "batches": 50},
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(IDENTITY, CORRECT, WRONG),
 )

@@ -267,7 +267,7 @@ def _rows(found: Found, seeds: list[int]) -> list[Row]:
     ]
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """Mean rank correlation over epochs."""
     title = "Rank correlation with the truth over real operations, mean over edges and seeds"
     return {"cost_vs_truth": line_chart(numbers["lines"], title, "Spearman")}
@@ -289,6 +289,6 @@ STUDY = Study(
     },
     paper={"space": "nasbench201", "seeds": 8},
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(RANKS,),
 )

@@ -197,7 +197,7 @@ def _verdicts(
     ]
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """Share of edges without a convolution."""
     title = "Edges without a convolution, mean over seeds"
     return {"failure_spaces": label_bars(numbers["bars"], title, "percent of edges")}
@@ -236,6 +236,6 @@ STUDY = Study(
         "selection_settings": {},
     },
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(PILES_UP, BETTER, FULLER),
 )

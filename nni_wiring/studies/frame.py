@@ -49,7 +49,7 @@ class Findings:
     Attributes:
         tables: for people.
         verdicts: by the study's rules.
-        numbers: what its pictures are drawn from; JSON-ready.
+        numbers: the numbers behind its pictures; JSON-ready.
         rows: the measurement of every unit, so that others can test anew; JSON-ready.
     """
 
@@ -65,7 +65,7 @@ class Study:
 
     name, title, source: what and whose. own: the study's own options with their reduced values.
     reduced, paper: options of its searches (and changes to its own) at the size of CPU minutes and
-    of the paper. measure: runs it. draw: its pictures by file stem.
+    of the paper. measure: runs it. plot: its pictures by file stem.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Study:
     reduced: Mapping[str, Any]
     paper: Mapping[str, Any]
     measure: Callable[[StudyRun], Findings]
-    draw: Callable[[dict[str, Any]], dict[str, Figure]]
+    plot: Callable[[dict[str, Any]], dict[str, Figure]]
     rules: Sequence[Rule | IdentityRule] = ()
 
     def options(self, given: Mapping[str, Any], *, paper: bool) -> Options:
@@ -189,7 +189,7 @@ def run_study(
     threads = options["threads"] or torch.get_num_threads()
     with cpu_threads(threads):
         findings = study.measure(run)
-    pictures = _draw(study, findings, path)
+    pictures = _plot(study, findings, path)
     result = {
         **asked,
         "title": study.title,
@@ -220,9 +220,9 @@ def _same(study: Study, known: Options, asked: Options) -> bool:
         return False
 
 
-def _draw(study: Study, findings: Findings, path: Path) -> list[str]:
+def _plot(study: Study, findings: Findings, path: Path) -> list[str]:
     pictures = []
-    for stem, figure in study.draw(json.loads(to_json(findings.numbers))).items():
+    for stem, figure in study.plot(json.loads(to_json(findings.numbers))).items():
         name = f"{stem}.png"
         replace_file(
             path / name,

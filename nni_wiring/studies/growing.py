@@ -187,7 +187,7 @@ def _width(found: dict[str, list[Wired]], null: WalkNull, graph: CellGraph) -> l
     return WIDTH.judge_all(values, note)
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """G(t) of every strategy, mean over seeds."""
     title = "Edges selected, G(t): single-level search, mean over seeds"
     return {"growing": line_chart(numbers["counts"], title, "edges whose argmax is not none")}
@@ -222,6 +222,6 @@ STUDY = Study(
         "split": "full+xvalid",
     },
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(FALLS, RETURNS, WIDTH),
 )

@@ -161,12 +161,12 @@ def _panels(
     }
 
 
-def draw_costs(title: str) -> Callable[[dict[str, Any]], dict[str, Figure]]:
+def plot_costs(title: str) -> Callable[[dict[str, Any]], dict[str, Figure]]:
     """The picture of :func:`measure_costs`: bars an edge and operation."""
 
-    def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+    def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
         stem = "costs_" + title.split()[-1]
         heading = f"Local cost {title} ({numbers['space']})"
         return {stem: operation_bars(numbers["bars"], heading, "cost dL/dZ")}
 
-    return draw
+    return plot

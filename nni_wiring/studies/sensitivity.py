@@ -126,7 +126,7 @@ def _verdicts(found: Found) -> list[Verdict]:
     ]
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """G(t) of every variant."""
     title = "Edges selected, G(t), one knob changed"
     return {"sensitivity": line_chart(numbers["counts"], title, "edges whose argmax is not none")}
@@ -147,6 +147,6 @@ STUDY = Study(
         "seeds": 8,
     },
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(POSITIVE, FALL),
 )

@@ -222,7 +222,7 @@ def _verdicts(kept: dict[tuple[str, str], list[float]]) -> list[Verdict]:
     return verdicts
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """The accuracy that is left after shuffling."""
     title = "Accuracy above chance that is left after shuffling"
     return {"shuffling": label_bars(numbers["bars"], title, "percent")}
@@ -256,6 +256,6 @@ STUDY = Study(
         "batches": 400,
     },
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(LESS, RESIDUAL),
 )

@@ -194,7 +194,7 @@ def _verdicts(found: Found) -> list[Verdict]:
     ]
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """Variances and alphas over epochs."""
     means = numbers["means"]
     variances = {
@@ -235,6 +235,6 @@ STUDY = Study(
         "seeds": 8,
     },
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(DOMINATES, FOLLOWS, BETTER),
 )

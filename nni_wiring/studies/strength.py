@@ -206,7 +206,7 @@ def _verdicts(seeds: dict[tuple[str, str], list[float]]) -> list[Verdict]:
     ]
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """The rank correlations."""
     return {"strength": label_bars(numbers["bars"], "Orders of operations", "Spearman, mean")}
 
@@ -236,6 +236,6 @@ STUDY = Study(
         "tune_steps": 2000,
     },
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(TELLS, BETTER),
 )

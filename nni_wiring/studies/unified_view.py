@@ -161,7 +161,7 @@ def _verdicts(rows: list[Row]) -> list[Verdict]:
     return verdicts
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """Agreement of every method's mean gradient with DARTS'."""
     title = "Gradient of alpha: agreement with DARTS, same theta, alpha and batch"
     return {"unified_view": label_bars(numbers["bars"], title, "Spearman, mean over seeds")}
@@ -181,6 +181,6 @@ STUDY = Study(
     },
     paper={"space": "nasbench201", "head": "bias_free", "batch_size": 96},
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(LOCAL, GLOBAL),
 )

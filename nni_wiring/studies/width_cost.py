@@ -151,7 +151,7 @@ def _lines(found: Found) -> dict[str, list[float]]:
     }
 
 
-def draw(numbers: dict[str, Any]) -> dict[str, Figure]:
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """The difference over epochs."""
     title = "Cost of the intermediate minus the input edge, mean over seeds"
     return {"width_cost": line_chart(numbers["lines"], title, "cost dL/dZ")}
@@ -172,6 +172,6 @@ STUDY = Study(
     },
     paper={"head": "bias_free", "batch_size": 96, "epochs": 150},
     measure=measure,
-    draw=draw,
+    plot=plot,
     rules=(COSTLIER, CONTROL),
 )

@@ -19,5 +19,5 @@ STUDY = Study(
     reduced={"strategy": "tiny_sharp", "space": "tiny_triangle", "data": "tiny_stripes"},
     paper={},
     measure=measure,
-    draw=lambda numbers: {},
+    plot=lambda numbers: {},
 )
