@@ -101,7 +101,20 @@ def search(
         print_json(result.to_json())
         return
     click.echo(f"cell {result.arch}")
+    _say_provenance(result)
     click.echo(f"explain it:  python cli.py analyze {folder.run_id}")
+
+
+def _say_provenance(result: SearchResult) -> None:
+    """Say of a true accuracy which benchmark's it is, where the search does not compare with it."""
+    from nni_wiring.report.provenance import in_words, run_provenance
+    from nni_wiring.truth import BENCHMARKS
+
+    if result.truth is not None and result.truth.benchmark in BENCHMARKS:
+        benchmark = BENCHMARKS[result.truth.benchmark]
+        found = run_provenance(result.config, result.to_json(), benchmark)
+        if not found.comparable:
+            click.echo(f"note: the true accuracy is that of {in_words(found)}")
 
 
 def _drop_empty(folder: RunFolder) -> None:
@@ -173,6 +186,7 @@ def _print_seeds(outcomes: list[Outcome], as_json: bool) -> None:
             f"{mean.mean:.2f}{deviation} % (mean, standard deviation; {mean.n} seeds)"
         )
     if results:
+        _say_provenance(results[0])
         names = " ".join(result.run_id for result in results)
         click.echo(f"compare them:  python cli.py compare {names}")
 

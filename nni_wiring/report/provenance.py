@@ -8,12 +8,10 @@ from typing import Any
 from nni_wiring.data.registry import find_source
 from nni_wiring.errors import DataError
 from nni_wiring.report.words import plain
-from nni_wiring.truth import BENCHMARKS, Benchmark
-from nni_wiring.truth.provenance import Provenance, provenance_of
+from nni_wiring.truth import Benchmark
+from nni_wiring.truth.provenance import NOT_COMPARABLE, Provenance, in_words, provenance_of
 
 __all__ = ["NOT_COMPARABLE", "Provenance", "in_words", "run_provenance"]
-
-NOT_COMPARABLE = "search not comparable"
 
 
 def run_provenance(
@@ -38,11 +36,3 @@ def run_provenance(
         said = facts.get("data_note")
         note = plain(said) if isinstance(said, str) and said else note
     return provenance_of(config, benchmark, dataset, note)
-
-
-def in_words(provenance: Provenance) -> str:
-    """`NAS-Bench-201` or `NAS-Bench-201; search not comparable: ...`."""
-    text = BENCHMARKS.lookup(provenance.benchmark).title
-    if provenance.comparable:
-        return text
-    return f"{text}; {NOT_COMPARABLE}: {provenance.note}"

@@ -13,6 +13,7 @@ from nni_wiring.search.settings import DataSettings
 from nni_wiring.search.task import ClassificationTask
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.truth import TruthTable, table_for
+from nni_wiring.truth.provenance import Provenance, provenance_of
 from search_spaces.nni_api import ModelSpace, pl
 from search_spaces.registry import space_entry
 
@@ -42,6 +43,14 @@ class Assembly:
     device: torch.device
     dataset: str
     table: TruthTable | None
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """The origin of the truth beside this search; None without a truth."""
+        if self.table is None:
+            return None
+        options = self.config.flat()
+        return provenance_of(options, self.table.benchmark, self.dataset, self.data.note)
 
 
 def assemble(config: RunConfig) -> Assembly:

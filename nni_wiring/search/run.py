@@ -29,6 +29,7 @@ from nni_wiring.search.process import (
     threads_of,
 )
 from nni_wiring.selection.base import Selected
+from nni_wiring.truth.provenance import in_words
 from search_spaces.nni_api import Lightning, TensorBoardLogger, Trainer, pl
 
 OnEpoch = Callable[[EpochRecord], None]
@@ -88,6 +89,8 @@ def _search(
     parts = assemble(config)
     folder.note(truth_dataset=parts.dataset)
     logger = _logger(folder, config.flat(), done)
+    if parts.provenance is not None:
+        logger.experiment.add_text("provenance", f"Truth: {in_words(parts.provenance)}.", 0)
     monitor = WiringMonitor(parts.table, parts.dataset, [folder.append_epoch], statistics)
     epochs, measured = config.theta.epochs, monitor.statistics
     pictures = TensorBoardSink(logger, parts.table, parts.dataset, epochs, measured)

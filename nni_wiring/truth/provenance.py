@@ -8,8 +8,11 @@ from pathlib import PurePath
 from typing import Any
 
 from nni_wiring.truth.benchmark import Benchmark, Dataset
+from nni_wiring.truth.benchmarks import BENCHMARKS
 from search_spaces.errors import SpaceError
 from search_spaces.registry import space_entry
+
+NOT_COMPARABLE = "search not comparable"
 
 #: Options as a sentence has them; {} is the value.
 _SPOKEN = {
@@ -40,6 +43,14 @@ class Provenance:
     data: str
     comparable: bool
     note: str = ""
+
+
+def in_words(provenance: Provenance) -> str:
+    """`NAS-Bench-201` or `NAS-Bench-201; search not comparable: ...`."""
+    text = BENCHMARKS.lookup(provenance.benchmark).title
+    if provenance.comparable:
+        return text
+    return f"{text}; {NOT_COMPARABLE}: {provenance.note}"
 
 
 def provenance_of(

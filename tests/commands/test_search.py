@@ -240,3 +240,13 @@ def test_options_of_a_strategy_are_those_of_its_papers_row() -> None:
     row |= {"track_stats": False, "affine": False, "channels": 16, "cells": 5, "cutout": 0}
     assert row == {name: options[name] for name in row}
     assert options["alpha_betas"] == [0.5, 0.999]
+
+
+def test_a_search_that_does_not_compare_says_so_beside_its_truth(runs: Path) -> None:
+    code, output = invoke("search", "--seed", "3", *TINY)
+    assert code == 0, output
+    (note,) = [line for line in output.splitlines() if line.startswith("note: ")]
+    assert "NAS-Bench-201; search not comparable: " in note and "digits" in note
+    (run,) = runs.iterdir()
+    text = b"".join(path.read_bytes() for path in (run / "tensorboard").glob("events.*"))
+    assert b"Truth: NAS-Bench-201; search not comparable" in text
