@@ -137,11 +137,11 @@ class StrategyConformance:
 
     def test_search_finds_a_valid_cell(self, whole: RunFolder) -> None:
         """A finished run, an arch that the benchmark can read, its own truth."""
-        result = whole.result()
+        result = whole.search_result()
         assert result is not None and whole.info["status"] == "finished"
-        assert len(parse_arch(result["arch"])) == len(NB201.edges)
-        assert result["truth"]["accuracy"]["cifar10"]["valid"] == result["default"]
-        assert result["selection"] == self.strategy(**self.settings).selection.name
+        assert result.arch is not None and len(parse_arch(result.arch)) == len(NB201.edges)
+        assert result.true_accuracy() is not None and result.true_accuracy() == result.default
+        assert result.selection == self.strategy(**self.settings).selection.name
 
     def test_records_are_complete(self, whole: RunFolder) -> None:
         """Every epoch: alphas, p(alpha) with rows that sum to 1, costs, topology, truth."""
