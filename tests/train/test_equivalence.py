@@ -63,7 +63,7 @@ def test_training_a_fixed_cell_is_training_the_supernet_with_one_hot_z(
     names = {name: supernet_name(name, config.cell) for name in network.network.state_dict()}
     weights = supernet.state_dict()
     network.network.load_state_dict({name: weights[names[name]].clone() for name in names})
-    alphas = {id(alpha) for alpha in strategy.arch_parameters()}
+    alphas = {id(parameter) for group in strategy.groups for parameter in group.parameters()}
     theta = [p for p in supernet.parameters() if id(p) not in alphas]
     reference = torch.optim.SGD(theta, 0.05, 0.9, weight_decay=5e-4, nesterov=True)
     optimizer = make_optimizer(network, config)
