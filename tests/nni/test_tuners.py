@@ -32,13 +32,18 @@ def finals(folder: Path) -> list[tuple[int, dict[str, Any]]]:
         return [(int(i), json.loads(json.loads(data))) for i, data in database.execute(query)]
 
 
-def asked(folder: Path) -> dict[int, dict[str, Any]]:
-    """Parameters by id, as the tuner generated them."""
+def asked(folder: Path) -> dict[int, list[dict[str, Any]]]:
+    """Parameters by id, as the tuner generated them: where NNI was stopped between asking and
+    starting a trial, it may give the id to other parameters when it is resumed.
+    """
     with closing(sqlite3.connect(folder / "db" / "nni.sqlite")) as database:
         rows = [
             json.loads(r[0]) for r in database.execute("select data from TrialJobEvent") if r[0]
         ]
-    return {row["parameter_id"]: row["parameters"] for row in rows}
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["parameter_id"], []).append(row["parameters"])
+    return found
 
 
 def wait_for(folder: Path, count: int, seconds: float = 150) -> None:
@@ -69,9 +74,8 @@ def test_values_are_paired_rightly_and_resume_goes_on(nni: NniRunner, tmp_path: 
 
     table, parameters = load_table("bundled"), asked(folder)
     for identifier, metric in finals(folder):
-        index = table.index_of(cell_of(parameters[identifier]))
-        assert metric["index"] == index
-        truth = table.query(index)["accuracy"]["cifar10"]["valid"]
+        assert metric["index"] in {table.index_of(cell_of(own)) for own in parameters[identifier]}
+        truth = table.query(metric["index"])["accuracy"]["cifar10"]["valid"]
         assert metric["default"] == pytest.approx(truth, abs=1e-4)
     # every cell asked is what one tuner that was never stopped asks after the same answers
     events = Journal(folder / "checkpoint").read()
