@@ -120,6 +120,9 @@ def first_difference(one: dict[str, Any] | None, two: dict[str, Any] | None) -> 
 
 def main() -> None:
     """See the module."""
+    if len(sys.argv) < 3 or sys.argv[1] not in ("record", "compare"):
+        print(__doc__)
+        raise SystemExit(0 if "--help" in sys.argv else 2)
     action, first, *rest = sys.argv[1:]
     if action == "compare":
         raise SystemExit(min(compare(Path(first), Path(rest[0])), 1))
