@@ -33,8 +33,8 @@ def finals(folder: Path) -> list[tuple[int, dict[str, Any]]]:
 
 
 def asked(folder: Path) -> dict[int, list[dict[str, Any]]]:
-    """Parameters by id, as the tuner generated them: where NNI was stopped between asking and
-    starting a trial, it may give the id to other parameters when it is resumed.
+    """All parameters under each id, as the tuner generated them. One metric was once seen that did
+    not belong to the last ones after a resume; that NNI gives an id twice is presumed, not shown.
     """
     with closing(sqlite3.connect(folder / "db" / "nni.sqlite")) as database:
         rows = [
