@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.search.config import RunConfig
 from nni_wiring.search.settings import MAX_THREADS
 from search_spaces.nni_api import pl
 
@@ -89,13 +88,13 @@ def one_at_a_time(draw: Callable[[Any], None]) -> Callable[[Any], None]:
     return drawn
 
 
-def threads_of(config: RunConfig, folder: RunFolder) -> int:
-    """The search's number of CPU threads: as asked, or as the run did before, or torch's own
+def threads_of(asked: int | None, folder: RunFolder) -> int:
+    """The number of CPU threads of a run: as asked, or as the run did before, or torch's own
     choice. The run keeps the number, since sums may be rounded differently under another one.
     """
     kept = folder.info.get("threads")
     kept = kept if type(kept) is int and 1 <= kept <= MAX_THREADS else torch.get_num_threads()
-    threads = config.threads or kept
+    threads = asked or kept
     keep_threads(folder, threads)
     return threads
 

@@ -57,7 +57,7 @@ def run_search(
     if resume and folder.status == "finished":
         raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
     try:
-        with quiet(), cpu_threads(threads_of(config, folder)), BuildTurn() as turn:
+        with quiet(), cpu_threads(threads_of(config.run.threads, folder)), BuildTurn() as turn:
             callbacks = [*probes, turn]
             result = _search(config, folder, resume, on_epoch, progress, callbacks, statistics)
     except (KeyboardInterrupt, SearchStopped):
@@ -89,8 +89,9 @@ def _search(
     parts = assemble(config)
     folder.note(truth_dataset=parts.dataset)
     logger = _logger(folder, config.flat(), done)
-    if parts.provenance is not None:
-        logger.experiment.add_text("provenance", f"Truth: {in_words(parts.provenance)}.", 0)
+    provenance = parts.provenance
+    if provenance is not None:
+        logger.experiment.add_text("provenance", f"Truth: {in_words(provenance)}.", 0)
     monitor = WiringMonitor(parts.table, parts.dataset, [folder.append_epoch], statistics)
     epochs, measured = config.theta.epochs, monitor.statistics
     pictures = TensorBoardSink(logger, parts.table, parts.dataset, epochs, measured)

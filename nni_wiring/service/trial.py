@@ -131,12 +131,7 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
             "seed: {_type: choice, _value: [1, 2, 3]}"
         )
     config = make_config(run.config)
-    if resumed:
-        parameters = _continue_as_before(run, finished_epochs)
-    else:
-        parameters = job.parameters
-        run.info = run.info | {"config": config.flat()}
-        run.set_status("running")
+    parameters = _begin(job, run, config.flat(), finished_epochs if resumed else None)
 
     def report_epoch(record: EpochRecord) -> None:
         # the search noted whose truth it shows once it had read its data
@@ -155,12 +150,7 @@ def _train(job: Job, run: RunFolder, resumed: bool) -> None:
     from nni_wiring.train.run import run_train, trained_epochs
 
     config = make_train_config(run.config)
-    if resumed:
-        parameters = _continue_as_before(run, trained_epochs)
-    else:
-        parameters = job.parameters
-        run.info = run.info | {"config": config.flat()}
-        run.set_status("running")
+    parameters = _begin(job, run, config.flat(), trained_epochs if resumed else None)
 
     def report_epoch(record: EpochRecord) -> None:
         _send(nni.report_intermediate_result, train_metric(record))
@@ -244,6 +234,22 @@ def link_for_web_ui(job: Job) -> None:
         return
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(os.path.relpath(job.output, link.parent), target_is_directory=True)
+
+
+def _begin(
+    job: Job,
+    run: RunFolder,
+    options: dict[str, Any],
+    epochs_in: Callable[[Path], int] | None,
+) -> dict[str, Any]:
+    """Note the options in a new run, or go on with one where ``epochs_in`` is given; returns the
+    parameters to report under.
+    """
+    if epochs_in is not None:
+        return _continue_as_before(run, epochs_in)
+    run.info = run.info | {"config": options}
+    run.set_status("running")
+    return job.parameters
 
 
 def _continue_as_before(run: RunFolder, epochs_in: Callable[[Path], int]) -> dict[str, Any]:

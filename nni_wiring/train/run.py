@@ -17,8 +17,7 @@ from nni_wiring.records import DerivedCell, EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.checkpoint import random_states, restore_random_states
 from nni_wiring.search.precision import set_precision
-from nni_wiring.search.process import cpu_threads, keep_threads, quiet
-from nni_wiring.search.settings import MAX_THREADS
+from nni_wiring.search.process import cpu_threads, quiet, threads_of
 from nni_wiring.train.config import TrainConfig
 from nni_wiring.train.loop import EpochFigures, make_optimizer, train_epoch
 from nni_wiring.train.network import FixedNetwork
@@ -59,7 +58,7 @@ def run_train(
         raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
     folder.note(kind=KIND)
     try:
-        with quiet(), cpu_threads(_threads(config, folder)):
+        with quiet(), cpu_threads(threads_of(config.training.threads, folder)):
             result = _train(config, folder, resume, on_epoch)
     except KeyboardInterrupt:
         folder.set_status("interrupted", "stopped by the user")
@@ -151,15 +150,6 @@ def _result(
         accuracy=accuracy,
         accuracy_at=accuracies_at(records),
     )
-
-
-def _threads(config: TrainConfig, folder: RunFolder) -> int:
-    """As asked, or as the run did before, or torch's own choice; the run keeps the number."""
-    kept = folder.info.get("threads")
-    kept = kept if type(kept) is int and 1 <= kept <= MAX_THREADS else torch.get_num_threads()
-    threads = config.training.threads or kept
-    keep_threads(folder, threads)
-    return threads
 
 
 def _save(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer, epochs: int) -> None:

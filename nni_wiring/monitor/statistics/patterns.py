@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 from nni_wiring.monitor.epoch import Epoch, Reading, View
-from nni_wiring.monitor.patterns import argmax_operations, patterns
 from nni_wiring.monitor.statistics.base import Statistic
 from nni_wiring.records import EpochRecord
+from search_spaces.patterns import argmax_operations, patterns
 
 _TAGS = ("growing_index", "width_preference", "selected_edges")
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nni_wiring.monitor.patterns import NONE
 from search_spaces.cell_graph import NB201, OPERATIONS, CellGraph
+from search_spaces.patterns import NONE
 
 
 class WalkNull(NamedTuple):
