@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from nni.recoverable import Recoverable
 
 from nni_wiring.service.experiment import read_experiment
 from nni_wiring.service.manifest import experiment_folder
@@ -25,25 +26,22 @@ REPO = Path(__file__).resolve().parents[2]
 TRIALS = 7
 
 
-def finals(folder: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Parameter id and metric of every final result in NNI's database."""
+def finals(folder: Path) -> list[tuple[int, int, dict[str, Any]]]:
+    """Time in milliseconds, parameter id and metric of every final result in NNI's database."""
     with closing(sqlite3.connect(folder / "db" / "nni.sqlite")) as database:
-        query = "select parameterId, data from MetricData where type = 'FINAL'"
-        return [(int(i), json.loads(json.loads(data))) for i, data in database.execute(query)]
+        query = "select timestamp, parameterId, data from MetricData where type = 'FINAL'"
+        rows = database.execute(query).fetchall()
+    return [(time_ms, int(i), json.loads(json.loads(data))) for time_ms, i, data in rows]
 
 
-def asked(folder: Path) -> dict[int, list[dict[str, Any]]]:
-    """All parameters under each id, as the tuner generated them. One metric was once seen that did
-    not belong to the last ones after a resume; that NNI gives an id twice is presumed, not shown.
+def asked(folder: Path, identifier: int, time_ms: int) -> dict[str, Any]:
+    """The last parameters that were handed out under an id by a time: an id may serve twice, see
+    test_nni_counts_ids_anew_on_a_resume.
     """
+    query = "select data from TrialJobEvent where timestamp <= ? order by rowid"
     with closing(sqlite3.connect(folder / "db" / "nni.sqlite")) as database:
-        rows = [
-            json.loads(r[0]) for r in database.execute("select data from TrialJobEvent") if r[0]
-        ]
-    found: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row["parameter_id"], []).append(row["parameters"])
-    return found
+        rows = [json.loads(r[0]) for r in database.execute(query, [time_ms]) if r[0]]
+    return [row["parameters"] for row in rows if row["parameter_id"] == identifier][-1]
 
 
 def wait_for(folder: Path, count: int, seconds: float = 150) -> None:
@@ -72,10 +70,11 @@ def test_values_are_paired_rightly_and_resume_goes_on(nni: NniRunner, tmp_path: 
     wait_for(folder, TRIALS)
     nni.call("nnictl", "stop", experiment)
 
-    table, parameters = load_table("bundled"), asked(folder)
-    for identifier, metric in finals(folder):
-        assert metric["index"] in {table.index_of(cell_of(own)) for own in parameters[identifier]}
-        truth = table.query(metric["index"])["accuracy"]["cifar10"]["valid"]
+    table = load_table("bundled")
+    for time_ms, identifier, metric in finals(folder):
+        index = table.index_of(cell_of(asked(folder, identifier, time_ms)))
+        assert metric["index"] == index
+        truth = table.query(index)["accuracy"]["cifar10"]["valid"]
         assert metric["default"] == pytest.approx(truth, abs=1e-4)
     # every cell asked is what one tuner that was never stopped asks after the same answers
     events = Journal(folder / "checkpoint").read()
@@ -88,6 +87,15 @@ def test_values_are_paired_rightly_and_resume_goes_on(nni: NniRunner, tmp_path: 
             tuner._sampler.tell(event.cell, event.value)
     told = [event for event in events if event.value is not None]
     assert len(told) == TRIALS
+
+
+def test_nni_counts_ids_anew_on_a_resume() -> None:
+    """NNI goes on after the largest id of the *unfinished* trials: where none was unfinished, or a
+    later one had finished first, ids that finished trials had are given out again.
+    """
+    unfinished = {"parameter_id": 3, "parameters": {}}
+    assert Recoverable().recover_parameter_id([unfinished]) + 1 == 4  # though 4 may have finished
+    assert Recoverable().recover_parameter_id([]) + 1 == 1
 
 
 def _free_port() -> int:
