@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Protocol, TypeVar
@@ -23,6 +24,12 @@ class Named(Protocol):
 
 
 Entry = TypeVar("Entry", bound=Named)
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The question " (did you mean ...?)" with known names spelt alike; empty where none is."""
+    alike = get_close_matches(str(name)[:100], known, n=3, cutoff=0.6)
+    return f" (did you mean {' or '.join(alike)}?)" if alike else ""
 
 
 class Registry(MutableMapping[str, Entry]):
@@ -87,7 +94,10 @@ class Registry(MutableMapping[str, Entry]):
     def lookup(self, name: str) -> Entry:
         """The entry of that name; raises the registry's error, naming the known ones."""
         if name not in self:
-            raise self._error(f"{self._what}: {name!r} is not known; allowed: {', '.join(self)}")
+            raise self._error(
+                f"{self._what}: {name!r} is not known; allowed: {', '.join(self)}"
+                f"{did_you_mean(name, self)}"
+            )
         return self[name]
 
     def _load(self) -> dict[str, Entry]:

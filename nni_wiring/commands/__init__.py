@@ -13,6 +13,7 @@ import click
 
 from nni_wiring import __version__
 from nni_wiring.errors import WiringError
+from search_spaces.names import did_you_mean
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 
@@ -55,6 +56,16 @@ class LazyGroup(click.Group):
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; the refusal of an unknown name tells those that are spelt alike."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            error.message = f"{error.message.rstrip('.')}{did_you_mean(args[0], self.table)}"
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by the table's help, so that `--help` imports none of them."""

@@ -56,6 +56,17 @@ def test_a_programming_error_is_not_hidden() -> None:
     assert isinstance(result.exception, ZeroDivisionError)
 
 
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [("serch", "'serch' (did you mean search?)"), ("xyzzy", "No such command 'xyzzy'\n")],
+)
+def test_a_mistyped_command_is_answered_with_those_spelt_alike(typed: str, hint: str) -> None:
+    result = CliRunner().invoke(main, [typed])
+
+    assert result.exit_code == 2
+    assert hint in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["--no-such-option"]])
 def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, arguments)

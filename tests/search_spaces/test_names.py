@@ -41,6 +41,11 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
         registry().lookup("three")
 
 
+def test_a_slip_is_answered_with_the_names_spelt_alike() -> None:
+    with pytest.raises(SpaceError, match=r"allowed: two, one \(did you mean two\?\)$"):
+        registry().lookup("twoo")
+
+
 def test_what_has_no_name_is_refused() -> None:
     things = registry()
     for entry in (SimpleNamespace(), SimpleNamespace(name=""), SimpleNamespace(name=3)):
