@@ -64,8 +64,8 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            error.message = f"{error.message.rstrip('.')}{did_you_mean(args[0], self.table)}"
-            raise
+            hint = did_you_mean(args[0], self.table)
+            raise click.UsageError(f"{error.message.rstrip('.')}{hint}", ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by the table's help, so that `--help` imports none of them."""

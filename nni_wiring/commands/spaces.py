@@ -35,11 +35,14 @@ def spaces(name: str | None, as_json: bool) -> None:
 
 
 def _options(name: str, as_json: bool) -> None:
+    from nni_wiring.commands.option_rows import allowed_values
     from search_spaces.registry import space_entry
 
-    values = space_entry(name).settings().model_dump(mode="json")
+    settings = space_entry(name).settings
+    values = settings().model_dump(mode="json")
     if as_json:
         print_json(values)
         return
-    rows = [[key, repr(value)] for key, value in values.items()]
-    print_table(f"options of {name}", ("option", "default"), rows)
+    allowed = allowed_values(settings)
+    rows = [[key, repr(value), allowed[key]] for key, value in values.items()]
+    print_table(f"options of {name}", ("option", "default", "allowed"), rows)

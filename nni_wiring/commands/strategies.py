@@ -59,15 +59,27 @@ def _relaxations(as_json: bool) -> None:
 
 
 def _options(name: str, space: str | None, as_json: bool) -> None:
+    from pydantic import BaseModel
+
+    from nni_wiring.commands.option_rows import allowed_values
     from nni_wiring.search.config import make_config
+    from nni_wiring.search.settings import DataSettings, RunSettings, ThetaSettings
 
     config = make_config({"strategy": name, "space": space})
     if as_json:
         print_json(config.flat())
         return
-    of_method, of_space = type(config.method).model_fields, type(config.space_settings).model_fields
+    models: dict[str, type[BaseModel]] = {
+        "strategy": type(config.method),
+        "space": type(config.space_settings),
+        "run": RunSettings,
+        "data": DataSettings,
+        "weights": ThetaSettings,
+    }
+    allowed = {whose: allowed_values(model) for whose, model in models.items()}
     rows = []
     for key, value in config.flat().items():
-        whose = "strategy" if key in of_method else "space" if key in of_space else "run"
-        rows.append([key, repr(value), whose])
-    print_table(f"options of {name} in {config.run.space}", ("option", "default", "of the"), rows)
+        whose = next(name for name, options in allowed.items() if key in options)
+        rows.append([key, repr(value), allowed[whose][key], whose])
+    columns = ("option", "default", "allowed", "of the")
+    print_table(f"options of {name} in {config.run.space}", columns, rows)
