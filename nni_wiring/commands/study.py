@@ -70,7 +70,7 @@ def study(
 
 def print_study(result: dict[str, Any]) -> None:
     """Seeds and threads, tables, verdicts and where the pictures are."""
-    seeds = ", ".join(map(str, result["seeds"]))
+    seeds = ", ".join(map(str, result["seeds"])) or "none"
     click.echo(f"seeds {seeds}; {result['threads']} CPU thread(s)")
     for table in result["tables"]:
         rows = [[_shown(cell) for cell in row] for row in table["rows"]]

@@ -85,3 +85,32 @@ def label_bars(bars: Mapping[str, float | None], title: str, unit: str) -> Figur
     tidy(axes)
     heading(figure, title)
     return figure
+
+
+def level_bars(
+    panels: Mapping[str, Mapping[str, float]],
+    marked: Mapping[str, Mapping[str, float]],
+    title: str,
+    xlabel: str,
+    unit: str,
+) -> Figure:
+    """One panel a name: a bar at every level (its number as text), dashed lines at marked ones."""
+    figure = new_figure(3.4 * len(panels), 3.2, Margins(0.75, 0.15, 0.6, 0.7))
+    for axes, (name, bars) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        axes.bar([float(level) for level in bars], list(bars.values()), 0.35, color=_COLOURS[5])
+        placed: dict[float, list[str]] = {}
+        for label, level in marked.get(name, {}).items():
+            placed.setdefault(level, []).append(label)
+        for level, labels in placed.items():
+            axes.axvline(level, color=_COLOURS[1], lw=1.2, ls="--")
+            height = 0.97 * axes.get_ylim()[1]
+            text = ", ".join(labels)
+            axes.text(level, height, text, rotation=90, ha="right", va="top", fontsize=8)
+        axes.set_title(name, fontsize=9.5, color=INK)
+        axes.set_xlabel(xlabel, fontsize=9)
+        axes.set_ylabel(unit, fontsize=9)
+        tidy(axes)
+    heading(figure, title)
+    return figure

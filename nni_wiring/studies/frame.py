@@ -117,8 +117,8 @@ class StudyRun:
 
     @property
     def seeds(self) -> list[int]:
-        """1, 2, ...: as many as the option ``seeds`` says."""
-        return list(range(1, self.options["seeds"] + 1))
+        """1, 2, ...: as many as the option ``seeds`` says; none for a study without it."""
+        return list(range(1, self.options.get("seeds", 0) + 1))
 
     def config(self, **changes: Any) -> RunConfig:
         """The configuration of one of the study's searches."""

@@ -42,6 +42,7 @@ _OURS: dict[str, str] = {
     "skip-dominance": "S2: Proposition 1, alpha of skip and convolution and the variances",
     "shuffling": "S2: Table 1, shuffled layers and edges",
     "failure-spaces": "S2: magnitude against perturbation in the failure spaces",
+    "published-topology": "S3: width and depth of published cells against random wirings",
 }
 
 STUDIES: Registry[Study | StudyEntry] = Registry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,17 @@ class Sampled(NamedTuple):
     log_probability: torch.Tensor
     entropy: torch.Tensor
     probabilities: torch.Tensor
+
+
+class Forced(NamedTuple):
+    """Given cells as a controller reads them.
+
+    log_probabilities: (n, edges), nats, of every edge's operation given those before. states:
+    (n, edges, units), the upper layer's output from which that edge's operation is drawn.
+    """
+
+    log_probabilities: torch.Tensor
+    states: torch.Tensor
 
 
 class Controller(nn.Module):
@@ -53,7 +65,7 @@ class Controller(nn.Module):
         operations, logs, entropies, probabilities = [], [], [], []
         for mask in self.masks:
             h, state = self.lstm(x[None], state)
-            logits = (2.5 * torch.tanh(self.head(h[0]) / 5)).masked_fill(~mask, -torch.inf)
+            logits = self._logits(h[0], mask)
             keys = logits.detach()
             if not greedy and generator is not None:
                 keys = keys + gumbel_noise(keys, generator)
@@ -71,6 +83,40 @@ class Controller(nn.Module):
             torch.stack(entropies, dim=1).sum(dim=1),
             torch.stack(probabilities, dim=1),
         )
+
+    def _logits(self, h: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (2.5 * torch.tanh(self.head(h) / 5)).masked_fill(~mask, -torch.inf)
+
+    def given(self, operations: torch.Tensor) -> Forced:
+        """Teacher forcing: the controller reads cells, (n, edges), instead of drawing them."""
+        x = self.embedding(operations[:, :-1]).transpose(0, 1)
+        first = self.start.expand(len(operations), -1)[None]
+        h, _ = self.lstm(torch.cat([first, x]))
+        rows = [torch.log_softmax(self._logits(*pair), -1) for pair in zip(h, self.masks)]
+        table = torch.stack(rows, dim=1)
+        return Forced(table.gather(2, operations[..., None])[..., 0], h.transpose(0, 1))
+
+    @torch.no_grad()
+    def distribution(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """All cells, (n, edges), the last edge fastest, and their exact p, (n,), in float64.
+
+        Cells with a prefix in common share its LSTM steps: 1 + 5 + 25 + ... of them.
+        """
+        own = copy.deepcopy(self).double()
+        x, state = own.start, None
+        cells = torch.empty(1, 0, dtype=torch.long, device=x.device)
+        log_p = torch.zeros(1, dtype=x.dtype, device=x.device)
+        for mask in own.masks:
+            h, state = own.lstm(x[None], state)
+            step = torch.log_softmax(own._logits(h[0], mask), -1)[:, mask]
+            allowed, n = mask.nonzero()[:, 0], len(cells)
+            choice = allowed.repeat(n)
+            cells = cells.repeat_interleave(len(allowed), dim=0)
+            cells = torch.cat([cells, choice[:, None]], dim=1)
+            log_p = (log_p[:, None] + step).flatten()
+            state = tuple(part.repeat_interleave(len(allowed), dim=1) for part in state)
+            x = own.embedding(choice)
+        return cells, log_p.exp()
 
 
 class Reinforce:
