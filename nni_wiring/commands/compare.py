@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,11 +12,14 @@ from nni_wiring.commands.analyze import (
     common_report_folder,
     print_comparison,
 )
-from nni_wiring.commands.output import json_option, print_json
+from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import RunError
+from nni_wiring.files.atomic import replace_file
+from nni_wiring.report.analysis import RunAnalysis
+from nni_wiring.report.comparison import Comparison, comparison_picture, comparison_rows
 from nni_wiring.report.comparison import compare as metrics_of
-from nni_wiring.report.comparison import comparison_picture, comparison_rows
 from nni_wiring.report.html import make_folder, save_pictures
+from nni_wiring.report.paired import Paired, paired_tests
 from nni_wiring.report.sections.notes import notes_of
 from nni_wiring.report.summary import summarise, summary_json
 
@@ -27,11 +31,21 @@ from nni_wiring.report.summary import summarise, summary_json
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the figure; default: report/ in the folder that holds the runs.",
 )
+@click.option(
+    "--csv",
+    "csv_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the rows of all metrics to this file.",
+)
 @json_option
-def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def compare(
+    run_ids: tuple[str, ...], out: Path | None, csv_path: Path | None, as_json: bool
+) -> None:
     """Set runs side by side: strategies, published results, best and mean random cell.
 
-    RUN_ID is as in `analyze`. Means and standard deviations are over finished runs.
+    RUN_ID is as in `analyze`. Means and standard deviations are over finished runs. Methods are
+    tested against each other over the seeds that they share: an exact sign-flip test per pair,
+    and for three or more methods Friedman's test with the critical difference of mean ranks.
     """
     runs = analysed(run_ids)
     metrics = metrics_of(runs)
@@ -40,6 +54,8 @@ def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     folder = out or common_report_folder(runs)
     make_folder(folder)
     pictures = save_pictures([comparison_picture(runs, one) for one in metrics], folder)
+    if csv_path is not None:
+        _write_csv(csv_path, runs, metrics)
     paths = [folder / f"{picture.name}.png" for picture in pictures]
     if as_json:
         print_json(
@@ -51,6 +67,7 @@ def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
                         "split": one.split,
                         "figure": str(path),
                         "rows": [row._asdict() for row in comparison_rows(runs, one)],
+                        "paired": paired_tests(runs, one.dataset, one.split).json(),
                     }
                     for one, path in zip(metrics, paths, strict=True)
                 ],
@@ -58,7 +75,48 @@ def compare(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
         )
         return
     print_comparison(runs)
+    for one in metrics:
+        _print_paired(paired_tests(runs, one.dataset, one.split), one.title)
     for note in dict.fromkeys(note for run in runs if run.truth for note in notes_of(run)):
         click.echo(f"note: {note}")
     for path in paths:
         click.echo(f"figure: {path}")
+
+
+def _print_paired(found: Paired, title: str) -> None:
+    """The tests over common seeds; nothing where no two methods share one."""
+    rows: list[list[object]] = [
+        [
+            f"{one.first} - {one.second}",
+            one.seeds,
+            f"{one.mean:+.2f}",
+            "" if one.low is None else f"[{one.low:+.2f}, {one.high:+.2f}]",
+            f"{one.p:.3g}" + ("" if one.decidable else " (too few seeds to tell)"),
+            f"{one.adjusted:.3g}",
+        ]
+        for one in found.differences
+    ]
+    if rows:
+        columns = ["methods", "seeds", "mean, points", "95 % interval", "p", "p (Holm)"]
+        print_table(f"{title}: paired over seeds, exact sign flips", columns, rows)
+    if found.ranks is not None:
+        ranks = ", ".join(
+            f"{name} {rank:.2f}"
+            for name, rank in sorted(found.ranks.ranks.items(), key=lambda item: item[1])
+        )
+        click.echo(
+            f"mean ranks over {found.ranks.seeds} seeds: {ranks}; "
+            f"Friedman p = {found.ranks.p:.3g}, "
+            f"critical difference {found.ranks.critical_difference:.2f}"
+        )
+
+
+def _write_csv(path: Path, runs: Sequence[RunAnalysis], metrics: Sequence[Comparison]) -> None:
+    import pandas as pd
+
+    rows = [
+        {"dataset": one.dataset, "split": one.split, **row._asdict()}
+        for one in metrics
+        for row in comparison_rows(runs, one)
+    ]
+    replace_file(path, pd.DataFrame(rows).to_csv(index=False).encode())
