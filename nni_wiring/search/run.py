@@ -163,9 +163,7 @@ def _fit_or_restore(
     strategy.selection_progress = _print_progress if progress else lambda done, total, what: None
     if done < epochs:
         _fit(searcher, model)
-    elif folder.result() is not None:
-        raise RunError(f"run {folder.run_id} has finished all {epochs} epochs already")
-    else:  # it was stopped during its selection
+    else:  # it was stopped during its selection, or before its status said "finished"
         restore_trained(searcher.module, model, folder.checkpoint, epochs)
         strategy.select_at_end(searcher.module.to(parts.device))
 

@@ -116,6 +116,13 @@ def test_killed_between_the_last_epoch_and_the_result(tmp_path: Path) -> None:
     same(whole, resume_elsewhere(cut.path))
 
 
+def test_killed_between_the_result_and_the_status(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole")
+    cut = run(tmp_path / "cut")
+    cut.set_status("running")
+    same(whole, resume_elsewhere(cut.path))
+
+
 @pytest.mark.parametrize("selection", ["magnitude", "supernet_ranking"])
 def test_killed_between_a_stop_rule_and_the_result(selection: str, tmp_path: Path) -> None:
     """The rule ended the search after two of its five epochs: nothing is left to train."""
