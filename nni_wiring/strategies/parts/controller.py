@@ -92,7 +92,8 @@ class Controller(nn.Module):
         x = self.embedding(operations[:, :-1]).transpose(0, 1)
         first = self.start.expand(len(operations), -1)[None]
         h, _ = self.lstm(torch.cat([first, x]))
-        rows = [torch.log_softmax(self._logits(*pair), -1) for pair in zip(h, self.masks, strict=True)]
+        pairs = zip(h, self.masks, strict=True)
+        rows = [torch.log_softmax(self._logits(*pair), -1) for pair in pairs]
         table = torch.stack(rows, dim=1)
         return Forced(table.gather(2, operations[..., None])[..., 0], h.transpose(0, 1))
 
