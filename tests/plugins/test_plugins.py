@@ -108,7 +108,11 @@ def test_what_it_brings_is_listed_and_the_rest_is_one_line_each(machine: Machine
     assert of_space == {"width": 4, "knots": 2, "operations": None}
     assert options | of_space == options and options["sharpness"] == 2.0
     assert "cells" not in options
-    for row in ("knots\t2\tspace", "sharpness\t2.0\tstrategy", "epochs\t50\trun"):
+    for row in (
+        "knots\t2\tinteger >= 1\tspace",
+        "sharpness\t2.0\tnumber > 0\tstrategy",
+        "epochs\t50\tinteger >= 1\tweights",
+    ):
         assert row in table.splitlines()
     lines = done.stderr.splitlines()
     assert len(lines) == len(LEFT_OUT), done.stderr
