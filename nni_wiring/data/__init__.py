@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nni_wiring.data.augment import Augmentation
     from nni_wiring.data.images import ImageData
     from nni_wiring.data.loaders import BatchLoader, Loaders, ResidentImages, build_loaders
-    from nni_wiring.data.splits import Split, split
+    from nni_wiring.data.splits import Split, split, training_split
 
 __all__ = [
     "Augmentation",
@@ -32,6 +32,7 @@ __all__ = [
     "load_data",
     "register",
     "split",
+    "training_split",
 ]
 
 _NEEDS_TORCH = {
@@ -43,6 +44,7 @@ _NEEDS_TORCH = {
     "Split": "splits",
     "build_loaders": "loaders",
     "split": "splits",
+    "training_split": "splits",
 }
 
 

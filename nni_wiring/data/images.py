@@ -42,6 +42,8 @@ class ImageData:
         default_split: ``half`` or ``full+xvalid``.
         flip: Whether a mirrored image keeps its class.
         note: What has to be said beside results on this data set; empty if nothing.
+        valid_images: How many of the test images, the first, are a valid part of their own, by
+            which trained cells are told apart; searches see no test image of such a data set.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ImageData:
     default_split: str
     flip: bool
     note: str = ""
+    valid_images: int = 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

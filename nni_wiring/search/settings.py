@@ -43,13 +43,14 @@ class DataSettings(Settings):
     """The images of a search.
 
     data: a name of the registry (``npz:PATH`` is one too). data_dir: the folder of downloaded data
-    sets. split: ``half`` or ``full+xvalid``; None: the data's own. augment: random crop and flip.
+    sets. split: ``half``, ``full+xvalid`` or, in trainings of a fixed cell, ``full+valid``; None:
+    the data's own. augment: random crop and flip.
     cutout: side in pixels, 0 for none. max_steps: cap on the steps of an epoch.
     """
 
     data: str = "digits"
     data_dir: str = "data"
-    split: Literal["half", "full+xvalid"] | None = None
+    split: Literal["half", "full+xvalid", "full+valid"] | None = None
     augment: bool = True
     cutout: int = Field(default=0, ge=0)
     max_steps: int | None = Field(default=None, ge=1)

@@ -40,15 +40,20 @@ class TrainingSettings(Settings):
 
 
 class RegularisationSettings(Settings):
-    """A protocol's additions to SGD, and the epochs that see the held-out images.
+    """A protocol's optimiser and its additions, and the epochs that see the held-out images.
 
-    lr_moves: the cosine's steps, every ``step`` or every ``epoch``. clip: largest norm of the
+    optimiser: ``sgd``, or ``adamw`` (momentum is its beta 1, beta 2 is .999, nesterov is SGD's
+    alone). schedule: ``cosine`` from lr to lr_min, or ``one_cycle``: by cosines from lr / 25 to lr
+    over the first three tenths of the steps, then to lr_min. lr_moves: the schedule's steps, every
+    ``step`` or every ``epoch``. clip: largest norm of the
     gradient, None for none. drop_path: probability at the end of a path being dropped, which rises
     linearly from 0. auxiliary: weight of the auxiliary head's loss; 0 for no head. eval_epochs:
     after how many epochs the held-out images are evaluated (the last epoch always is); None: after
     every one.
     """
 
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    schedule: Literal["cosine", "one_cycle"] = "cosine"
     lr_moves: Literal["step", "epoch"] = "step"
     clip: float | None = Field(default=None, gt=0)
     drop_path: float = Field(default=0.0, ge=0, lt=1)

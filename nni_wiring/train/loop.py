@@ -1,4 +1,4 @@
-"""The training loop of a fixed cell: SGD with a cosine, epoch by epoch, without a hidden state."""
+"""The training loop of a fixed cell, epoch by epoch; the schedule has no hidden state."""
 
 from __future__ import annotations
 
@@ -30,9 +30,21 @@ class EpochFigures(NamedTuple):
     accuracy: dict[str, float]
 
 
-def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.SGD:
-    """SGD on all weights, the auxiliary head's too."""
+#: The one-cycle schedule's start, as a share of lr, and the share of the steps that rise (the
+#: defaults of torch's OneCycleLR, after Smith & Topin, 2018).
+_CYCLE_START, _CYCLE_RISE = 1 / 25, 0.3
+
+
+def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The protocol's optimiser on all weights, the auxiliary head's too."""
     theta = config.theta
+    if config.regularisation.optimiser == "adamw":
+        return torch.optim.AdamW(
+            network.parameters(),
+            lr=theta.lr,
+            betas=(theta.momentum, 0.999),
+            weight_decay=theta.weight_decay,
+        )
     return torch.optim.SGD(
         network.parameters(),
         lr=theta.lr,
@@ -43,11 +55,29 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.SGD:
 
 
 def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
-    """The cosine from lr to lr_min over all epochs, at a step (of ``steps``) of an epoch."""
+    """The schedule's rate over all epochs, at a step (of ``steps``) of an epoch.
+
+    The cosine would reach lr_min one step after the last, the one-cycle schedule reaches it at the
+    last (as torch's schedulers do).
+    """
+    theta, settings = config.theta, config.regularisation
+    moved = step if settings.lr_moves == "step" else 0
+    if settings.schedule == "one_cycle":
+        return _one_cycle(config, epoch * steps + moved, theta.epochs * steps)
+    return _cosine(theta.lr, theta.lr_min, (epoch + moved / steps) / theta.epochs)
+
+
+def _one_cycle(config: TrainConfig, step: int, steps: int) -> float:
+    """Up to lr and down to lr_min, at a step (from 0) of all ``steps``."""
     theta = config.theta
-    within = step / steps if config.regularisation.lr_moves == "step" else 0.0
-    share = (epoch + within) / theta.epochs
-    return theta.lr_min + (theta.lr - theta.lr_min) * 0.5 * (1 + math.cos(math.pi * share))
+    top, last = _CYCLE_RISE * steps - 1, steps - 1
+    if step < top:
+        return _cosine(theta.lr * _CYCLE_START, theta.lr, step / top)
+    return _cosine(theta.lr, theta.lr_min, (step - top) / (last - top))
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def train_step(
@@ -57,7 +87,7 @@ def train_step(
     settings: RegularisationSettings,
     autocast: Any = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of SGD on a batch (images, labels).
+    """One step of the optimiser on a batch (images, labels).
 
     Returns:
         The cross-entropy (nats, without the auxiliary head's), how many images were right, and the

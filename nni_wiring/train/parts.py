@@ -14,7 +14,7 @@ from nni_wiring.data import (
     Split,
     build_loaders,
     load_data,
-    split,
+    training_split,
 )
 from nni_wiring.errors import BenchmarkError, ConfigError
 from nni_wiring.records import DerivedCell, Truth
@@ -36,8 +36,9 @@ class TrainingParts:
         config: what they were made from.
         data: the images, and what has to be said beside results on them.
         loaders: batches for the weights (``train``).
-        held_out: images in order and without augmentation, by part: "valid", the search half of the
-            split, and "test", the test images that are in no part of it.
+        held_out: images in order and without augmentation, by part: "valid", the search part of
+            the split, and "test", the test images that are in no part of it, nor of the data's own
+            valid part.
         network: on the device.
         device: where to train.
     """
@@ -61,7 +62,7 @@ def assemble_training(config: TrainConfig) -> TrainingParts:
     pl.seed_everything(training.seed, verbose=False)
     device = choose_device(training.device)
     data = load_data(images.data, images.data_dir)
-    division = split(data, images.split, training.seed)
+    division = training_split(data, images.split, training.seed)
     loaders = build_loaders(
         data,
         division,
@@ -87,6 +88,7 @@ def _test_loader(
     if data.test_images is None or data.test_labels is None:
         return None
     free = torch.ones(len(data.test_images), dtype=torch.bool)
+    free[: data.valid_images] = False
     if division.search_in_test:
         free[division.search_indices] = False
     if not free.any():

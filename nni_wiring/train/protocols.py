@@ -75,5 +75,25 @@ PROTOCOLS: Registry[Protocol] = Registry(
             "for a CPU: the tabulated one with 12 epochs of batch 64",
             {**_TABULATED, "epochs": 12, "batch_size": 64},
         ),
+        Protocol(
+            "clutter",
+            "data set clutter on a CPU: C 4, N 1, 6 epochs of AdamW on all 8,000 images",
+            {
+                **_ALONE,
+                "channels": 4,
+                "cells": 1,
+                "split": "full+valid",
+                "augment": False,  # the images have their digits at random places already
+                "epochs": 6,
+                "batch_size": 128,
+                "optimiser": "adamw",
+                "schedule": "one_cycle",
+                "lr": 0.01,
+                "lr_min": 0.0,
+                "momentum": 0.9,
+                "weight_decay": 0.01,
+                "nesterov": False,
+            },
+        ),
     ),
 )

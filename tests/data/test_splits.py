@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from nni_wiring.data import ImageData, load_data, split
+from nni_wiring.data import ImageData, load_data, split, training_split
 from nni_wiring.errors import DataError
 
 
@@ -73,3 +75,30 @@ def test_unknown_kind(data: ImageData) -> None:
 def test_one_image_cannot_be_halved(data: ImageData) -> None:
     with pytest.raises(DataError, match="cannot be divided"):
         split(replace(data, images=data.images[:1], labels=data.labels[:1]), "half")
+
+
+@pytest.fixture
+def reserved(data: ImageData) -> ImageData:
+    return replace(data, valid_images=15)
+
+
+def test_the_valid_part_of_a_data_set_is_the_same_for_every_seed(reserved: ImageData) -> None:
+    for seed in (1, 2):
+        parts = training_split(reserved, "full+valid", seed)
+        assert parts.search_in_test
+        assert parts.train_indices.tolist() == list(range(101))
+        assert parts.search_indices.tolist() == list(range(15))
+    half = training_split(reserved, "half", 1)
+    assert torch.equal(half.search_indices, split(reserved, "half", 1).search_indices)
+
+
+def test_no_search_sees_a_held_out_image(reserved: ImageData) -> None:
+    for kind in ("full+xvalid", "full+valid"):
+        with pytest.raises(DataError, match=f"split {re.escape(kind)}.*half"):
+            split(reserved, kind)
+    assert not split(reserved).search_in_test
+
+
+def test_a_data_set_without_a_valid_part_is_refused(data: ImageData) -> None:
+    with pytest.raises(DataError, match="needs a valid part, npz:.* has none; allowed: half"):
+        training_split(data, "full+valid")

@@ -12,7 +12,7 @@ from torch import nn
 from nni_wiring.errors import ConfigError, WiringError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.train.config import make_train_config
-from nni_wiring.train.loop import learning_rate
+from nni_wiring.train.loop import learning_rate, make_optimizer, train_step
 from nni_wiring.train.network import AuxiliaryHead, DropPath, fixed_network
 from nni_wiring.train.parts import assemble_training
 from nni_wiring.train.run import run_train
@@ -22,6 +22,8 @@ ARCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|
 FORM = "Genotype(normal={0}, normal_concat=[2, 3, 4, 5], reduce={0}, reduce_concat=[2, 3, 4, 5])"
 GENOTYPE = FORM.format([("skip_connect", 0), ("sep_conv_3x3", 1)] * 4)
 TINY = {"arch": ARCH, "channels": 4, "cells": 1, "epochs": 3, "max_steps": 2, "batch_size": 8}
+
+CLUTTER = {"arch": ARCH, "data": "clutter", "protocol": "clutter", "batch_size": 50}
 
 
 def test_the_learning_rate_is_the_cosine_of_the_papers() -> None:
@@ -40,6 +42,79 @@ def test_darts_moves_its_learning_rate_once_an_epoch() -> None:
         assert learning_rate(config, epoch, 7, 9) == pytest.approx(torchs.get_last_lr()[0])
         optimizer.step()
         torchs.step()
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_one_cycle_is_torchs(epochs: int) -> None:
+    steps = 7
+    options = {"arch": ARCH, "protocol": "clutter", "epochs": epochs, "lr_min": 2e-5}
+    config = make_train_config(options)
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+    torchs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.01, epochs=epochs, steps_per_epoch=steps, final_div_factor=0.01 / 25 / 2e-5
+    )
+    for epoch in range(epochs):
+        for step in range(steps):
+            found = learning_rate(config, epoch, step, steps)
+            assert found == pytest.approx(torchs.get_last_lr()[0], rel=1e-12)
+            optimizer.step()
+            if (epoch, step) != (epochs - 1, steps - 1):
+                torchs.step()
+
+
+def test_adamw_on_the_one_cycle_trains_as_torchs_own_loop_does() -> None:
+    class Plain(nn.Sequential):
+        def auxiliary_logits(self) -> None:
+            return None
+
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        (torch.randn(6, 5, generator=generator), torch.randint(0, 3, (6,), generator=generator))
+        for _ in range(8)
+    ]
+    config = make_train_config(
+        {"arch": ARCH, "protocol": "clutter", "epochs": 2, "momentum": 0.8, "weight_decay": 0.3}
+    )
+    ours, theirs = Plain(nn.Linear(5, 3)), nn.Linear(5, 3)
+    theirs.load_state_dict(ours[0].state_dict())
+    optimizer = make_optimizer(ours, config)
+    reference = torch.optim.AdamW(theirs.parameters(), 0.01, betas=(0.8, 0.999), weight_decay=0.3)
+    torchs = torch.optim.lr_scheduler.OneCycleLR(
+        reference, 0.01, total_steps=8, cycle_momentum=False, final_div_factor=1e12
+    )
+    for index, (x, labels) in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, *divmod(index, 4), 4)
+        train_step(ours, optimizer, (x, labels), config.regularisation)  # type: ignore[arg-type]
+        reference.zero_grad()
+        nn.functional.cross_entropy(theirs(x), labels).backward()
+        reference.step()
+        if index < 7:
+            torchs.step()
+    torch.testing.assert_close(ours[0].state_dict(), theirs.state_dict(), rtol=1e-6, atol=1e-9)
+
+
+def test_clutter_is_trained_on_all_images_and_judged_by_one_valid_and_one_test_part() -> None:
+    parts = [assemble_training(make_train_config({**CLUTTER, "seed": seed})) for seed in (1, 2)]
+    data = parts[0].data
+    assert data.test_images is not None and data.test_labels is not None
+    assert len(parts[0].loaders.train) * 50 == len(data.images) == 8000
+    mean, std = (torch.tensor(v)[:, None, None] for v in (data.mean, data.std))
+    halves = {"valid": slice(0, 2000), "test": slice(2000, 4000)}
+    for made in parts:  # the same images for every seed
+        for name, rows in halves.items():
+            images, labels = (torch.cat(t) for t in zip(*made.held_out[name], strict=True))
+            assert torch.equal(labels, data.test_labels[rows])
+            expected = (data.test_images[rows].float() / 255 - mean) / std
+            torch.testing.assert_close(images, expected)
+
+
+def test_where_half_of_the_training_images_judge_clutters_valid_part_stays_untouched() -> None:
+    parts = assemble_training(make_train_config({**CLUTTER, "split": "half"}))
+    assert parts.data.test_labels is not None
+    labels = torch.cat([labels for _, labels in parts.held_out["test"]])
+    assert torch.equal(labels, parts.data.test_labels[2000:])
+    assert sum(len(batch[1]) for batch in parts.held_out["valid"]) == 4000
 
 
 def test_every_number_of_a_protocol_is_a_setting() -> None:
