@@ -17,7 +17,7 @@ CREATE := nnictl create --config $(CONFIG) --port $(PORT)
 # (the conformance suite compares runs bit for bit, which no processor changes)
 NUMERIC := tests/supernet tests/strategies tests/monitor tests/selection --ignore tests/strategies/test_conformance.py
 
-.PHONY: demo install install-dev test test-fast test-numeric lint format clean
+.PHONY: demo install install-dev test test-fast test-numeric lint format clean pages
 
 demo: install
 	$(ENV) $(CREATE) || { sleep 5; $(ENV) $(CREATE); }
@@ -37,6 +37,10 @@ test-fast: install-dev
 # the tests that compare numbers; with ATEN_CPU_CAPABILITY=default or the like as on another processor
 test-numeric: install-dev
 	$(ENV) python -m pytest -n 2 --dist loadfile -m "not slow" $(NUMERIC)
+
+# every table that is written from rows kept in docs/results
+pages: install-dev
+	$(ENV) python docs/results/reference_table.py
 
 lint: install-dev
 	$(ENV) ruff check .

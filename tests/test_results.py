@@ -1,0 +1,60 @@
+"""The table of the reference searches says what the kept rows, and the real table, say."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
+LETTERS = {
+    "none": "-",
+    "skip_connect": "s",
+    "nor_conv_1x1": "1",
+    "nor_conv_3x3": "3",
+    "avg_pool_3x3": "p",
+}
+
+
+def shown() -> dict[str, list[str]]:
+    """Read the page's table: by label, the other columns."""
+    text = (RESULTS / "README.md").read_text()
+    body = text.split("<!-- begin reference table -->")[1].split("<!-- end reference table -->")[0]
+    lines = [line.strip("| ").split(" | ") for line in body.strip().splitlines()[2:]]
+    return {line[0]: line[1:] for line in lines}
+
+
+def kept(label: str) -> dict[str, Any]:
+    return json.loads(gzip.decompress((RESULTS / "reference" / f"{label}.json.gz").read_bytes()))
+
+
+def test_the_page_is_what_its_command_writes() -> None:
+    command = [sys.executable, str(RESULTS / "reference_table.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert set(shown()) == {path.name[:-8] for path in (RESULTS / "reference").glob("*.json.gz")}
+
+
+@pytest.mark.parametrize("label", ["darts-s2", "darts-s3", "gdas-s1", "gdas-s2", "snas-s1"])
+def test_a_cell_by_magnitude_is_the_largest_alpha_of_the_last_epoch(label: str) -> None:
+    row = kept(label)
+    alpha = row["epochs"][-1]["alpha"]
+    largest = {
+        edge: max(alpha[edge], key=lambda name, edge=edge: alpha[edge][name]) for edge in EDGES
+    }
+    assert shown()[label][0].replace(" ", "") == "".join(LETTERS[largest[edge]] for edge in EDGES)
+
+
+def test_accuracies_and_ranks_are_the_real_table_s(shared_data: Path) -> None:
+    truth = pd.read_csv(shared_data / "nb201_truth.csv.gz", dtype={"ops": str})
+    by_cell = truth.set_index("ops")["nats_cifar10valid_val200"]
+    order = {name: str(place) for place, name in enumerate(LETTERS)}
+    for label, (letters, judged, *_) in shown().items():
+        names = {letter: name for name, letter in LETTERS.items()}
+        accuracy = by_cell["".join(order[names[letter]] for letter in letters.replace(" ", ""))]
+        rank = int((by_cell > accuracy).sum()) + 1
+        assert judged == f"{accuracy:.2f} ({rank:,})", label
