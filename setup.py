@@ -57,6 +57,7 @@ setup(
         "rich>=13,<16",
         "psutil>=5.9",
         "requests>=2.31,<3",
+        "filelock>=3.8,<3.12",  # nni itself takes none from 3.12 on
     ],
     extras_require={
         "test": [

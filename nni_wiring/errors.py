@@ -8,6 +8,7 @@ __all__ = [
     "BenchmarkError",
     "ConfigError",
     "DataError",
+    "OwnedError",
     "RunError",
     "SpaceError",
     "UnsafePickleError",
@@ -21,6 +22,10 @@ class ConfigError(WiringError):
 
 class RunError(WiringError):
     """A run folder, run id or checkpoint is missing, truncated or foreign."""
+
+
+class OwnedError(RunError):
+    """A run folder is being written by another process."""
 
 
 class DataError(WiringError):

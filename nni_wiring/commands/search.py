@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nni_wiring.commands.output import print_json
-from nni_wiring.errors import RunError, WiringError
+from nni_wiring.errors import OwnedError, RunError, WiringError
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 
@@ -93,6 +93,8 @@ def search(
     click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
     try:
         result = _run(config, folder, resume is not None, as_json)
+    except OwnedError:
+        raise
     except WiringError:
         if resume is None:
             _drop_empty(folder)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from nni_wiring.commands.output import print_json
-from nni_wiring.errors import RunError, WiringError
+from nni_wiring.errors import OwnedError, RunError, WiringError
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 
@@ -127,6 +127,8 @@ def _run(config: Any, folder: RunFolder, resume: bool, as_json: bool) -> None:
 
     try:
         result = run_train(config, folder, resume=resume, on_epoch=tell)
+    except OwnedError:
+        raise
     except WiringError:
         if not resume and not folder.epochs():
             shutil.rmtree(folder.path)  # nothing was trained: the input was bad

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from nni_wiring.errors import RunError, WiringError
+from nni_wiring.errors import RunError
 from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
 from nni_wiring.records import EpochRecord
+from nni_wiring.runs.ownership import owned
 from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.assemble import Assembly, assemble
@@ -22,8 +23,8 @@ from nni_wiring.search.describe import describe
 from nni_wiring.search.precision import set_precision
 from nni_wiring.search.process import (
     BuildTurn,
-    SearchStopped,
     cpu_threads,
+    failure_noted,
     one_at_a_time,
     quiet,
     threads_of,
@@ -51,27 +52,23 @@ def run_search(
     run. on_epoch: called with every epoch's record. progress: show Lightning's progress bar.
     probes: further callbacks of the trainer. statistics: measured beside the registered ones.
     Raises WiringError, one line; the folder's status then is "failed" (or "interrupted" on Ctrl-C,
-    which is raised again as KeyboardInterrupt, and on SearchStopped). May run in several threads at
-    once: all but the building of the supernets then goes on side by side.
+    which is raised again as KeyboardInterrupt, and on SearchStopped). Raises OwnedError, and leaves
+    the folder as it is, while another process writes it. May run in several threads at once: all
+    but the building of the supernets then goes on side by side.
     """
-    if resume and folder.status == "finished":
-        raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
-    try:
-        with quiet(), cpu_threads(threads_of(config.run.threads, folder)), BuildTurn() as turn:
+    with owned(folder):
+        if resume and folder.status == "finished":
+            raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
+        with (
+            failure_noted(folder),
+            quiet(),
+            cpu_threads(threads_of(config.run.threads, folder)),
+            BuildTurn() as turn,
+        ):
             callbacks = [*probes, turn]
             result = _search(config, folder, resume, on_epoch, progress, callbacks, statistics)
-    except (KeyboardInterrupt, SearchStopped):
-        folder.set_status("interrupted", "stopped by the user")
-        raise
-    except WiringError as error:
-        folder.set_status("failed", str(error))
-        raise
-    except Exception as error:
-        line = next(iter(str(error).splitlines()), "")
-        folder.set_status("failed", f"{type(error).__name__}: {line:.200}".rstrip(": "))
-        raise
-    folder.write_result(result)
-    folder.set_status("finished")
+        folder.write_result(result)
+        folder.set_status("finished")
     return result
 
 

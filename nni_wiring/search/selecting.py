@@ -8,6 +8,7 @@ from typing import Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.json_files import write_json
+from nni_wiring.runs.ownership import owned
 from nni_wiring.runs.result import SelectionResult
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.describe import describe
@@ -26,9 +27,17 @@ def select_again(
     """Select a cell from the trained supernet of ``folder``; also written to its
     ``selections/<method>/result.json``.
 
-    Raises ConfigError for an unknown method or setting, RunError for a run without a checkpoint.
+    Raises ConfigError for an unknown method or setting, RunError for a run without a checkpoint,
+    OwnedError while another process writes the run.
     """
     selection = selection_class(method)(**dict(settings or {}))
+    with owned(folder):
+        return _select_and_keep(folder, method, selection, progress)
+
+
+def _select_and_keep(
+    folder: RunFolder, method: str, selection: Selection, progress: Progress
+) -> SelectionResult:
     found = reopen(folder)
     place = folder.path / "selections" / method
     try:

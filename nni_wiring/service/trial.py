@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from nni_wiring.errors import ConfigError, RunError, WiringError
 from nni_wiring.files.messages import shown
 from nni_wiring.records import UNKNOWN, EpochRecord
+from nni_wiring.runs.ownership import owned
 from nni_wiring.runs.store import RunFolder
 
 INTERRUPTED = 130
@@ -48,8 +49,14 @@ def main() -> None:
     job = receive_job()
     try:
         run, resumed = open_run(job)
+        with owned(run):
+            _run_to_its_end(job, run, resumed)
     except WiringError as error:
         _exit(str(error))
+
+
+def _run_to_its_end(job: Job, run: RunFolder, resumed: bool) -> None:
+    """Run the job; the run's status says how it ended."""
     try:
         link_for_web_ui(job)
         run_job(job, run, resumed)

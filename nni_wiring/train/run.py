@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from nni_wiring.errors import RunError, WiringError
+from nni_wiring.errors import RunError
 from nni_wiring.files.tensors import replace_tensors, tensors_of
 from nni_wiring.records import DerivedCell, EpochRecord
+from nni_wiring.runs.ownership import owned
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.checkpoint import random_states, restore_random_states
 from nni_wiring.search.precision import set_precision
-from nni_wiring.search.process import cpu_threads, quiet, threads_of
+from nni_wiring.search.process import cpu_threads, failure_noted, quiet, threads_of
 from nni_wiring.train.config import TrainConfig
 from nni_wiring.train.loop import EpochFigures, make_optimizer, train_epoch
 from nni_wiring.train.network import FixedNetwork
@@ -52,24 +53,18 @@ def run_train(
         on_epoch: called with every epoch's record.
 
     Raises:
+        OwnedError: another process writes the folder, which stays as it is.
         WiringError: one line; the folder's status then is "failed" ("interrupted" on Ctrl-C).
     """
-    if resume and folder.status == "finished":
-        raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
-    folder.note(kind=KIND)
-    try:
-        with quiet(), cpu_threads(threads_of(config.training.threads, folder)):
+    with owned(folder):
+        if resume and folder.status == "finished":
+            raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
+        folder.note(kind=KIND)
+        threads = config.training.threads
+        with failure_noted(folder), quiet(), cpu_threads(threads_of(threads, folder)):
             result = _train(config, folder, resume, on_epoch)
-    except KeyboardInterrupt:
-        folder.set_status("interrupted", "stopped by the user")
-        raise
-    except Exception as error:
-        line = next(iter(str(error).splitlines()), "")
-        known = isinstance(error, WiringError)
-        folder.set_status("failed", line if known else f"{type(error).__name__}: {line:.200}")
-        raise
-    folder.write_result(result)
-    folder.set_status("finished")
+        folder.write_result(result)
+        folder.set_status("finished")
     return result
 
 

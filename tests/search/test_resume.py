@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from owners import contents, held_elsewhere
 from tiny_runs import (
     checkpoint,
     config_of,
@@ -20,6 +22,7 @@ from tiny_runs import (
     run_killed,
 )
 
+from nni_wiring.commands import main
 from nni_wiring.errors import RunError
 from nni_wiring.monitor.tensorboard import TensorBoardSink
 from nni_wiring.records import EpochRecord
@@ -96,6 +99,21 @@ def test_killed_before_the_first_checkpoint_starts_over(tmp_path: Path) -> None:
     killed = run_killed(tmp_path / "killed", 3, epochs=2)
     assert not killed.checkpoint.exists() and killed.epochs() == []
     same(whole, resume_elsewhere(killed.path))
+
+
+def test_a_run_that_is_being_written_is_refused_and_a_dead_ones_is_resumed(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", epochs=2)
+    killed = run_killed(tmp_path / "killed", 3 * 2 + 1, epochs=2)
+    with held_elsewhere(killed.path) as owner:
+        before = contents(killed.path)
+        done = CliRunner().invoke(main, ["search", "--resume", str(killed.path)])
+        assert done.exit_code == 1
+        (error,) = [line for line in done.output.splitlines() if line.startswith("error: ")]
+        assert f"process {owner.pid} " in error
+        assert contents(killed.path) == before
+        owner.kill()
+        owner.wait()
+        same(whole, resume_elsewhere(killed.path))
 
 
 def test_a_record_without_its_checkpoint_is_run_again(tmp_path: Path) -> None:
