@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("nni_wiring.search",),
     ("nni_wiring.train",),
     ("nni_wiring.service", "nni_wiring.studies", "nni_wiring.testing"),
+    ("nni_wiring.export",),
     ("nni_wiring.report",),
     ("nni_wiring.commands", "nni_wiring.trial"),
 )

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "search": "nni_wiring.commands.search:search:Run one architecture search.",
     "select": "nni_wiring.commands.select:select:Read another cell off a finished run.",
     "train": "nni_wiring.commands.train:train:Train one fixed cell from scratch.",
+    "export": "nni_wiring.commands.export:export:Take a cell's network away, without NNI.",
     "study": "nni_wiring.commands.study:study:Repeat a measurement of the papers.",
     "analyze": "nni_wiring.commands.analyze:analyze:Explain finished or running searches.",
     "explain": "nni_wiring.commands.explain:explain:Tell why, edge by edge, and what it cost.",

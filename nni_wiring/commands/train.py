@@ -77,20 +77,12 @@ def cell_options(cell: str, values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         WiringError: it is neither, or the run has no cell.
     """
-    from nni_wiring.service.resolve import load_run
-    from nni_wiring.train.arch import arch_of, parse_cell, spells_a_cell
+    from nni_wiring.train.arch import arch_of
     from search_spaces.registry import space_entry
 
-    entry = space_entry(str(values.get("space") or "nasbench201"))
-    if not _names_a_run(cell):
-        try:
-            parse_cell(entry, cell)
-        except WiringError:
-            if spells_a_cell(cell):
-                raise
-        else:
-            return {**values, "arch": cell.strip()}
-    run = load_run(cell)
+    run = run_named(cell, values.get("space"))
+    if run is None:
+        return {**values, "arch": cell.strip()}
     found = run.search_result()
     if found is None:
         raise RunError(f"run {run.run_id} has no result yet, so no cell; its status: {run.status}")
@@ -98,6 +90,28 @@ def cell_options(cell: str, values: dict[str, Any]) -> dict[str, Any]:
     merged = {**{k: v for k, v in of_run.items() if v is not None}, **values}
     arch = arch_of(space_entry(str(merged.get("space") or "nasbench201")), found)
     return {**merged, "arch": arch}
+
+
+def run_named(cell: str, space: str | None = None) -> RunFolder | None:
+    """The run that ARCH|RUN_ID names; None for a cell's text, spelt as the space's cells are.
+
+    Raises:
+        WiringError: it is neither.
+    """
+    from nni_wiring.service.resolve import load_run
+    from nni_wiring.train.arch import parse_cell, spells_a_cell
+    from search_spaces.registry import space_entry
+
+    entry = space_entry(str(space or "nasbench201"))
+    if not _names_a_run(cell):
+        try:
+            parse_cell(entry, cell)
+        except WiringError:
+            if spells_a_cell(cell):
+                raise
+        else:
+            return None
+    return load_run(cell)
 
 
 def _names_a_run(text: str) -> bool:
