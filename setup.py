@@ -10,6 +10,8 @@ VERSION_LINE = re.search(r'__version__ = "(.+)"', (HERE / "nni_wiring/__init__.p
 assert VERSION_LINE is not None
 README = HERE / "README.md"
 
+ONNX = ["onnx>=1.17,<2", "onnxruntime>=1.20,<2", "onnxscript>=0.2,<1"]
+
 setup(
     name="nni-wiring",
     version=VERSION_LINE.group(1),
@@ -58,23 +60,18 @@ setup(
         "psutil>=5.9",
         "requests>=2.31,<3",
         "filelock>=3.8,<3.12",  # nni itself takes none from 3.12 on
+        "safetensors>=0.4,<1",
     ],
     extras_require={
-        # of `export`: the weights' format; --onnx also needs torch 2.6 or newer
-        "export": ["safetensors>=0.4,<1"],
-        "onnx": [
-            "safetensors>=0.4,<1",
-            "onnx>=1.17,<2",
-            "onnxruntime>=1.20,<2",
-            "onnxscript>=0.2,<1",
-        ],
+        # of `export --onnx`, which also needs torch 2.6 or newer
+        "onnx": ONNX,
         "test": [
             "pytest>=8,<10",
             "pytest-timeout>=2.2,<3",
             "pytest-xdist>=3.5,<4",
             # an official API of the truth tables, against which our readers and drop-in are tested
             "nats_bench>=1.8,<2",
-            "safetensors>=0.4,<1",
+            *ONNX,
         ],
         "dev": ["ruff>=0.8", "mypy>=1.11", "types-PyYAML>=6"],
     },

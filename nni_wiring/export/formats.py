@@ -48,23 +48,22 @@ def write_onnx(network: nn.Module, images: Tensor, path: Path) -> None:
         )
 
 
-#: File name -> its writer, the packages that it needs beside torch, the extra that installs them.
-WRITERS: dict[str, tuple[Writer, tuple[str, ...], str]] = {
-    "model.safetensors": (write_safetensors, ("safetensors",), "export"),
-    "model.pt2": (write_program, (), ""),
-    "model.onnx": (write_onnx, ("onnx", "onnxscript"), "onnx"),
+#: File name -> its writer, the packages that it needs of the extra ``onnx``.
+WRITERS: dict[str, tuple[Writer, tuple[str, ...]]] = {
+    "model.safetensors": (write_safetensors, ()),
+    "model.pt2": (write_program, ()),
+    "model.onnx": (write_onnx, ("onnx", "onnxscript")),
 }
 
 
 def check_installed(names: list[str]) -> None:
     """Raise ConfigError where a package that one of these files needs is not there."""
     for name in names:
-        _, needed, extra = WRITERS[name]
+        _, needed = WRITERS[name]
         missing = [package for package in needed if find_spec(package) is None]
         if missing:
             raise ConfigError(
-                f"{name}: needs {', '.join(missing)}, not installed; "
-                f"pip install 'nni-wiring[{extra}]'"
+                f"{name}: needs {', '.join(missing)}, not installed; pip install 'nni-wiring[onnx]'"
             )
 
 
