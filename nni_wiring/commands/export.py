@@ -88,4 +88,4 @@ def _subject(cell: str, chosen: dict[str, Any], settings: dict[str, Any]) -> Sub
                 f"--set {name}: is no setting of the network of space {entry.name}; allowed: "
                 f"{', '.join(allowed)}"
             )
-    return fresh_subject({**options, **settings})
+    return fresh_subject({**options, **settings}, None if run is None else run.run_id)

@@ -40,9 +40,10 @@ def _facts(subject: Subject) -> list[str]:
     config, data = subject.config, subject.data
     settings = config.space_settings.model_dump()
     weights = sum(p.numel() for p in subject.network.parameters())
+    found = f", found by run `{subject.found_by}`" if subject.found_by else ""
     channels, height, width = data.image_shape
     return [
-        f"- Cell: `{arch_text(subject)}` of space {config.space.name}",
+        f"- Cell: `{arch_text(subject)}` of space {config.space.name}{found}",
         f"- Network: NAS-Bench-201's, C {settings['channels']}, N {settings['cells']}, head "
         f"{settings['head']}, {weights:,} weights",
         f"- Data: `{shown(data.name)}`, {data.num_classes} classes; images of "

@@ -47,6 +47,7 @@ class Subject:
         data: the images that it takes.
         training: None for fresh weights.
         commit: the git commit that made the weights; None where it is not known.
+        found_by: the id of the search that found the cell of fresh weights.
     """
 
     config: TrainConfig
@@ -54,6 +55,7 @@ class Subject:
     data: ImageData
     training: Training | None
     commit: str | None
+    found_by: str | None = None
 
 
 def trained_subject(run: RunFolder) -> Subject:
@@ -79,12 +81,13 @@ def trained_subject(run: RunFolder) -> Subject:
     return Subject(config, whole.network.eval(), data, training, known)
 
 
-def fresh_subject(options: Mapping[str, Any]) -> Subject:
+def fresh_subject(options: Mapping[str, Any], found_by: str | None = None) -> Subject:
     """The network of a cell with the weights that a training of the same seed starts from.
 
     Args:
         options: ``arch``, and any of ``space``, ``data``, ``data_dir``, ``seed`` and the space's
             own settings; others of a training change nothing here.
+        found_by: the id of the search that found the cell.
 
     Raises:
         WiringError: one line; an option is unknown or wrong, or the space is another network's.
@@ -95,7 +98,7 @@ def fresh_subject(options: Mapping[str, Any]) -> Subject:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         network = build_network(config, data.num_classes)
-    return Subject(config, network.eval(), data, None, git_commit())
+    return Subject(config, network.eval(), data, None, git_commit(), found_by)
 
 
 def check_space(entry: SpaceEntry) -> None:

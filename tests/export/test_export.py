@@ -241,6 +241,22 @@ def test_the_command_exports_a_cell_untrained(tmp_path: Path) -> None:
     assert len(load_file(target / "model.safetensors")["stem.0.weight"]) == 4
 
 
+def test_the_cell_of_a_search_is_exported_untrained(tmp_path: Path) -> None:
+    search = RunFolder.open(Path(__file__).parents[1] / "support" / "run_of_0_1_0")
+    result = search.result()
+    assert result is not None
+    code, output = invoke(
+        str(search.path), "--to", str(tmp_path / "m"), "--set=channels=4", "--set=cells=1"
+    )
+    assert code == 0, output
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert f"`{result['arch']}`, untrained" in card
+    assert f"found by run `{search.run_id}`" in card
+    weights = load_file(tmp_path / "m" / "model.safetensors")
+    fresh = fresh_subject({"arch": result["arch"], "channels": 4, "cells": 1})
+    torch.testing.assert_close(weights, dict(fresh.network.state_dict()), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
