@@ -9,6 +9,7 @@ from pydantic import Field
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.parts.controller import Reinforce
 from nni_wiring.strategies.parts.declaration import Parts
+from nni_wiring.strategies.parts.memory import Memory
 from nni_wiring.strategies.parts.policy import (
     ControllerTraining,
     Likeliest,
@@ -22,6 +23,10 @@ class ENASSettings(StrategySettings):
     """controller_steps: updates of the controller after every epoch; controller_samples: cells an
     update, each rewarded on a batch of its own. entropy_weight: of the controller's entropy (nats)
     in the reward. baseline_decay: of the moving baseline. alpha_*: Adam on the controller.
+
+    memory_weight: of the loss of reconstructing past cells from the controller's hidden states (0:
+    no memory, the two below then mean nothing). memory_size: cells kept, the last ones.
+    memory_samples: of them that an update reads.
     """
 
     alpha_lr: float = Field(default=1e-3, ge=0)
@@ -34,6 +39,9 @@ class ENASSettings(StrategySettings):
     controller_samples: int = Field(default=20, ge=1)
     entropy_weight: float = Field(default=1e-4, ge=0)
     baseline_decay: float = Field(default=0.99, ge=0, le=1)
+    memory_weight: float = Field(default=0.0, ge=0)
+    memory_size: int = Field(default=500, ge=1)
+    memory_samples: int = Field(default=20, ge=1)
 
 
 class ENAS(WiringStrategy):
@@ -43,7 +51,8 @@ class ENAS(WiringStrategy):
 
     The cell of an epoch is the controller's likeliest, edge by edge; the final one the best of
     cells that it draws. Defaults are those of the NAS-Bench-201 paper's runs (AutoDL-Projects;
-    theory page, section 6), but for theta's cosine, which AutoDL restarts every 10 epochs.
+    theory page, section 6), but for theta's cosine, which AutoDL restarts every 10 epochs. A memory
+    buffer is an idea of Adam and Lorraine (arXiv 1904.00438), off by default; its form is ours.
     """
 
     name: ClassVar[str] = "enas"
@@ -57,5 +66,10 @@ class ENAS(WiringStrategy):
         s = self.settings
         half = "train" if s.optimisation == "single_level" else "val"
         training = ControllerTraining(s.controller_steps, s.controller_samples, half, s.alpha_clip)
-        policy = PolicyUpdate(training, Reinforce(s.entropy_weight, s.baseline_decay))
+        memory = Memory(s.memory_weight, s.memory_size, s.memory_samples)
+        policy = PolicyUpdate(
+            training,
+            Reinforce(s.entropy_weight, s.baseline_decay),
+            memory if s.memory_weight > 0 else None,
+        )
         return Parts(PolicySample(policy), alpha=policy, reading=Likeliest(policy))

@@ -33,3 +33,10 @@ class TestProgressiveDrNAS(StrategyConformance):
 
     strategy = STRATEGIES["drnas"]
     settings = {"partial_channels": (2, 1), "keep_operations": (5, 3), "regularisation": "kl"}
+
+
+class TestENASWithMemory(StrategyConformance):
+    """A buffer that overflows before the interruption."""
+
+    strategy = STRATEGIES["enas"]
+    settings = {**QUICK["enas"], "memory_weight": 0.5, "memory_size": 3, "memory_samples": 4}

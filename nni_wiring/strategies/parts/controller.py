@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -30,7 +30,8 @@ class Forced(NamedTuple):
     """Given cells as a controller reads them.
 
     log_probabilities: (n, edges), nats, of every edge's operation given those before. states:
-    (n, edges, units), the upper layer's output from which that edge's operation is drawn.
+    (n, edges + 1, units), the upper layer's output from which each edge's operation is drawn, and
+    last the one after the last operation.
     """
 
     log_probabilities: torch.Tensor
@@ -89,10 +90,10 @@ class Controller(nn.Module):
 
     def given(self, operations: torch.Tensor) -> Forced:
         """Teacher forcing: the controller reads cells, (n, edges), instead of drawing them."""
-        x = self.embedding(operations[:, :-1]).transpose(0, 1)
+        x = self.embedding(operations).transpose(0, 1)
         first = self.start.expand(len(operations), -1)[None]
         h, _ = self.lstm(torch.cat([first, x]))
-        pairs = zip(h, self.masks, strict=True)
+        pairs = zip(h[:-1], self.masks, strict=True)
         rows = [torch.log_softmax(self._logits(*pair), -1) for pair in pairs]
         table = torch.stack(rows, dim=1)
         return Forced(table.gather(2, operations[..., None])[..., 0], h.transpose(0, 1))
@@ -145,6 +146,15 @@ class Reinforce:
         return -(sampled.log_probability * weights).mean()
 
 
+class ControllerLoss(Protocol):
+    """A term of the loss beside REINFORCE's."""
+
+    def loss(
+        self, controller: Controller, drawn: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """The weighted term, a scalar, once the cells ``drawn``, (n, edges), are rewarded."""
+
+
 def train_controller(
     controller: Controller,
     reinforce: Reinforce,
@@ -154,15 +164,20 @@ def train_controller(
     *,
     steps: int,
     samples: int,
+    beside: Sequence[ControllerLoss] = (),
 ) -> None:
     """``steps`` updates from ``samples`` cells each.
 
-    reward: of one cell (operations of all edges), 0 .. 1. step: descends a loss.
+    reward: of one cell (operations of all edges), 0 .. 1. step: descends a loss. beside: terms
+    added to REINFORCE's loss.
     """
     for _ in range(steps):
         sampled = controller(samples, generator)
         rewards = torch.tensor([reward(cell) for cell in sampled.operations.tolist()])
-        step(reinforce.loss(sampled, rewards))
+        loss = reinforce.loss(sampled, rewards)
+        for term in beside:
+            loss = loss + term.loss(controller, sampled.operations, generator)
+        step(loss)
 
 
 def split_cells(operations: Sequence[int], groups: Sequence[EdgeGroup]) -> dict[str, list[int]]:

@@ -16,6 +16,7 @@ from nni_wiring.strategies.parts.controller import (
     split_cells,
     train_controller,
 )
+from nni_wiring.strategies.parts.memory import Memory
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.evaluation import fixed_draw, one_hot, supernet_accuracy
 from nni_wiring.supernet.relaxations import Relaxation
@@ -41,21 +42,30 @@ class PolicyUpdate(AlphaUpdate):
     """REINFORCE on an LSTM controller over the edges of all groups, its reward the supernet's
     accuracy on one batch, with batch statistics (Pham et al., ICML 2018).
 
-    alpha holds the log of the controller's marginal probabilities: what monitors read.
+    alpha holds the log of the controller's marginal probabilities: what monitors read. memory: a
+    buffer of past cells that the controller's states must hold, or None.
     """
 
     in_steps: ClassVar[bool] = False
     one_process: ClassVar[bool] = True
     controller: Controller
 
-    def __init__(self, training: ControllerTraining, reinforce: Reinforce) -> None:
-        self.training, self.reinforce = training, reinforce
+    def __init__(
+        self, training: ControllerTraining, reinforce: Reinforce, memory: Memory | None = None
+    ) -> None:
+        self.training, self.reinforce, self.memory = training, reinforce, memory
+        self._learns: list[torch.nn.Parameter] = []
 
     def prepare(self, groups: Sequence[EdgeGroup]) -> None:
-        """Make the controller; the first group holds it."""
+        """Make the controller, and the memory's decoders; the first group holds them."""
         super().prepare(groups)
         self.controller = Controller([mask for group in groups for mask in group.mask])
         groups[0].add_module("controller", self.controller)
+        self._learns = list(self.controller.parameters())
+        if self.memory is not None:
+            decoders = self.memory.prepare(self.controller)
+            groups[0].add_module("memory_decoders", decoders)
+            self._learns += decoders.parameters()
         self._note_marginals()
 
     def sample_cells(self, generator: torch.Generator) -> Cells:
@@ -81,6 +91,7 @@ class PolicyUpdate(AlphaUpdate):
             loop.generator,
             steps=self.training.steps,
             samples=self.training.samples,
+            beside=() if self.memory is None else (self.memory,),
         )
         self._note_marginals()
 
@@ -102,7 +113,7 @@ class PolicyUpdate(AlphaUpdate):
         optimizer.zero_grad()
         loop.manual_backward(loss)
         if self.training.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.controller.parameters(), self.training.clip)
+            torch.nn.utils.clip_grad_norm_(self._learns, self.training.clip)
         optimizer.step()
 
     def _note_marginals(self) -> None:
@@ -115,12 +126,15 @@ class PolicyUpdate(AlphaUpdate):
                 group.alpha.copy_(logs.masked_fill(~group.mask, 0.0))
 
     def state(self) -> dict[str, Any]:
-        """The baseline; the controller is part of the supernet."""
-        return {"baseline": self.reinforce.baseline}
+        """The baseline, the memory's cells; controller and decoders are part of the supernet."""
+        memory = {} if self.memory is None else {"memory": self.memory.buffer.rows}
+        return {"baseline": self.reinforce.baseline, **memory}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """See ``state``."""
         self.reinforce.baseline = cast("float | None", state["baseline"])
+        if self.memory is not None:
+            self.memory.buffer.rows = cast("torch.Tensor | None", state["memory"])
 
 
 class PolicySample(Relaxation):
