@@ -2,16 +2,17 @@
 
 A process that dies at any moment leaves the old file or the new one, never a half of either. (One
 that is killed while it writes may leave a temporary file, whose name starts with a dot, ends in
-``.tmp`` and is taken by nobody else.)
+``.tmp`` and is taken by nobody else; :func:`sweep` removes such files.)
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,8 @@ from nni_wiring.files.messages import reason, shown
 
 #: The whole content of a file, or a function that writes it to a stream.
 Content = bytes | Callable[[BinaryIO], object]
+#: Names of the temporary files of :func:`replacing`.
+_TEMPORARY = re.compile(r"\..+\.[0-9]+-[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
@@ -44,6 +47,18 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed writers left in `folder` (not below it).
+
+    Only for who knows that nobody else replaces a file of `folder` now.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name):
+                with suppress(OSError):  # clutter that cannot be removed harms nobody
+                    os.unlink(entry)
 
 
 def replace_file(path: Path, content: Content) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 import filelock
 
 from nni_wiring.errors import OwnedError, RunError
+from nni_wiring.files.atomic import sweep
 from nni_wiring.files.json_files import read_object, write_json
 from nni_wiring.files.messages import reason, shown
 from nni_wiring.files.tolerant import as_count, as_text
@@ -45,7 +46,8 @@ _HELD = _Held()
 def owned(folder: RunFolder) -> Iterator[None]:
     """Own ``folder`` for the length of the block, which may own it again.
 
-    ``folder.info`` is read anew, since an owner before may have changed it.
+    ``folder.info`` is read anew, since an owner before may have changed it; temporary files that an
+    owner left when it was killed are removed.
 
     Raises:
         OwnedError: another process (or thread) owns it; nothing was written.
@@ -59,6 +61,8 @@ def owned(folder: RunFolder) -> Iterator[None]:
     _HELD.paths.add(path)
     try:
         folder.info = RunFolder.open(folder.path).info
+        if lock.is_locked:
+            sweep(folder.path)
         write_json(folder.path / OWNER, _this_process())
         try:
             yield

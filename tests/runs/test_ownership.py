@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +14,9 @@ from owners import contents, held_elsewhere
 from nni_wiring.errors import OwnedError, RunError
 from nni_wiring.runs.ownership import owned
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.service.resolve import resolve
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -122,3 +128,49 @@ def _in_a_thread(run: RunFolder) -> None:
     thread.join()
     for error in raised:
         raise error
+
+
+KILLED_IN_A_WRITE = """
+import os, signal, sys
+from nni_wiring.runs.store import RunFolder
+os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "create":
+    RunFolder.create(sys.argv[1], "r1", {})
+else:
+    RunFolder.open(sys.argv[1]).set_status("failed", "x")
+"""
+
+
+def _killed_in_a_write(path: Path, action: str) -> None:
+    program = [sys.executable, "-c", KILLED_IN_A_WRITE, str(path), action]
+    assert subprocess.run(program, cwd=REPO).returncode == -signal.SIGKILL
+
+
+def test_the_next_owner_sweeps_what_a_killed_write_left_and_nothing_else(run: RunFolder) -> None:
+    before = contents(run.path)
+    _killed_in_a_write(run.path, "set_status")
+    (stray,) = set(contents(run.path)) - set(before)
+    assert stray.startswith(".run.json.")
+    others = {".hidden": b"1", "x.tmp": b"2", ".editor.tmp": b"3", f"report/{stray}": b"4"}
+    (run.path / "report").mkdir()
+    for name, content in others.items():
+        (run.path / name).write_bytes(content)
+    with owned(run):
+        assert not (run.path / stray).exists()
+    assert contents(run.path) == before | others | {".owner.lock": b""}
+
+
+def test_a_half_created_run_is_passed_over_and_can_be_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NNI_WIRING_RUNS", str(tmp_path))
+    whole = RunFolder.create(tmp_path / "r0", "r0", {})
+    half = tmp_path / "r1"
+    _killed_in_a_write(half, "create")
+    assert [name.startswith(".run.json.") for name in contents(half)] == [True]
+    assert [run.run_id for run in resolve("latest")] == [whole.run_id]
+    with pytest.raises(RunError, match=r"r1 holds no run: run\.json is missing"):
+        resolve("r1")
+    with owned(RunFolder.create(half, "r1", {})):
+        pass
+    assert set(contents(half)) == {"run.json", ".owner.lock"}

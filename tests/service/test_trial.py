@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from owners import contents, held_elsewhere
 
 from nni_wiring.errors import RunError
 from nni_wiring.monitor.tensorboard import TensorBoardSink
@@ -231,6 +232,21 @@ def test_an_interrupted_trial_says_so(job: Job, monkeypatch: pytest.MonkeyPatch)
 
     assert stopped.value.code == 130
     assert RunFolder.open(job.output).status == "interrupted"
+
+
+def test_a_trial_whose_folder_another_process_writes_touches_nothing(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trial, "receive_job", lambda: job)
+    run, _ = open_run(job)
+    with held_elsewhere(run.path) as owner:
+        before = contents(run.path)
+        with pytest.raises(SystemExit) as stopped:
+            trial.main()
+        assert contents(run.path) == before
+    assert stopped.value.code == 1
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if "error: " in text]
+    assert f"process {owner.pid} " in line
 
 
 def test_a_bug_keeps_its_traceback_and_fails_the_run(
