@@ -43,6 +43,7 @@ _OURS: dict[str, str] = {
     "shuffling": "S2: Table 1, shuffled layers and edges",
     "failure-spaces": "S2: magnitude against perturbation in the failure spaces",
     "published-topology": "S3: width and depth of published cells against random wirings",
+    "linear-cells": "S3: its two theorems on linear cells, formally and literally",
 }
 
 STUDIES: Registry[Study | StudyEntry] = Registry(
