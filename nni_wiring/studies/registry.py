@@ -43,6 +43,7 @@ _OURS: dict[str, str] = {
     "shuffling": "S2: Table 1, shuffled layers and edges",
     "failure-spaces": "S2: magnitude against perturbation in the failure spaces",
     "published-topology": "S3: width and depth of published cells against random wirings",
+    "controller-conditioning": "S4: does ENAS' controller condition on its past? exactly",
 }
 
 STUDIES: Registry[Study | StudyEntry] = Registry(
