@@ -44,6 +44,7 @@ _OURS: dict[str, str] = {
     "failure-spaces": "S2: magnitude against perturbation in the failure spaces",
     "published-topology": "S3: width and depth of published cells against random wirings",
     "linear-cells": "S3: its two theorems on linear cells, formally and literally",
+    "controller-conditioning": "S4: does ENAS' controller condition on its past? exactly",
 }
 
 STUDIES: Registry[Study | StudyEntry] = Registry(
