@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,13 +27,7 @@ if TYPE_CHECKING:
 @click.option("--space", help="Search space of an ARCH; default nasbench201.")
 @click.option("--data", help="Data that fresh weights are for (classes, size); default digits.")
 @click.option("--seed", type=int, help="Seed of fresh weights; default 1.")
-@click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="A setting of a fresh network: channels=8, cells=1, head=bias_free. May be repeated.",
-)
+@set_option("A setting of a fresh network: channels=8, cells=1, head=bias_free.")
 @click.option("--onnx", is_flag=True, help="Write model.onnx too (pip install 'nni-wiring[onnx]').")
 @click.option("--force", is_flag=True, help="Replace an earlier export in DIR.")
 def export(

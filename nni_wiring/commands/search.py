@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nni_wiring.commands.output import print_json
+from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import OwnedError, RunError, WiringError
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
@@ -45,13 +46,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @_options
-@click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Any other option: channels=8, cells=1, batch_size=64, max_steps=20, order=2, ... "
-    "Values are YAML. `strategies --options NAME` lists them. May be repeated.",
+@set_option(
+    "Any other option: channels=8, cells=1, batch_size=64, max_steps=20, order=2, ... "
+    "Values are YAML. `strategies --options NAME` lists them."
 )
 @click.option("--resume", metavar="RUN_ID", help="Go on with an interrupted run; no other option.")
 @click.option(

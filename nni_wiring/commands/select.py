@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
+from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import RunError
 from nni_wiring.runs.result import ReadOff, SelectionResult
 from nni_wiring.runs.store import RunFolder
@@ -16,13 +17,7 @@ from nni_wiring.runs.store import RunFolder
 @click.command()
 @click.argument("run_id")
 @click.option("--method", default="perturbation", show_default=True, help="A selection's name.")
-@click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="A setting of the selection: tune_epochs=5, batches=4, samples=20, ... May be repeated.",
-)
+@set_option("A setting of the selection: tune_epochs=5, batches=4, samples=20, ...")
 @json_option
 def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool) -> None:
     """Read a cell off the trained supernet of RUN_ID by another selection.

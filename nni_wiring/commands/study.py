@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
+from nni_wiring.commands.set_option import set_option
 
 
 @click.command()
@@ -15,13 +16,7 @@ from nni_wiring.commands.output import json_option, print_json, print_table
 @click.option("--data", help="As in `search`; default digits.")
 @click.option("--seeds", type=click.IntRange(min=1), help="How many seeds; 1, 2, ...")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the study's searches.")
-@click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Any option of the study or of its searches; values are YAML. May be repeated.",
-)
+@set_option("Any option of the study or of its searches; values are YAML.")
 @click.option("--paper", is_flag=True, help="The paper's size instead of CPU minutes.")
 @click.option(
     "--out",

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nni_wiring.commands.output import print_json
+from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import OwnedError, RunError, WiringError
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
@@ -20,13 +21,8 @@ from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 @click.option("--data", help="digits, clutter, cifar10, cifar100, imagenet16-120 or npz:PATH.")
 @click.option("--protocol", help="tabulated, darts or short (default).")
 @click.option("--seed", type=int, help="Seed of weights, split, order and draws; default 1.")
-@click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Any other option: epochs=3, batch_size=64, channels=8, eval_epochs=[1,3], ... "
-    "Values are YAML. May be repeated.",
+@set_option(
+    "Any other option: epochs=3, batch_size=64, channels=8, eval_epochs=[1,3], ... Values are YAML."
 )
 @click.option("--resume", metavar="RUN_ID", help="Go on with an interrupted run; no other option.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
