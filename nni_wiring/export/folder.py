@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from nni_wiring.errors import RunError
@@ -14,7 +10,8 @@ from nni_wiring.export.card import model_card
 from nni_wiring.export.formats import WRITERS, check_installed
 from nni_wiring.export.model_code import example_images, model_code, written_network
 from nni_wiring.export.subject import Subject
-from nni_wiring.files.messages import reason, shown
+from nni_wiring.files.atomic import replacing_folder
+from nni_wiring.files.messages import shown
 
 _CODE, _CARD, _ONNX = "model.py", "README.md", "model.onnx"
 _OURS = {_CODE, _CARD, *WRITERS}
@@ -62,30 +59,9 @@ def export_folder(
     names = [_CODE, *formats]
     code = model_code(subject)
     network = written_network(code, subject)
-    with _replacing_folder(target.resolve()) as folder:
+    with replacing_folder(target.resolve()) as folder:
         (folder / _CODE).write_text(code, encoding="utf-8")
         for name in formats:
             WRITERS[name][0](network, example_images(subject), folder / name)
         (folder / _CARD).write_text(model_card(subject, names), encoding="utf-8")
     return [*names, _CARD]
-
-
-@contextmanager
-def _replacing_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside ``target`` for the block to fill, which then takes its place."""
-    stem = f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}"
-    made, old = target.with_name(f"{stem}.tmp"), target.with_name(f"{stem}.old.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        made.mkdir()
-        yield made
-        if target.exists():
-            os.rename(target, old)
-        os.rename(made, target)
-    except OSError as error:
-        raise RunError(f"cannot write {shown(target)}: {reason(error)}") from None
-    finally:
-        if old.exists() and not target.exists():
-            os.rename(old, target)  # the second rename failed or was interrupted
-        shutil.rmtree(made, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Writing that is done or not done: files replaced in one step, lines appended whole.
+"""Writing that is done or not done: files and folders replaced, lines appended whole.
 
 A process that dies at any moment leaves the old file or the new one, never a half of either. (One
 that is killed while it writes may leave a temporary file, whose name starts with a dot, ends in
@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -22,7 +23,7 @@ from nni_wiring.files.messages import reason, shown
 
 #: The whole content of a file, or a function that writes it to a stream.
 Content = bytes | Callable[[BinaryIO], object]
-#: Names of the temporary files of :func:`replacing`.
+#: Names of the temporary files of :func:`replacing`, as :func:`_temporary` makes them.
 _TEMPORARY = re.compile(r"\..+\.[0-9]+-[0-9a-f]{8}\.tmp")
 
 
@@ -36,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be made, flushed to the disk or put in place.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
         os.close(os.open(temporary, flags, 0o666))
@@ -47,6 +48,34 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path` for the block to fill, which then takes the place of `path`.
+
+    Whatever goes wrong, `path` stays as it was; only a kill between the two renames that replace a
+    folder leaves it under the name of a temporary one. Nothing is flushed to the disk.
+
+    Raises:
+        RunError: the folder cannot be made, filled or put in place.
+    """
+    made = _temporary(path)
+    old = made.with_suffix(".old.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.mkdir()
+        yield made
+        if path.exists():
+            os.rename(path, old)
+        os.rename(made, path)
+    except OSError as error:
+        raise RunError(f"cannot write {shown(path)}: {reason(error)}") from None
+    finally:
+        if old.exists() and not path.exists():
+            os.rename(old, path)  # the second rename failed or was interrupted
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:
@@ -99,6 +128,11 @@ def append_line(path: Path, line: str) -> None:
                 raise
     except OSError as error:
         raise RunError(f"cannot write {shown(path)}: {reason(error)}") from None
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside `path` that no other process takes."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def _write_all(stream: FileIO, content: bytes) -> None:
