@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from nni_wiring.strategies.enas import ENASSettings
 from nni_wiring.strategies.parts.controller import Controller, Reinforce, train_controller
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
@@ -26,6 +28,7 @@ UNCONDITIONED = EquivalenceRule(
     spread=0.05,
 )
 
+_ENAS = ENASSettings()
 #: Stages of a controller's training at which its policy is read, beside the untrained one.
 STAGES = 4
 
@@ -56,13 +59,16 @@ def trained(values: Floats, seed: int, steps: int, learning_rate: float) -> list
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         controller = Controller([torch.ones(len(OPERATIONS), dtype=torch.bool)] * len(NB201.edges))
-    adam = torch.optim.Adam(controller.parameters(), learning_rate, betas=(0.0, 0.999), eps=1e-3)
-    reinforce, generator = Reinforce(1e-4, 0.99), torch.Generator().manual_seed(seed)
+    adam = torch.optim.Adam(
+        controller.parameters(), learning_rate, betas=_ENAS.alpha_betas, eps=_ENAS.alpha_eps
+    )
+    reinforce = Reinforce(_ENAS.entropy_weight, _ENAS.baseline_decay)
+    generator = torch.Generator().manual_seed(seed)
 
     def step(loss: torch.Tensor) -> None:
         adam.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(controller.parameters(), 5.0)
+        torch.nn.utils.clip_grad_norm_(controller.parameters(), _ENAS.alpha_clip or math.inf)
         adam.step()
 
     rows = [{"steps": 0, **reading(policy(controller), values)}]
@@ -74,7 +80,7 @@ def trained(values: Floats, seed: int, steps: int, learning_rate: float) -> list
             step,
             generator,
             steps=steps // STAGES,
-            samples=20,
+            samples=_ENAS.controller_samples,
         )
         done = (stage + 1) * (steps // STAGES)
         rows.append({"steps": done, **reading(policy(controller), values)})
@@ -119,7 +125,7 @@ STUDY = Study(
     name="controller-conditioning",
     title="the controller's policy written out: total correlation against the best of its entropy",
     source="after Adam and Lorraine, arXiv 1904.00438; the measure is ours",
-    own={"seeds": 10, "steps": 1000, "learning_rate": 0.001},
+    own={"seeds": 10, "steps": 1000, "learning_rate": _ENAS.alpha_lr},
     reduced={},
     paper={"steps": 2000},
     measure=measure,
