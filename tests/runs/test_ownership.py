@@ -44,26 +44,12 @@ def test_the_second_process_is_told_the_owner_and_a_dead_ones_run_is_taken_over(
 
 
 def test_nested_in_one_thread_but_not_in_two(run: RunFolder) -> None:
-    found: list[Exception] = []
-
-    def elsewhere() -> None:
-        try:
-            with owned(RunFolder.open(run.path)):
-                pass
-        except OwnedError as error:
-            found.append(error)
-
     with owned(run):
         with owned(RunFolder.open(run.path)):
             pass
-        thread = threading.Thread(target=elsewhere)  # the inner block gave nothing away
-        thread.start()
-        thread.join()
-        assert len(found) == 1
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert len(found) == 1  # the outer block did
+        with pytest.raises(OwnedError):
+            _in_a_thread(run)  # the inner block gave nothing away
+    _in_a_thread(run)  # the outer block did
 
 
 def test_two_runs_are_owned_apart(run: RunFolder, tmp_path: Path) -> None:
