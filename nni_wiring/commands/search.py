@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,7 +90,8 @@ def search(
         config = make_config(folder.info["config"])
     click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
     try:
-        result = _run(config, folder, resume is not None, as_json)
+        with _says_how_to_go_on([folder]):
+            result = _run(config, folder, resume is not None, as_json)
     except OwnedError:
         raise
     except WiringError:
@@ -102,6 +104,18 @@ def search(
     click.echo(f"cell {result.arch}")
     _say_provenance(result)
     click.echo(f"explain it:  python cli.py analyze {folder.run_id}")
+
+
+@contextmanager
+def _says_how_to_go_on(folders: Sequence[RunFolder]) -> Iterator[None]:
+    """On Ctrl-C, print the command that resumes each unfinished run, then let it pass."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for folder in folders:
+            if folder.status != "finished":
+                click.echo(f"go on with:  python cli.py search --resume {folder.run_id}", err=True)
+        raise
 
 
 def _say_provenance(result: SearchResult) -> None:
@@ -133,7 +147,8 @@ def _search_seeds(values: dict[str, Any], as_json: bool) -> None:
     def tell(folder: RunFolder, record: EpochRecord) -> None:
         click.echo(f"seed {folder.config['seed']}  {epoch_line(record, epochs)}", err=as_json)
 
-    outcomes = run_seeds(seeds, tell)
+    with _says_how_to_go_on([folder for _, folder in seeds]):
+        outcomes = run_seeds(seeds, tell)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failed:
         if isinstance(outcome.error, WiringError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
+
+COLUMNS = ("name", "level", "relaxation", "selection", "paper")
 
 
 @click.command()
@@ -16,46 +16,20 @@ from nni_wiring.commands.output import json_option, print_json, print_table
 @json_option
 def strategies(name: str | None, space: str | None, relaxations: bool, as_json: bool) -> None:
     """List the strategies: name, level, relaxation, selection, paper."""
-    from nni_wiring.strategies.registry import STRATEGIES
+    from nni_wiring.strategies.listing import relaxation_rows, strategy_rows
 
     if space is not None and name is None:
         raise click.UsageError("--space goes with --options")
     if name is not None:
         _options(name, space, as_json)
         return
-    if relaxations:
-        _relaxations(as_json)
-        return
-    rows = [_row(strategy) for strategy in STRATEGIES.values()]
+    rows = relaxation_rows() if relaxations else strategy_rows()
     if as_json:
         print_json(rows)
         return
-    columns = ("name", "level", "relaxation", "selection", "paper")
-    print_table("strategies", columns, [[row[column] for column in columns] for row in rows])
-
-
-def _row(strategy: Any) -> dict[str, str]:
-    fields = strategy.Settings.model_fields
-    return {
-        "name": strategy.name,
-        "level": fields["optimisation"].default,
-        "relaxation": strategy().relaxation.name,
-        "selection": fields["selection"].default,
-        "paper": strategy.paper,
-    }
-
-
-def _relaxations(as_json: bool) -> None:
-    from nni_wiring.supernet.relaxations import RELAXATIONS
-
-    rows = [
-        {"name": entry.name, "summary": (entry.__doc__ or "").strip().split("\n")[0]}
-        for entry in RELAXATIONS.values()
-    ]
-    if as_json:
-        print_json(rows)
-        return
-    print_table("relaxations", ("name", "summary"), [[*row.values()] for row in rows])
+    columns = ("name", "summary") if relaxations else COLUMNS
+    title = "relaxations" if relaxations else "strategies"
+    print_table(title, columns, [[row[column] for column in columns] for row in rows])
 
 
 def _options(name: str, space: str | None, as_json: bool) -> None:

@@ -216,6 +216,27 @@ def test_ctrl_c_ends_all_seeds(runs: Path) -> None:
     assert "Traceback" not in errors
     statuses = [json.loads(path.read_text())["status"] for path in runs.glob("*/run.json")]
     assert statuses == ["interrupted"] * 2
+    offered = [line.split()[-1] for line in errors.splitlines() if line.startswith("go on with:")]
+    assert sorted(offered) == sorted(run.name for run in runs.iterdir())
+
+
+def test_ctrl_c_prints_the_command_that_goes_on(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: Any) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nni_wiring.commands.search.epoch_line", interrupt)
+        code, output = invoke("search", *TINY)
+    (run,) = runs.iterdir()
+    *_, line, last = output.splitlines()
+    assert (code, last) == (130, "interrupted")
+    assert line == f"go on with:  python cli.py search --resume {run.name}"
+    code, output = invoke(*line.partition("cli.py ")[2].split())
+    assert code == 0, output
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+    assert "go on with" not in output
 
 
 def test_lists_are_strict_json() -> None:
