@@ -1,4 +1,4 @@
-"""The two kinds of chart that the studies draw."""
+"""The kinds of chart that the studies draw."""
 
 from __future__ import annotations
 
@@ -113,4 +113,32 @@ def level_bars(
         axes.set_ylabel(unit, fontsize=9)
         tidy(axes)
     heading(figure, title)
+    return figure
+
+
+def outline_panels(
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    ends: Sequence[float],
+    title: str,
+    xlabel: str,
+    unit: str,
+) -> Figure:
+    """One panel a name: histograms laid over each other, a label each, as outlines.
+
+    ends: the bins' ends, one more than a histogram has counts.
+    """
+    figure = new_figure(3.1 * len(panels), 3.2, Margins(0.75, 0.15, 0.85, 0.7))
+    shown: dict[str, Any] = {}
+    for axes, (name, counts) in zip(
+        figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items(), strict=True
+    ):
+        for place, (label, heights) in enumerate(counts.items()):
+            shown[label] = axes.stairs(heights, ends, color=_COLOURS[place], lw=1.6)
+        axes.axvline(0, color=INK, lw=0.8)
+        axes.set_title(name, fontsize=9.5, color=INK)
+        axes.set_xlabel(xlabel, fontsize=9)
+        tidy(axes)
+    figure.axes[0].set_ylabel(unit, fontsize=9)
+    heading(figure, title)
+    legend_below(figure, shown)
     return figure

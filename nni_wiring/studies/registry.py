@@ -45,6 +45,7 @@ _OURS: dict[str, str] = {
     "published-topology": "S3: width and depth of published cells against random wirings",
     "linear-cells": "S3: its two theorems on linear cells, formally and literally",
     "controller-conditioning": "S4: does ENAS' controller condition on its past? exactly",
+    "rewired-pairs": "S3: one edge rewired, accuracy after 12 and after 200 epochs",
 }
 
 STUDIES: Registry[Study | StudyEntry] = Registry(

@@ -15,6 +15,7 @@ from nni_wiring.studies.statistics.exact import (
 from nni_wiring.studies.statistics.intervals import (
     Equivalence,
     Interval,
+    cluster_interval,
     equivalence,
     interval,
     known,
@@ -51,6 +52,7 @@ __all__ = [
     "Verdict",
     "WalkNull",
     "binomial_verdict",
+    "cluster_interval",
     "equivalence",
     "fallen",
     "flips_needed",

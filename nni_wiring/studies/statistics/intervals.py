@@ -49,6 +49,26 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, len(x))
 
 
+def cluster_interval(values: ArrayLike, cluster: ArrayLike, level: float = 0.95) -> Interval:
+    """Mean over all values, its t-interval over clusters of values that depend on each other.
+
+    The error is that of a ratio estimator: deviations from the mean are summed in each cluster.
+    ``values`` of the result counts the clusters; low and high are NaN for fewer than two.
+    """
+    x = np.asarray(values, dtype=float)
+    _, place = np.unique(np.asarray(cluster), return_inverse=True)
+    if not len(x):
+        return Interval(np.nan, np.nan, np.nan, 0)
+    mean = float(x.mean())
+    sums = np.bincount(place.ravel(), weights=x - mean)
+    n = len(sums)
+    if n < 2:
+        return Interval(mean, np.nan, np.nan, n)
+    error = float(np.sqrt(n / (n - 1) * (sums**2).sum())) / len(x)
+    half = _quantile((1 + level) / 2, n - 1) * error
+    return Interval(mean, mean - half, mean + half, n)
+
+
 class Equivalence(NamedTuple):
     """Two one-sided t-tests against a margin.
 
