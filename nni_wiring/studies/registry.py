@@ -46,6 +46,7 @@ _OURS: dict[str, str] = {
     "linear-cells": "S3: its two theorems on linear cells, formally and literally",
     "controller-conditioning": "S4: does ENAS' controller condition on its past? exactly",
     "rewired-pairs": "S3: one edge rewired, accuracy after 12 and after 200 epochs",
+    "topology-vs-truth": "S3: width and depth against accuracy, live operations equal",
 }
 
 STUDIES: Registry[Study | StudyEntry] = Registry(

@@ -28,6 +28,7 @@ from search_spaces.cell_graph import NB201, OPERATIONS
 from search_spaces.registry import space_entry
 
 REPEATS = 1000
+DESCRIPTIVE = {"topology-vs-truth"}  # gives no verdict
 Simulated = Callable[[np.random.Generator], list[Verdict]]
 
 
@@ -35,7 +36,7 @@ def rules() -> Iterator[Any]:
     """Every rule of every study, with the number of seeds that the study takes by itself."""
     for name in STUDIES:
         found = study(name)
-        assert found.rules, name
+        assert found.rules or name in DESCRIPTIVE, name
         for number, rule in enumerate(found.rules):
             if "seeds" not in found.own:  # exact, of a population: nothing to simulate
                 continue
