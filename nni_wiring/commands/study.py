@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.commands.set_option import set_option
+
+if TYPE_CHECKING:
+    from nni_wiring.studies.frame import Study
 
 
 @click.command()
@@ -17,6 +20,12 @@ from nni_wiring.commands.set_option import set_option
 @click.option("--seeds", type=click.IntRange(min=1), help="How many seeds; 1, 2, ...")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the study's searches.")
 @set_option("Any option of the study or of its searches; values are YAML.")
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    help="Finished searches to read: kept rows, a run's folder or its id; may be repeated.",
+)
 @click.option("--paper", is_flag=True, help="The paper's size instead of CPU minutes.")
 @click.option(
     "--out",
@@ -30,6 +39,7 @@ def study(
     seeds: int | None,
     epochs: int | None,
     assignments: tuple[str, ...],
+    sources: tuple[str, ...],
     paper: bool,
     out: Path | None,
     as_json: bool,
@@ -54,13 +64,25 @@ def study(
     from nni_wiring.studies.frame import run_study
 
     given = {"data": data, "seeds": seeds, "epochs": epochs}
-    chosen = {key: value for key, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if sources:
+        chosen[_rows_option(found)] = list(sources)
     options = found.options({**parse_assignments(assignments), **chosen}, paper=paper)
     result = run_study(found, options, out, lambda text: click.echo(text, err=True))
     if as_json:
         print_json(result)
         return
     print_study(result)
+
+
+def _rows_option(found: Study) -> str:
+    from nni_wiring.studies.kept_searches import ROWS
+
+    if ROWS not in found.own:
+        raise click.UsageError(
+            f"study {found.name} reads no finished searches: --from is not for it"
+        )
+    return ROWS
 
 
 def print_study(result: dict[str, Any]) -> None:
