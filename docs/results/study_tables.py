@@ -11,22 +11,35 @@ import argparse
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.registry import study
 
 HERE = Path(__file__).parent
-#: study -> whether the bundled table answers it
-STUDIES = {"early-stop": True, "published-order": False, "selected-speed": False}
+
+
+class Shown(NamedTuple):
+    """A study's options, the tables that the page shows, and whether the bundled table answers."""
+
+    options: dict[str, Any]
+    tables: tuple[int, ...]
+    bundled: bool
+
+
+STUDIES = {
+    "growing": Shown({"space": "nasbench201_minimal"}, (0, 1), bundled=True),
+    "early-stop": Shown({}, (0,), bundled=True),
+    "published-order": Shown({}, (0,), bundled=False),
+    "selected-speed": Shown({}, (0,), bundled=False),
+}
 
 
 def measured(name: str, benchmark: str) -> dict[str, Any]:
     """Run a study on all kept searches."""
     found = study(name)
-    options = found.options(
-        {"rows": [str(HERE / "reference")], "benchmark": benchmark}, paper=False
-    )
+    given = {"rows": [str(HERE / "reference")], "benchmark": benchmark}
+    options = found.options({**given, **STUDIES[name].options}, paper=False)
     with tempfile.TemporaryDirectory() as folder:
         return run_study(found, options, Path(folder) / "study")
 
@@ -40,15 +53,22 @@ def shown(cell: object) -> str:
     return f"{cell:g}" if isinstance(cell, float) else str(cell)
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """Write the study's first table and its verdicts."""
-    table = result["tables"][0]
+def table_lines(table: dict[str, Any]) -> list[str]:
+    """Write a table with its title above it."""
     rows = [table["columns"], *([shown(cell) for cell in row] for row in table["rows"])]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, "|---" * len(table["columns"]) + "|")
-    lines = [f"({table['title']})", "", *lines]
-    outcomes = [f"{v['verdict']} (n = {v['n']}, p = {v['p']:.2g})" for v in result["verdicts"]]
-    return "\n".join([*lines, "", f"Verdicts: {'; '.join(outcomes)}."])
+    return [f"({table['title']})", "", *lines, ""]
+
+
+def markdown(name: str, result: dict[str, Any]) -> str:
+    """Write the study's tables and its verdicts."""
+    lines: list[str] = []
+    for place in STUDIES[name].tables:
+        lines += table_lines(result["tables"][place])
+    for v in result["verdicts"]:
+        lines.append(f"- {v['claim']}: **{v['verdict']}** (n = {v['n']}, p = {v['p']:.2g})")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -59,10 +79,10 @@ def main() -> None:
     given = parser.parse_args()
     page = HERE / "README.md"
     text = page.read_text()
-    for name, bundled in STUDIES.items():
+    for name, (_, _, bundled) in STUDIES.items():
         if not bundled and given.benchmark is None:
             continue
-        body = markdown(measured(name, "bundled" if bundled else given.benchmark))
+        body = markdown(name, measured(name, "bundled" if bundled else given.benchmark))
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         text = pattern.sub(lambda _, b=begin, t=body, e=end: f"{b}\n{t}\n{e}", text)

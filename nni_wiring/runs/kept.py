@@ -13,6 +13,7 @@ from nni_wiring.files.json_files import from_json, read_file, read_object
 from nni_wiring.files.messages import first_line, shown
 from nni_wiring.files.tolerant import as_count, as_text, dig
 from nni_wiring.records import EpochRecord
+from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder, runs_root
 
 SUFFIX = ".json.gz"
@@ -27,17 +28,35 @@ class KeptRun:
         label: of its file, or the run's id.
         config: the settings under the CLI's option names.
         records: one an epoch.
-        arch: the cell that the search derived; None where its space has no such form.
-        selection: how it was derived.
+        result: the cell that the search derived, and how.
         selections: the cells that ``select`` found afterwards, by selection.
     """
 
     label: str
     config: Mapping[str, Any]
     records: tuple[EpochRecord, ...]
-    arch: str | None
-    selection: str | None
+    result: SearchResult
     selections: Mapping[str, str]
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> KeptRun:
+        """The finished run of a folder.
+
+        Raises:
+            RunError: it is not finished, or a file of it is foreign.
+        """
+        if folder.status != "finished":
+            raise RunError(f"run {folder.run_id} is {folder.status}; a finished one is expected")
+        selections: dict[str, Any] = {}
+        for path in sorted((folder.path / "selections").glob("*/result.json")):
+            selections[path.parent.name] = read_object(path)
+        value = {"result": folder.result(), "selections": selections}
+        return _kept(folder.run_id, folder.info, folder.epochs(), value)
+
+    @property
+    def arch(self) -> str | None:
+        """The derived cell; None where its space has no such form."""
+        return self.result.arch
 
     @property
     def method(self) -> str:
@@ -71,7 +90,7 @@ def _read(path: Path) -> list[KeptRun]:
     if path.name.endswith(SUFFIX):
         return [_from_file(path)]
     if (path / "run.json").exists():
-        return [_from_folder(RunFolder.open(path))]
+        return [KeptRun.of(RunFolder.open(path))]
     files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
     if not files:
         raise RunError(
@@ -89,22 +108,12 @@ def _from_file(path: Path) -> KeptRun:
     return _kept(path.name.removesuffix(SUFFIX), run, epochs, value)
 
 
-def _from_folder(folder: RunFolder) -> KeptRun:
-    if folder.status != "finished":
-        raise RunError(f"run {folder.run_id} is {folder.status}; a finished one is expected")
-    selections: dict[str, Any] = {}
-    for path in sorted((folder.path / "selections").glob("*/result.json")):
-        selections[path.parent.name] = read_object(path)
-    value = {"result": folder.result(), "selections": selections}
-    return _kept(folder.run_id, folder.info, folder.epochs(), value)
-
-
 def _kept(label: str, run: Any, epochs: list[Any], value: Mapping[str, Any]) -> KeptRun:
     try:
         records = tuple(EpochRecord.from_json(epoch) for epoch in epochs)
     except ValueError as error:
         raise RunError(f"kept search {shown(label)}: {first_line(error)}") from None
-    selections = dig(value, "selections")
+    selections, result = dig(value, "selections"), dig(value, "result")
     named = selections if isinstance(selections, dict) else {}
     archs = {name: as_text(dig(found, "arch")) for name, found in named.items()}
     config = dig(run, "config")
@@ -112,8 +121,7 @@ def _kept(label: str, run: Any, epochs: list[Any], value: Mapping[str, Any]) -> 
         label=label,
         config=config if isinstance(config, dict) else {},
         records=records,
-        arch=as_text(dig(value, "result", "arch")),
-        selection=as_text(dig(value, "result", "selection")),
+        result=SearchResult.from_json(result if isinstance(result, dict) else {}),
         selections={name: arch for name, arch in archs.items() if arch is not None},
     )
 

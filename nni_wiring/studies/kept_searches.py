@@ -54,7 +54,7 @@ def derives_by_magnitude(kept: KeptRun) -> bool:
     """True for a search of the whole space whose every epoch has a cell read off p(alpha)."""
     return (
         in_whole_space(kept)
-        and kept.selection == "magnitude"
+        and kept.result.selection == "magnitude"
         and all(record.arch and record.z for record in kept.records)
         and bool(kept.records)
     )

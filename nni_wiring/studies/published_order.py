@@ -50,7 +50,7 @@ def published_names(kept: KeptRun) -> dict[str, str]:
         found[name] = kept.arch
     if name == "DARTS" and "perturbation" in kept.selections:
         found["DARTS+PT"] = kept.selections["perturbation"]
-    if strategy == "darts_fixed_alpha" and kept.selection == "perturbation" and kept.arch:
+    if strategy == "darts_fixed_alpha" and kept.result.selection == "perturbation" and kept.arch:
         found["DARTS+PT (fix-alpha)"] = kept.arch
     return found
 

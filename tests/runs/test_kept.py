@@ -43,7 +43,7 @@ def test_a_run_reads_the_same_from_its_folder_its_id_and_its_kept_rows(
     first, second, third, fourth = kept_runs([folder.path, "one", file, tmp_path])
     assert first == second == third == fourth
     assert (first.label, first.method, first.seed, first.arch) == ("one", "darts", 7, ARCH)
-    assert first.selection == "magnitude" and first.selections == {"perturbation": "x"}
+    assert first.result.selection == "magnitude" and first.selections == {"perturbation": "x"}
     assert [record.z["0-1"]["none"] for record in first.records] == [0.0, 0.25, 0.5]
 
 
