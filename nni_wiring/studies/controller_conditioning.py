@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
-from nni_wiring.strategies.enas import ENASSettings
-from nni_wiring.strategies.parts.controller import Controller, Reinforce, train_controller
 from nni_wiring.studies.charts import line_chart
+from nni_wiring.studies.controllers import ENAS, Recipe, policy, train, untrained
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import Floats, entropy, reference, total_correlation
 from nni_wiring.studies.statistics import EquivalenceRule
 from nni_wiring.truth import load_table
-from search_spaces.cell_graph import NB201, OPERATIONS
 
 UNCONDITIONED = EquivalenceRule(
     claim="a trained controller does not condition on its past choices",
@@ -28,17 +24,8 @@ UNCONDITIONED = EquivalenceRule(
     spread=0.05,
 )
 
-_ENAS = ENASSettings()
 #: Stages of a controller's training at which its policy is read, beside the untrained one.
 STAGES = 4
-
-
-def policy(controller: Controller) -> Floats:
-    """p(cell), one axis an edge; float64."""
-    cells, p = controller.distribution()
-    found = np.zeros((len(OPERATIONS),) * len(NB201.edges))
-    found[tuple(cells.T.numpy())] = p.numpy()
-    return found
 
 
 def reading(p: Floats, values: Floats) -> Row:
@@ -56,35 +43,12 @@ def reading(p: Floats, values: Floats) -> Row:
 
 def trained(values: Floats, seed: int, steps: int, learning_rate: float) -> list[Row]:
     """ENAS' controller, rewarded with the truth (percent / 100), read untrained and at STAGES."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        controller = Controller([torch.ones(len(OPERATIONS), dtype=torch.bool)] * len(NB201.edges))
-    adam = torch.optim.Adam(
-        controller.parameters(), learning_rate, betas=_ENAS.alpha_betas, eps=_ENAS.alpha_eps
-    )
-    reinforce = Reinforce(_ENAS.entropy_weight, _ENAS.baseline_decay)
-    generator = torch.Generator().manual_seed(seed)
-
-    def step(loss: torch.Tensor) -> None:
-        adam.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(controller.parameters(), _ENAS.alpha_clip or math.inf)
-        adam.step()
-
-    rows = [{"steps": 0, **reading(policy(controller), values)}]
-    for stage in range(STAGES):
-        train_controller(
-            controller,
-            reinforce,
-            lambda cell: float(values[tuple(cell)]) / 100,
-            step,
-            generator,
-            steps=steps // STAGES,
-            samples=_ENAS.controller_samples,
-        )
-        done = (stage + 1) * (steps // STAGES)
-        rows.append({"steps": done, **reading(policy(controller), values)})
-    return [{"seed": seed, **row} for row in rows]
+    rows = [{"seed": seed, "steps": 0, **reading(policy(untrained(seed)), values)}]
+    stages = train(values, seed, Recipe(steps, learning_rate), STAGES)
+    for stage, controller in enumerate(stages, start=1):
+        done = stage * (steps // STAGES)
+        rows.append({"seed": seed, "steps": done, **reading(policy(controller), values)})
+    return rows
 
 
 def _table(rows: list[Row]) -> Table:
@@ -125,7 +89,7 @@ STUDY = Study(
     name="controller-conditioning",
     title="the controller's policy written out: total correlation against the best of its entropy",
     source="after Adam and Lorraine, arXiv 1904.00438; the measure is ours",
-    own={"seeds": 10, "steps": 1000, "learning_rate": _ENAS.alpha_lr},
+    own={"seeds": 10, "steps": 1000, "learning_rate": ENAS.alpha_lr},
     reduced={},
     paper={"steps": 2000},
     measure=measure,
