@@ -19,15 +19,15 @@ _TITLE = "Loss on filter-normalised planes"
 
 
 def surface_panels(surfaces: Surfaces, ticks: Sequence[float], columns: int) -> Figure:
-    """Each surface in three dimensions; None is a hole."""
+    """Each surface in three dimensions, all in one scale; None is a hole."""
     figure, panels = _panels(surfaces, columns, 2.6, {"projection": "3d"})
     a, b = np.meshgrid(ticks, ticks, indexing="ij")
-    for axes, (name, values) in zip(panels, surfaces.items(), strict=True):
-        axes.plot_surface(a, b, _grid(values), cmap="viridis", lw=0, rcount=50, ccount=50)
-        axes.set_title(name, fontsize=9, color=INK)
-        axes.tick_params(labelsize=7, colors=INK, pad=-2)
-        axes.set_xticks([-1, 0, 1])
-        axes.set_yticks([-1, 0, 1])
+    grids = {name: _grid(values) for name, values in surfaces.items()}
+    low, high = _extent(grids)
+    for axes, (name, grid) in zip(panels, grids.items(), strict=True):
+        axes.plot_surface(a, b, grid, cmap="viridis", vmin=low, vmax=high, lw=0)
+        axes.set_zlim(low, high)
+        _label(axes, name)
     heading(figure, f"{_TITLE} (nats)")
     return figure
 
@@ -36,23 +36,34 @@ def contour_panels(surfaces: Surfaces, ticks: Sequence[float], columns: int) -> 
     """Level lines with a colour bar, all panels in one scale; a cross marks the network itself."""
     figure, panels = _panels(surfaces, columns, 2.3, {})
     grids = {name: _grid(values) for name, values in surfaces.items()}
-    known = np.concatenate([grid[np.isfinite(grid)] for grid in grids.values()])
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    levels = np.linspace(low, high if high > low else low + 1, _LEVELS)
+    levels = np.linspace(*_extent(grids), _LEVELS)
     drawn: Any = None
     for axes, (name, grid) in zip(panels, grids.items(), strict=True):
         drawn = axes.contourf(ticks, ticks, grid.T, levels=levels, cmap="viridis")
         axes.contour(ticks, ticks, grid.T, levels=levels, colors="white", linewidths=0.4)
         axes.plot(0, 0, "x", color="#d55e00", ms=6)
-        axes.set_title(name, fontsize=9, color=INK)
         axes.set_aspect("equal")
-        axes.tick_params(labelsize=7, colors=INK)
-        axes.set_xticks([-1, 0, 1])
-        axes.set_yticks([-1, 0, 1])
-    bar = figure.colorbar(drawn, ax=list(panels), fraction=0.03, pad=0.02)
+        _label(axes, name)
+    bar = figure.colorbar(drawn, ax=panels, fraction=0.03, pad=0.02, format="%.2f")
     bar.ax.tick_params(labelsize=7, colors=INK)
     heading(figure, f"{_TITLE} (nats)")
     return figure
+
+
+def _label(axes: Any, name: str) -> None:
+    axes.set_title(name, fontsize=9, color=INK)
+    axes.tick_params(labelsize=7, colors=INK)
+    axes.set_xticks([-1, 0, 1])
+    axes.set_yticks([-1, 0, 1])
+
+
+def _extent(grids: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """Ends of a scale for all known values; never a single point."""
+    values = np.concatenate([grid[np.isfinite(grid)] for grid in grids.values()])
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    return low, high if high > low else low + 1
 
 
 def _panels(
@@ -60,7 +71,7 @@ def _panels(
 ) -> tuple[Figure, list[Any]]:
     rows = -(-len(surfaces) // columns)
     width = max(side * columns + 0.9, 4.2)
-    figure = new_figure(width, side * rows + 0.5, Margins(0.4, 0.25, 0.3, 0.6))
+    figure = new_figure(width, side * rows + 0.5, Margins(0.4, 0.55, 0.3, 0.6))
     figure.subplots_adjust(wspace=0.2, hspace=0.28)
     grid = figure.subplots(rows, columns, squeeze=False, subplot_kw=options).ravel()
     for axes in grid[len(surfaces) :]:

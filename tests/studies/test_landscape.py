@@ -25,6 +25,7 @@ from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.config import make_config
 from nni_wiring.search.reopen import reopen
 from nni_wiring.search.run import run_search
+from nni_wiring.studies import trainings
 from nni_wiring.studies.frame import StudyRun, run_study
 from nni_wiring.studies.landscape import STUDY, judged, lead
 from nni_wiring.studies.planes import drawn_plane, filter_weights
@@ -271,3 +272,25 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     RunFolder.create(tmp_path / "run", "cut", config.flat())
     with pytest.raises(RunError, match="run cut is running; allowed: finished runs"):
         open_run(str(tmp_path / "run"))
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_goes_on_to_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = study_run(tmp_path).options
+    whole = run_study(STUDY, options, tmp_path / "whole")
+    original, started = trainings.run_train, []
+
+    def stop_at_the_second(config: Any, folder: RunFolder, **kwargs: Any) -> Any:
+        started.append(folder.run_id)
+        if len(started) == 2:
+            raise KeyboardInterrupt
+        return original(config, folder, **kwargs)
+
+    monkeypatch.setattr(trainings, "run_train", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(STUDY, options, tmp_path / "cut")
+    again = run_study(STUDY, options, tmp_path / "cut")
+    assert started == ["pair1-wide-s1", "pair1-deep-s1", "pair1-deep-s1"]
+    assert all(again[name] == whole[name] for name in ("tables", "verdicts", "numbers", "rows"))
