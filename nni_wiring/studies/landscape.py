@@ -87,7 +87,7 @@ def _of_runs(run: StudyRun) -> Findings:
             )
             surfaces[f"{folder.run_id}, plane {seed}"] = found.pop("surface")
             rows.append({"run": folder.run_id, "seed": seed, **found})
-    columns = ["run", "plane", "loss", *_TITLES.values(), "within"]
+    columns = ["run", "plane", "loss", *_TITLES.values(), "R2 within"]
     names = ("run", "seed", "loss", *_MEASURES, "curvature_error")
     table = Table(_title(run, "finished runs"), columns, [[r[n] for n in names] for r in rows])
     return Findings([table], [], _pictures(run, surfaces, min(len(surfaces), 4)), rows)
@@ -175,8 +175,8 @@ def _title(run: StudyRun, what: str) -> str:
 
 
 def _cells(run: StudyRun, rows: list[Row]) -> Table:
-    names = ("pair", "cell", "state", "seed", "loss", *_MEASURES)
-    columns = [*names[:5], *_TITLES.values()]
+    names = ("pair", "cell", "state", "seed", "loss", *_MEASURES, "curvature_error")
+    columns = [*names[:5], *_TITLES.values(), "R2 within"]
     return Table(_title(run, "every cell"), columns, [[row[n] for n in names] for row in rows])
 
 
