@@ -82,7 +82,7 @@ def _of_runs(run: StudyRun) -> Findings:
             found = _measured(
                 run,
                 folder.run_id,
-                lambda f=folder, s=seed: standing(f, run["images"], s),  # type: ignore[misc]
+                lambda f=folder: standing(f, run["images"]),  # type: ignore[misc]
                 seed,
             )
             surfaces[f"{folder.run_id}, plane {seed}"] = found.pop("surface")

@@ -16,8 +16,7 @@ from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.tensors import tensors_of
 from nni_wiring.runs.store import RunFolder, runs_root
 from nni_wiring.search.reopen import reopen
-from nni_wiring.supernet.edge_group import EdgeGroup
-from nni_wiring.supernet.evaluation import evaluation_mode
+from nni_wiring.supernet.evaluation import evaluation_mode, fixed_draw
 from nni_wiring.supernet.restoring import unmoved
 from nni_wiring.train.config import TrainConfig, make_train_config
 from nni_wiring.train.parts import assemble_training
@@ -86,20 +85,21 @@ def open_run(name: str) -> RunFolder:
     return folder
 
 
-def standing(folder: RunFolder, images: int, seed: int = 1) -> Standing:
+def standing(folder: RunFolder, images: int) -> Standing:
     """The network of a ``train`` or ``search`` run as its last epoch left it.
+
+    A supernet has the Z under which its method evaluates it: the mean, where the method draws.
 
     Args:
         folder: of the run.
         images: how many of its training images, taken in one order for all runs of the same data
             and seed; a multiple of BATCH.
-        seed: of the Z of a search whose method draws one.
 
     Raises:
         WiringError: one line; the run has no whole checkpoint, or fewer images.
     """
     if not is_training(folder):
-        return _supernet(folder, images, seed)
+        return _supernet(folder, images)
     found = untrained(make_train_config(folder.config), images)
     network = found.network
     with tensors_of(folder.checkpoint) as state:
@@ -118,23 +118,13 @@ def untrained(config: TrainConfig, images: int) -> Standing:
     return Standing(network, list(network.parameters()), _batches(parts.loaders.train, images))
 
 
-def _supernet(folder: RunFolder, images: int, seed: int) -> Standing:
+def _supernet(folder: RunFolder, images: int) -> Standing:
     config = {**folder.config, **_PLAIN, **_WRITTEN_OUT}
     found = reopen(RunFolder(folder.path, {**folder.info, "config": config}))
-    generator = torch.Generator().manual_seed(seed)
-    for group in found.strategy.groups:
-        draw = found.strategy.draw(group, "weights", generator)
-        beside = None if draw.edge_weights is None else draw.edge_weights.detach()
-        group.draw = draw._replace(z=draw.z.detach(), edge_weights=beside)
-    network = found.module.model
-    alphas = {
-        id(parameter)
-        for module in network.modules()
-        if isinstance(module, EdgeGroup)
-        for parameter in module.parameters()
-    }
-    weights = [parameter for parameter in network.parameters() if id(parameter) not in alphas]
-    return Standing(network, weights, _batches(found.loaders.train, images))
+    for group in found.module.groups:
+        group.draw = fixed_draw(group, found.module.evaluated(group))
+    batches = _batches(found.loaders.train, images)
+    return Standing(found.module.model, found.module.weight_parameters(), batches)
 
 
 def _batches(loader: BatchLoader, images: int) -> list[Batch]:
