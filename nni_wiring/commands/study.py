@@ -9,6 +9,7 @@ import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.commands.set_option import set_option
+from nni_wiring.service.resolve import resolve
 
 if TYPE_CHECKING:
     from nni_wiring.studies.frame import Study
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 @click.option("--data", help="As in `search`; default digits.")
 @click.option("--seeds", type=click.IntRange(min=1), help="How many seeds; 1, 2, ...")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the study's searches.")
+@click.option(
+    "--runs",
+    multiple=True,
+    metavar="RUN_ID",
+    help="A run that the study measures (landscape), as `analyze` takes it; may be repeated.",
+)
 @set_option("Any option of the study or of its searches; values are YAML.")
 @click.option(
     "--from",
@@ -38,6 +45,7 @@ def study(
     data: str | None,
     seeds: int | None,
     epochs: int | None,
+    runs: tuple[str, ...],
     assignments: tuple[str, ...],
     sources: tuple[str, ...],
     paper: bool,
@@ -67,6 +75,10 @@ def study(
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if sources:
         chosen[_rows_option(found)] = list(sources)
+    if runs:
+        if "runs" not in found.own:
+            raise click.UsageError(f"study {found.name} measures no runs: --runs is not for it")
+        chosen["runs"] = [str(folder.path) for run_id in runs for folder in resolve(run_id)]
     options = found.options({**parse_assignments(assignments), **chosen}, paper=paper)
     result = run_study(found, options, out, lambda text: click.echo(text, err=True))
     if as_json:

@@ -12,18 +12,23 @@ from typing import Any
 import torch
 
 from nni_wiring.errors import RunError, WiringError
-from nni_wiring.files.atomic import replacing
+from nni_wiring.files.atomic import keep_as, replacing
 from nni_wiring.files.messages import first_line, reason, shown
 
 
-def replace_tensors(path: Path, save: Callable[[Path], object]) -> None:
+def replace_tensors(
+    path: Path, save: Callable[[Path], object], *, before: Path | None = None
+) -> None:
     """Let ``save`` fill a file beside ``path``, then put it in the place of ``path`` in one step.
 
+    before: where the file that ``path`` was stays, if it is to stay.
     Raises RunError where that fails (a full disk, say); ``path`` then is what it was.
     """
     try:
         with replacing(path) as temporary:
             save(temporary)
+            if before is not None and path.exists():
+                keep_as(path, before)
     except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
         why = reason(error) if isinstance(error, OSError) else first_line(error)
         raise RunError(f"cannot write {shown(path)}: {why}") from None

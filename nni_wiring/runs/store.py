@@ -7,6 +7,7 @@ folder that can be read and resumed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -150,6 +151,11 @@ class RunFolder:
         return self._inside("checkpoint.pt")
 
     @property
+    def earlier_checkpoint(self) -> Path:
+        """The checkpoint before the last, for when the last one cannot be read."""
+        return self._inside("checkpoint.earlier.pt")
+
+    @property
     def report(self) -> Path:
         """Folder of the pages and pictures that `analyze` writes."""
         return self._inside("report")
@@ -205,9 +211,21 @@ class RunFolder:
         Raises:
             RunError: the records cannot be read or written; they are then as before.
         """
-        kept = [record for record in self.epochs() if record["epoch"] < count]
-        lines = "".join(to_json(record) + "\n" for record in kept)
-        replace_file(self.path / "epochs.jsonl", lines.encode())
+        kept = sum(record["epoch"] < count for record in self.epochs())
+        replace_file(self.path / "epochs.jsonl", self._first_lines(kept))
+
+    def records_hash(self, count: int) -> str:
+        """SHA-256, in hexadecimal, of the first `count` lines of `epochs.jsonl`.
+
+        Raises:
+            RunError: `epochs.jsonl` cannot be read.
+        """
+        return hashlib.sha256(self._first_lines(count)).hexdigest()
+
+    def _first_lines(self, count: int) -> bytes:
+        content = read_file(self.path / "epochs.jsonl", MAX_LINES_BYTES) or b""
+        complete = content.split(b"\n", count)[:-1]
+        return b"".join(line + b"\n" for line in complete)
 
     def set_status(self, status: str, error: str | None = None) -> None:
         """Record how the run stands; `error` (its first line is kept) goes with ``failed``.
@@ -218,8 +236,7 @@ class RunFolder:
         if status not in STATUSES:
             raise ValueError(f"unknown status {status!r}, allowed: {', '.join(STATUSES)}")
         line = error.strip().split("\n", 1)[0] if error else None
-        self.info = self.info | {"status": status, "error": line}
-        write_json(self.path / "run.json", self.info)
+        self._replace_info({"status": status, "error": line})
 
     def note(self, **facts: Any) -> None:
         """Add to `run.json` what the search found out about itself; see `truth_dataset`.
@@ -228,8 +245,13 @@ class RunFolder:
             RunError: `run.json` cannot be replaced.
         """
         if any(self.info.get(name) != value for name, value in facts.items()):
-            self.info = self.info | facts
-            write_json(self.path / "run.json", self.info)
+            self._replace_info(facts)
+
+    def _replace_info(self, facts: Mapping[str, Any]) -> None:
+        """`info` is what `run.json` holds, also where that cannot be written."""
+        info = self.info | dict(facts)
+        write_json(self.path / "run.json", info)
+        self.info = info
 
     def write_result(self, result: SearchResult | Mapping[str, Any]) -> None:
         """Replace `result.json`.

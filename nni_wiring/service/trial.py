@@ -125,7 +125,7 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
     """
     import nni
 
-    from nni_wiring.search.checkpoint import finished_epochs
+    from nni_wiring.search.checkpoint import search_epochs
     from nni_wiring.search.config import make_config
     from nni_wiring.search.run import run_search
 
@@ -138,7 +138,7 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
             "seed: {_type: choice, _value: [1, 2, 3]}"
         )
     config = make_config(run.config)
-    parameters = _begin(job, run, config.flat(), finished_epochs if resumed else None)
+    parameters = _begin(job, run, config.flat(), search_epochs if resumed else None)
 
     def report_epoch(record: EpochRecord) -> None:
         # the search noted whose truth it shows once it had read its data
@@ -154,10 +154,10 @@ def _train(job: Job, run: RunFolder, resumed: bool) -> None:
     import nni
 
     from nni_wiring.train.config import make_train_config
-    from nni_wiring.train.run import run_train, trained_epochs
+    from nni_wiring.train.run import run_train, training_epochs
 
     config = make_train_config(run.config)
-    parameters = _begin(job, run, config.flat(), trained_epochs if resumed else None)
+    parameters = _begin(job, run, config.flat(), training_epochs if resumed else None)
 
     def report_epoch(record: EpochRecord) -> None:
         _send(nni.report_intermediate_result, train_metric(record))
@@ -247,7 +247,7 @@ def _begin(
     job: Job,
     run: RunFolder,
     options: dict[str, Any],
-    epochs_in: Callable[[Path], int] | None,
+    epochs_in: Callable[[Any], int] | None,
 ) -> dict[str, Any]:
     """Note the options in a new run, or go on with one where ``epochs_in`` is given; returns the
     parameters to report under.
@@ -259,20 +259,23 @@ def _begin(
     return job.parameters
 
 
-def _continue_as_before(run: RunFolder, epochs_in: Callable[[Path], int]) -> dict[str, Any]:
+def _continue_as_before(run: RunFolder, epochs_in: Callable[[Any], int]) -> dict[str, Any]:
     """Report on under the parameter id and the sequence that the run had before it was stopped.
 
     `nnictl resume` hands a trial the parameters that were drawn for it, which with several
     trials at once are not those that it got at first (see docs/nni.md). Returns those it got.
-    epochs_in: counts the epochs in a checkpoint.
+    epochs_in: counts the epochs in a checkpoint's content.
     """
     import nni
+
+    from nni_wiring.search.kept import kept_epochs
 
     if run.info.get("parameter_id") is not None:
         record = {"parameter_id": run.info["parameter_id"], "parameters": run.config}
         nni.trial._params = record
-    if run.checkpoint.exists():
-        nni.trial.overwrite_intermediate_seq(epochs_in(run.checkpoint))
+    done = kept_epochs(run, epochs_in)
+    if done:
+        nni.trial.overwrite_intermediate_seq(done)
     return run.config
 
 

@@ -140,7 +140,7 @@ def test_selected_speed_runs_on_kept_searches(shared_data: Path, tmp_path: Path)
     assert result["verdicts"][0]["verdict"] == "cannot be said" and kept.seed == 2
 
 
-def test_studies_say_what_they_read() -> None:
+def test_studies_say_what_they_read(tmp_path: Path) -> None:
     from nni_wiring.commands import main
 
     runner = CliRunner()
@@ -148,4 +148,4 @@ def test_studies_say_what_they_read() -> None:
     assert refused.exit_code == 2 and "--from is not for it" in refused.output
     found = study("early-stop")
     with pytest.raises(ConfigError, match="reads finished searches: name them by --from"):
-        run_study(found, found.options({}, paper=False), Path("unused"))
+        run_study(found, found.options({}, paper=False), tmp_path)
