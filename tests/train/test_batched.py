@@ -28,7 +28,10 @@ from nni_wiring.train.run import run_train
 from search_spaces.nasbench201 import NasBench201Space
 
 MIXED = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|skip_connect~2|"
-DENSE = "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_1x1~1|none~2|"
+DENSE = (
+    "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_3x3~1|"
+    "+|nor_conv_3x3~0|nor_conv_1x1~1|avg_pool_3x3~2|"
+)
 SKIPS = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|none~2|"
 ZEROS = "|none~0|+|avg_pool_3x3~0|avg_pool_3x3~1|+|nor_conv_1x1~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 ARCHS = {
