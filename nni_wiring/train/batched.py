@@ -116,7 +116,7 @@ def train_cell(config: TrainConfig, *, compact: bool = True) -> CellRow:
 
 
 def _epochs_of(parts: TrainingParts, compact: bool) -> tuple[Epoch, bool]:
-    """What trains an epoch, and whether the kernels do."""
+    """The function that trains an epoch, and whether it is the kernels'."""
     try:
         if compact:
             network = compact_network(parts)

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -55,7 +56,7 @@ def _compiled(real: str) -> Path:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise FileNotFoundError("no cc or gcc on the path")
-    command = [compiler, *_FLAGS, f"-DREAL={real}"]
+    command = [*shlex.split(compiler), *_FLAGS, f"-DREAL={real}"]
     # -march=native compiles for this processor, whose name belongs to the file's
     key = (SOURCE.read_text(encoding="utf-8"), *command, platform.machine(), _processor())
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
@@ -76,7 +77,7 @@ def _compiled(real: str) -> Path:
 
 
 def _processor() -> str:
-    """What tells this machine's processor from others that share the folder."""
+    """The description that tells this processor from others whose machines share the folder."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

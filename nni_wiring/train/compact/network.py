@@ -143,4 +143,3 @@ def _aligned(size: int, dtype: torch.dtype) -> Tensor:
 def _joined(held: Mapping[int, Tensor], dtype: torch.dtype) -> Tensor:
     """The tensors in one vector, in the order of their places."""
     return torch.cat([held[place].detach().flatten().to(dtype) for place in sorted(held)])
-
