@@ -277,7 +277,7 @@ def _features(instructions: Sequence[Instruction], image: Feature) -> list[Featu
 def _set_gradients(
     rows: NDArray[np.int64], instructions: Sequence[Instruction], image: Feature
 ) -> None:
-    """Mark the instructions that pass a gradient on, and those that add to what others have passed."""
+    """Mark the instructions that pass a gradient on, and those that add to what others passed."""
     constant, begun = {image.index}, set[int]()
     for one in instructions:
         learns = one.module is not None or one.source.index not in constant
