@@ -10,13 +10,13 @@ import errno
 import json
 import math
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.messages import first_line, reason, shown
+from nni_wiring.files.regular import regular_file
 
 MAX_JSON_BYTES = 8 * 2**20
 MAX_LINES_BYTES = 512 * 2**20
@@ -74,22 +74,18 @@ def read_file(path: Path, limit: int = MAX_JSON_BYTES) -> bytes | None:
     Raises:
         RunError: a link, a device, a folder, more than `limit` bytes, or unreadable.
     """
-    # O_NONBLOCK: a named pipe in a foreign folder must not hang the reader.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        descriptor = os.open(path, flags)
+        stream = regular_file(path, links=False)
     except FileNotFoundError:
         return None
     except OSError as error:
         link = error.errno == errno.ELOOP
         hint = "is a link, which a run's folder may not hold" if link else reason(error)
         raise RunError(f"cannot read {shown(path)}: {hint}") from None
-    with os.fdopen(descriptor, "rb") as stream:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise RunError(f"cannot read {shown(path)}: not a regular file")
-        if state.st_size > limit:
-            raise RunError(f"cannot read {shown(path)}: {state.st_size} bytes, at most {limit}")
+    with stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > limit:
+            raise RunError(f"cannot read {shown(path)}: {size} bytes, at most {limit}")
         return stream.read(limit)
 
 

@@ -7,13 +7,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from nni_wiring.errors import RunError, WiringError
 from nni_wiring.files.atomic import replacing
 from nni_wiring.files.messages import first_line, reason, shown
+from nni_wiring.files.regular import regular_file
 
 
 def replace_tensors(path: Path, save: Callable[[Path], object]) -> None:
@@ -37,7 +38,8 @@ def tensors_of(path: Path) -> Iterator[Any]:
     one line, for a damaged file, and for one whose content the block stumbles over.
     """
     try:
-        _check_sums(path)
+        with regular_file(path) as file:
+            _check_sums(file)
         yield torch.load(path, map_location="cpu", weights_only=True)
     except WiringError:
         raise
@@ -48,9 +50,9 @@ def tensors_of(path: Path) -> Iterator[Any]:
         raise RunError(f"{path.name} is corrupt or foreign: {kind}") from None
 
 
-def _check_sums(path: Path) -> None:
+def _check_sums(file: BinaryIO) -> None:
     """torch.load reads past the check sums of the archive that torch.save wrote."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         damaged = archive.testzip()
     if damaged is not None:
         raise ValueError(f"the check sum of its record {damaged} is wrong")

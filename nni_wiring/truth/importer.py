@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.regular import regular_file
 from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 from nni_wiring.truth.catalogue import forget, set_default, table_path
 from nni_wiring.truth.curves import CurveWriter
@@ -60,7 +61,7 @@ def detect(path: Path) -> str:
             return nats.KIND
         raise BenchmarkError(f"{path}: a folder without NATS-Bench cells (NNNNNN.pickle.pbz2)")
     try:
-        with open(path, "rb") as file:
+        with regular_file(path) as file:
             start = file.read(64)
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read ({error.strerror})") from error

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.lines import bounded_lines
+from nni_wiring.files.messages import shown
 from nni_wiring.files.pickles import loads_pickle, scan_pickle
+from nni_wiring.files.regular import regular_file
 
 # done, total: in bytes or cells, whatever the source counts
 Progress = Callable[[int, int], None]
@@ -30,7 +33,7 @@ class Span(NamedTuple):
 
     start: int
     end: int
-    fetched: set[int]
+    far: set[int]
 
 
 def file_hash(path: Path) -> str:
@@ -40,7 +43,7 @@ def file_hash(path: Path) -> str:
     for file in files:
         if path.is_dir():
             digest.update(file.name.encode())
-        with open(file, "rb") as content:
+        with regular_file(file) as content:
             while chunk := content.read(_CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
@@ -50,7 +53,7 @@ def file_hash(path: Path) -> str:
 def mapped(path: Path) -> Iterator[mmap.mmap]:
     """Memory-map a file for reading; BenchmarkError if it is empty or unreadable."""
     try:
-        with open(path, "rb") as file:
+        with regular_file(path) as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"{path}: cannot be read ({error})") from error
@@ -85,7 +88,7 @@ def saved_object(path: Path, content: mmap.mmap) -> Span:
 def _zip_member(path: Path) -> tuple[int, int]:
     """Offset and size of data.pkl in a zip that must store it as it is, with a true checksum."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with regular_file(path) as raw, zipfile.ZipFile(raw) as archive:
             members = [m for m in archive.infolist() if m.filename.endswith("/data.pkl")]
             if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
                 raise BenchmarkError(f"{path}: not a file of torch.save (no stored data.pkl)")
@@ -93,7 +96,7 @@ def _zip_member(path: Path) -> tuple[int, int]:
             with archive.open(member) as file:
                 while file.read(_CHUNK):  # reading to the end checks the CRC
                     pass
-        with open(path, "rb") as raw:
+        with regular_file(path) as raw:
             raw.seek(member.header_offset + 26)
             lengths = raw.read(4)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DECOMPRESS_ERRORS) as error:
@@ -109,13 +112,46 @@ def read_compressed(path: Path, limit: int) -> bytes:
         BenchmarkError: it is damaged, or would grow beyond the limit.
     """
     try:
-        with _opened(path) as file:
+        with regular_file(path) as raw, _opened(raw) as file:
             content = file.read(limit + 1)
     except _DECOMPRESS_ERRORS as error:
         raise BenchmarkError(f"{path}: damaged or unreadable ({error})") from error
     if len(content) > limit:
         raise BenchmarkError(f"{path}: it unpacks to more than {limit >> 20} MiB; refused")
     return content
+
+
+@contextmanager
+def text_lines(path: Path, limit: int, longest: int) -> Iterator[Iterator[str]]:
+    """The lines of a UTF-8 text in a .bz2 or .gz file (or in a plain one).
+
+    Args:
+        path: the file.
+        limit: bytes that it may unpack to.
+        longest: bytes that a line may have.
+
+    Raises:
+        BenchmarkError: it is damaged, no UTF-8, or larger than that.
+    """
+    try:
+        with regular_file(path) as raw, _opened(raw) as file:
+            yield _decoded(path, bounded_lines(file, longest), limit)
+    except _DECOMPRESS_ERRORS as error:
+        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
+
+
+def _decoded(path: Path, lines: Iterator[bytes], limit: int) -> Iterator[str]:
+    size = 0
+    for number, line in enumerate(lines):
+        size += len(line)
+        if size > limit:
+            raise BenchmarkError(
+                f"{shown(path)}: it unpacks to more than {limit >> 20} MiB; refused"
+            )
+        try:
+            yield line.decode("utf-8" if number else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BenchmarkError(f"{shown(path)}: not a table with a header ({error})") from error
 
 
 @contextmanager
@@ -126,7 +162,7 @@ def unpacked(path: Path, ratio: int, progress: Progress) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile(prefix="nni-wiring-", suffix=".pickle") as copy:
         written = 0
         try:
-            with open(path, "rb") as raw, bz2.open(raw) as file:
+            with regular_file(path) as raw, bz2.open(raw) as file:
                 while chunk := file.read(_CHUNK):
                     written += len(chunk)
                     if written > limit:
@@ -141,11 +177,12 @@ def unpacked(path: Path, ratio: int, progress: Progress) -> Iterator[Path]:
         yield Path(copy.name)
 
 
-def _opened(path: Path) -> IO[bytes]:
-    with open(path, "rb") as file:
-        start = file.read(3)
+def _opened(raw: IO[bytes]) -> IO[bytes]:
+    """The content of ``raw`` at its beginning, unpacked as it is read."""
+    start = raw.read(3)
+    raw.seek(0)
     if start == b"BZh":
-        return bz2.open(path)
+        return bz2.open(raw)
     if start[:2] == b"\x1f\x8b":
-        return cast(IO[bytes], gzip.open(path))
-    return open(path, "rb")  # noqa: SIM115 - the caller closes it
+        return cast(IO[bytes], gzip.open(raw))
+    return raw

@@ -29,7 +29,7 @@ def read(path: Path, collector: RecordCollector, progress: Progress) -> None:
     else:
         with unpacked(path, _SINGLE_RATIO, progress) as plain, mapped(plain) as content:
             scan = scan_pickle(content, name=str(path), collect=True)
-            span = Span(0, scan.end, scan.fetched)
+            span = Span(0, scan.end, scan.far)
             table = read_records(plain, content, span, collector.add, progress)
         collector.check_order(table.get("meta_archs"))
 
