@@ -214,6 +214,6 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
             raise ConfigError(f"--set {assignment!r}: expected key=value")
         try:
             values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, RecursionError, ValueError):
             raise ConfigError(f"--set {key}: {text!r:.60} is no YAML value") from None
     return values

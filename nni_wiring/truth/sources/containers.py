@@ -56,7 +56,7 @@ def mapped(path: Path) -> Iterator[mmap.mmap]:
         with regular_file(path) as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{path}: cannot be read ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: cannot be read ({error})") from error
     with content:
         yield content
 
@@ -70,18 +70,18 @@ def saved_object(path: Path, content: mmap.mmap) -> Span:
     """
     if content[:2] == b"PK":
         start, size = _zip_member(path)
-        return Span(start, *scan_pickle(content, start, name=str(path), collect=True))
+        return Span(start, *scan_pickle(content, start, name=shown(path), collect=True))
     position = 0
     for expected in (LEGACY_MAGIC, 1001):
-        scan = scan_pickle(content, position, name=str(path))
-        if loads_pickle(content[position : scan.end], set(), name=str(path)) != expected:
-            raise BenchmarkError(f"{path}: not a file of torch.save")
+        scan = scan_pickle(content, position, name=shown(path))
+        if loads_pickle(content[position : scan.end], set(), name=shown(path)) != expected:
+            raise BenchmarkError(f"{shown(path)}: not a file of torch.save")
         position = scan.end
-    position = scan_pickle(content, position, name=str(path)).end  # system information
-    main = Span(position, *scan_pickle(content, position, name=str(path), collect=True))
-    keys_end = scan_pickle(content, main.end, name=str(path)).end
-    if loads_pickle(content[main.end : keys_end], set(), name=str(path)) != []:
-        raise BenchmarkError(f"{path}: it holds tensors, which no NAS-Bench-201 table does")
+    position = scan_pickle(content, position, name=shown(path)).end  # system information
+    main = Span(position, *scan_pickle(content, position, name=shown(path), collect=True))
+    keys_end = scan_pickle(content, main.end, name=shown(path)).end
+    if loads_pickle(content[main.end : keys_end], set(), name=shown(path)) != []:
+        raise BenchmarkError(f"{shown(path)}: it holds tensors, which no NAS-Bench-201 table does")
     return main
 
 
@@ -91,7 +91,9 @@ def _zip_member(path: Path) -> tuple[int, int]:
         with regular_file(path) as raw, zipfile.ZipFile(raw) as archive:
             members = [m for m in archive.infolist() if m.filename.endswith("/data.pkl")]
             if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
-                raise BenchmarkError(f"{path}: not a file of torch.save (no stored data.pkl)")
+                raise BenchmarkError(
+                    f"{shown(path)}: not a file of torch.save (no stored data.pkl)"
+                )
             member = members[0]
             with archive.open(member) as file:
                 while file.read(_CHUNK):  # reading to the end checks the CRC
@@ -100,7 +102,7 @@ def _zip_member(path: Path) -> tuple[int, int]:
             raw.seek(member.header_offset + 26)
             lengths = raw.read(4)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DECOMPRESS_ERRORS) as error:
-        raise BenchmarkError(f"{path}: damaged zip file ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: damaged zip file ({error})") from error
     names = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
     return member.header_offset + 30 + names, member.file_size
 
@@ -115,9 +117,9 @@ def read_compressed(path: Path, limit: int) -> bytes:
         with regular_file(path) as raw, _opened(raw) as file:
             content = file.read(limit + 1)
     except _DECOMPRESS_ERRORS as error:
-        raise BenchmarkError(f"{path}: damaged or unreadable ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
     if len(content) > limit:
-        raise BenchmarkError(f"{path}: it unpacks to more than {limit >> 20} MiB; refused")
+        raise BenchmarkError(f"{shown(path)}: it unpacks to more than {limit >> 20} MiB; refused")
     return content
 
 
@@ -167,12 +169,12 @@ def unpacked(path: Path, ratio: int, progress: Progress) -> Iterator[Path]:
                     written += len(chunk)
                     if written > limit:
                         raise BenchmarkError(
-                            f"{path}: it unpacks to more than {ratio} times its size"
+                            f"{shown(path)}: it unpacks to more than {ratio} times its size"
                         )
                     copy.write(chunk)
                     progress(raw.tell(), packed)
         except _DECOMPRESS_ERRORS as error:
-            raise BenchmarkError(f"{path}: damaged or unreadable ({error})") from error
+            raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
         copy.flush()
         yield Path(copy.name)
 

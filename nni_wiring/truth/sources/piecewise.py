@@ -187,5 +187,7 @@ def read_records(
         except CORRUPT as error:
             raise corrupt(shown(path), error) from None
     if not isinstance(table, dict):
-        raise BenchmarkError(f"{path}: not a table (a {type(table).__name__} instead of a dict)")
+        raise BenchmarkError(
+            f"{shown(path)}: not a table (a {type(table).__name__} instead of a dict)"
+        )
     return table
