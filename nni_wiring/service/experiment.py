@@ -37,6 +37,7 @@ _EVENT_STATUS = {
 _NO_STATUS = ("ADD_HYPERPARAMETER", "IMPORT_DATA")
 _TAIL_BYTES = 64 * 1024
 _LINE_LENGTH = 600
+_MOST_TRIALS = 20_000
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,8 @@ def _trials(connection: sqlite3.Connection, folder: Path) -> tuple[NniTrial, ...
             seen.number = as_integer(number) or 0
         if event not in _NO_STATUS:
             seen.status = _EVENT_STATUS.get(event, printable(str(event), 40))
+    if len(events) > _MOST_TRIALS:  # each takes a look into its folder
+        raise sqlite3.DatabaseError(f"it has more than {_MOST_TRIALS} trials")
     metrics = _metrics(connection)
     found = [
         _trial(

@@ -63,6 +63,24 @@ def test_rows_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         made(tmp_path, TABLES + script)
 
 
+def test_trials_without_end(tmp_path: Path) -> None:
+    rows = "with recursive c(x) as (select 1 union all select x + 1 from c where x < 20001)"
+    script = f"{rows} insert into TrialJobEvent(trialJobId) select 't' || x from c;"
+    with pytest.raises(RunError, match="more than 20000 trials"):
+        made(tmp_path, TABLES + script)
+
+
+def test_a_list_of_experiments_that_start_at_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "nni-experiments"
+    experiment = made(folder, TABLES, trialJobId="a", event="FAILED")
+    entry = {"startTime": "abc", "logDir": str(folder)}
+    (folder / ".experiment").write_text(json.dumps({experiment.experiment_id: entry}))
+    assert [run.run_id for run in resolve("latest")] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("number", "read"),
     [("abc", 0), (float("inf"), 0), ("9" * 400, 0), (b"\x00", 0), (7, 7), (None, -1)],

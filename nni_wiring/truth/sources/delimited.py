@@ -167,7 +167,8 @@ def understand(columns: ColumnMap, benchmark: Benchmark) -> Columns:
             raise BenchmarkError(
                 f"column map: {brief(target, 80)} is unknown; allowed: arch, ops, "
                 f"DATASET/SPLIT@EPOCHS and {', '.join(COST_KINDS)}, train_EPOCHS "
-                f"with /DATASET; data sets of {benchmark.title}: {', '.join(benchmark.dataset_names)}"
+                f"with /DATASET; data sets of {benchmark.title}: "
+                f"{', '.join(benchmark.dataset_names)}"
             )
     if not found.metrics:
         example = f"{benchmark.dataset_names[0]}/valid"
