@@ -303,7 +303,7 @@ def verify_command(path: Path, cells: int, seed: int, as_json: bool) -> None:
     else:
         click.echo(f"{len(report.cells)} cells, {report.compared:,} figures compared")
         for line in (report.differences + report.sizes)[:_SHOWN_DIFFERENCES]:
-            click.echo(line)
+            click.echo(printable(line))
         click.echo(f"{len(report.differences)} differ from the official answers")
         if report.sizes:
             click.echo(f"{len(report.sizes)} stored sizes are not the computed ones")
