@@ -62,7 +62,7 @@ MEMO_WINDOW = 1 << 14
 _MOST_FAR = 200_000  # the names of fields, data sets and cells
 
 _STOP, _BINGET, _LONG_BINGET, _LONG_BINPUT = b".hjr"
-_PAGES = 64 << 20  # bytes of a mapped file
+_PAGES = 8 << 20  # bytes of a mapped file
 _LINE_LIMIT = 1_000_000  # bytes of one text argument
 
 

@@ -211,7 +211,8 @@ def test_assignments_are_yaml() -> None:
         "operations": {"0-1": ["none"]},
         "data": "npz:a=b.npz",
     }
-    for bad in ("channels", "=8", "channels=" + "[" * 10_000, "operations=[1"):
+    deep = ("channels=" + "[" * 10_000, "channels=" + "[" * 100_000)
+    for bad in ("channels", "=8", *deep, "operations=[1"):
         with pytest.raises(ConfigError, match="--set"):
             parse_assignments((bad,))
 
