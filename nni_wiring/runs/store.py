@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import append_line, replace_file
 from nni_wiring.files.json_files import (
-    MAX_LINES_BYTES,
     from_json,
-    read_file,
+    read_lines,
     read_object,
     to_json,
     write_json,
@@ -180,10 +179,8 @@ class RunFolder:
             RunError: `epochs.jsonl` holds something else than records of rising epochs.
         """
         path = self.path / "epochs.jsonl"
-        content = read_file(path, MAX_LINES_BYTES) or b""
-        complete, _, _cut_off = content.rpartition(b"\n")
         records: list[dict[str, Any]] = []
-        for number, line in enumerate(complete.split(b"\n") if complete else [], start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             try:
                 record = from_json(line)
             except ValueError:
