@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,9 +221,7 @@ class RunFolder:
         return hashlib.sha256(self._first_lines(count)).hexdigest()
 
     def _first_lines(self, count: int) -> bytes:
-        content = read_file(self.path / "epochs.jsonl", MAX_LINES_BYTES) or b""
-        complete = content.split(b"\n", count)[:-1]
-        return b"".join(line + b"\n" for line in complete)
+        return b"".join(islice(read_lines(self.path / "epochs.jsonl"), count))
 
     def set_status(self, status: str, error: str | None = None) -> None:
         """Record how the run stands; `error` (its first line is kept) goes with ``failed``.
