@@ -125,7 +125,147 @@ static void box(const T* image, Int h, Int w, T* rowsums, T* out, bool add) {
         }
 }
 
+// --- 3x3 convolutions, for widths where those of libraries leave most of a vector idle ---
+
+#ifdef __AVX512VL__
+constexpr int MANY = 2;  // twice as many registers
+#else
+constexpr int MANY = 1;
+#endif
+constexpr int IB = C % 8 == 0 ? 4 * MANY : 4;
+
+// One image (h, w, width) inside a frame of zeros, (h + 2, w + 2, width).
+static void frame(const T* image, Int h, Int w, Int width, T* out) {
+    for (Int y = 0; y < h; ++y)
+        for (Int k = 0; k < w * width; ++k)
+            out[((y + 1) * (w + 2) + 1) * width + k] = image[y * w * width + k];
+}
+
+// ROWS x COLUMNS pixels, OV vectors of outputs. in: a framed image; w: (3, 3, ins, outs).
+template <int ROWS, int COLUMNS, int OV>
+static inline void convolve_block(const T* in, Int across, Int ins, const T* w, Int outs, T* out,
+                                  Int down) {
+    V acc[ROWS][COLUMNS][OV] = {};
+    for (Int ky = 0; ky < 3; ++ky)
+        for (Int k = 0; k < 3 * ins; ++k) {  // three pixels of a row stand side by side
+            const T* place = in + ky * across + k;
+            const T* own = w + (ky * 3 * ins + k) * outs;
+            V column[OV];
+            for (int v = 0; v < OV; ++v) column[v] = load(own + v * VL);
+            for (int r = 0; r < ROWS; ++r)
+                for (int c = 0; c < COLUMNS; ++c)
+                    for (int v = 0; v < OV; ++v)
+                        acc[r][c][v] += place[r * across + c * ins] * column[v];
+        }
+    for (int r = 0; r < ROWS; ++r)
+        for (int c = 0; c < COLUMNS; ++c)
+            for (int v = 0; v < OV; ++v) store(out + r * down + c * outs + v * VL, acc[r][c][v]);
+}
+
+template <int ROWS, int OV>
+static void convolve_columns(const T* framed, Int h, Int w, Int ins, const T* weights, Int outs,
+                             Int first, T* out) {
+    Int across = (w + 2) * ins, y = 0;
+    for (; y + ROWS <= h; y += ROWS) {
+        Int x = 0;
+        for (; x + 4 <= w; x += 4)
+            convolve_block<ROWS, 4, OV>(framed + y * across + x * ins, across, ins, weights + first,
+                                        outs, out + (y * w + x) * outs + first, w * outs);
+        for (; x < w; ++x)
+            convolve_block<ROWS, 1, OV>(framed + y * across + x * ins, across, ins, weights + first,
+                                        outs, out + (y * w + x) * outs + first, w * outs);
+    }
+    for (; y < h; ++y)
+        for (Int x = 0; x < w; ++x)
+            convolve_block<1, 1, OV>(framed + y * across + x * ins, across, ins, weights + first,
+                                     outs, out + (y * w + x) * outs + first, w * outs);
+}
+
+// out (n h w, outs) of in (n h w, ins), weights (3, 3, ins, outs)
+static void convolve(const T* in, Int n, Int h, Int w, Int ins, const T* weights, Int outs, T* out) {
+    std::vector<T> framed((h + 2) * (w + 2) * ins);
+    for (Int image = 0; image < n; ++image) {
+        frame(in + image * h * w * ins, h, w, ins, framed.data());
+        T* own = out + image * h * w * outs;
+        Int first = 0;
+        if (outs / VL % 2 && outs >= 3 * VL) {
+            convolve_columns<MANY, 3>(framed.data(), h, w, ins, weights, outs, first, own);
+            first = 3 * VL;
+        }
+        for (; first + 2 * VL <= outs; first += 2 * VL)
+            convolve_columns<MANY, 2>(framed.data(), h, w, ins, weights, outs, first, own);
+        for (; first < outs; first += VL)
+            convolve_columns<2, 1>(framed.data(), h, w, ins, weights, outs, first, own);
+    }
+}
+
+// sum[tap][i][k] += in[p + tap][i] dy[p][k], OV vectors of k, IB of i, over one image
+template <int OV>
+static void add_correlation(const T* framed, const T* dy, Int h, Int w, Int ins, Int outs,
+                            Int first, T* sum) {
+    for (Int tap = 0; tap < 9; ++tap)
+        for (Int i = 0; i < ins; i += IB) {
+            V acc[IB][OV] = {};
+            for (Int y = 0; y < h; ++y)
+                for (Int x = 0; x < w; ++x) {
+                    const T* place = framed + ((y + tap / 3) * (w + 2) + x + tap % 3) * ins + i;
+                    const T* own = dy + (y * w + x) * outs + first;
+                    for (int v = 0; v < OV; ++v) {
+                        V right = load(own + v * VL);
+                        for (int k = 0; k < IB; ++k) acc[k][v] += place[k] * right;
+                    }
+                }
+            for (int k = 0; k < IB; ++k)
+                for (int v = 0; v < OV; ++v) {
+                    T* place = sum + (tap * ins + i + k) * outs + first + v * VL;
+                    store(place, load(place) + acc[k][v]);
+                }
+        }
+}
+
 extern "C" {
+
+// y (n h w, outs) = r (n h w, C) convolved with weights (outs, C, 3, 3)
+void convolution(const T* r, Int n, Int h, Int w, const T* weights, Int outs, T* y) {
+    std::vector<T> packed(9 * C * outs);
+    for (Int k = 0; k < outs; ++k)
+        for (Int i = 0; i < C; ++i)
+            for (Int tap = 0; tap < 9; ++tap)
+                packed[(tap * C + i) * outs + k] = weights[(k * C + i) * 9 + tap];
+    convolve(r, n, h, w, C, packed.data(), outs, y);
+}
+
+// of_r (n h w, C), of_weights (outs, C, 3, 3); null: not wanted
+void convolution_backward(const T* dy, const T* r, Int n, Int h, Int w, const T* weights, Int outs,
+                          T* of_r, T* of_weights) {
+    if (of_r) {
+        std::vector<T> turned(9 * C * outs);
+        for (Int k = 0; k < outs; ++k)
+            for (Int i = 0; i < C; ++i)
+                for (Int tap = 0; tap < 9; ++tap)
+                    turned[((8 - tap) * outs + k) * C + i] = weights[(k * C + i) * 9 + tap];
+        convolve(dy, n, h, w, outs, turned.data(), C, of_r);
+    }
+    if (!of_weights) return;
+    std::vector<T> sum(9 * C * outs), framed((h + 2) * (w + 2) * C);
+    for (Int image = 0; image < n; ++image) {
+        frame(r + image * h * w * C, h, w, C, framed.data());
+        const T* own = dy + image * h * w * outs;
+        Int first = 0;
+        if (outs / VL % 2 && outs >= 3 * VL) {
+            add_correlation<3>(framed.data(), own, h, w, C, outs, first, sum.data());
+            first = 3 * VL;
+        }
+        for (; first + 2 * VL <= outs; first += 2 * VL)
+            add_correlation<2>(framed.data(), own, h, w, C, outs, first, sum.data());
+        for (; first < outs; first += VL)
+            add_correlation<1>(framed.data(), own, h, w, C, outs, first, sum.data());
+    }
+    for (Int k = 0; k < outs; ++k)
+        for (Int i = 0; i < C; ++i)
+            for (Int tap = 0; tap < 9; ++tap)
+                of_weights[(k * C + i) * 9 + tap] = sum[(tap * C + i) * outs + k];
+}
 
 // --- forward ---
 

@@ -1,7 +1,8 @@
 """A fused cell's forward and backward passes on one CPU thread, in few passes of native code.
 
 The same functions as ``kernels.forward`` and ``backward.backward``; what they keep for one another
-is the same too. Wide convolutions stay torch's; all else of a node is one pass over its pixels.
+is the same too. Convolutions of many channels stay torch's; all else of a node is one pass over
+its pixels.
 """
 
 from __future__ import annotations
@@ -26,6 +27,15 @@ from nni_wiring.supernet.fused.plan import Branch, ConvGroup, Plan, SourcePlan
 
 #: Kinds of terms, as native.cpp numbers them.
 STACKED, POINTWISE, SKIP, POOL = range(4)
+
+
+#: Up to this width the 3x3 convolutions of native.cpp are the faster ones.
+WIDEST = 16
+
+
+def convolves(group: ConvGroup, channels: int) -> bool:
+    """True where native.cpp runs the convolutions of a group, else torch does."""
+    return group.kernel == 3 and channels <= WIDEST
 
 
 def suits(plan: Plan) -> bool:
@@ -110,8 +120,15 @@ class Forward:
         return found
 
     def _stacked(self, group: ConvGroup, r: Tensor) -> tuple[Saved, Moments]:
-        weights, padding = weights_of(group, self.parameters), group.kernel // 2
-        y = rows(functional.conv2d(images(r, self.like), weights, padding=padding)).contiguous()
+        weights = weights_of(group, self.parameters).contiguous()
+        if convolves(group, self.channels):
+            n, _, h, w = self.like.shape
+            y = r.new_empty(len(r), len(weights))
+            given = r.data_ptr(), n, h, w, weights.data_ptr()
+            self.code.convolution(*given, len(weights), y.data_ptr())
+        else:
+            padding = group.kernel // 2
+            y = rows(functional.conv2d(images(r, self.like), weights, padding=padding)).contiguous()
         mean, variance, inverse = self.like.new_empty(3, y.shape[1]).unbind()
         of_y = mean.data_ptr(), variance.data_ptr(), inverse.data_ptr()
         self.code.moments(y.data_ptr(), *y.shape, group.eps, *of_y)

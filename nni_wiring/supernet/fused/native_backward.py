@@ -17,7 +17,7 @@ from nni_wiring.supernet.fused.kernels import (
     rows,
     weights_of,
 )
-from nni_wiring.supernet.fused.native import address, longs, place, pooled_nodes
+from nni_wiring.supernet.fused.native import address, convolves, longs, place, pooled_nodes
 from nni_wiring.supernet.fused.native_library import library
 from nni_wiring.supernet.fused.plan import ConvGroup, Plan, SourcePlan
 
@@ -164,10 +164,33 @@ class Backward:
         self.code.stacked_backward(*given, z, of_z, address(dy))
         if dy is None:
             return
-        of_r, of_weights, _ = torch.ops.aten.convolution_backward(
+        of_r, of_weights = self._of_convolution(group, dy, r, wanted)
+        if self.needs.weights:
+            for number, branch in enumerate(group.branches):
+                self.of_parameters[branch.slot] = of_weights[self._part(number)]
+        if wanted:
+            found.wide = of_r if found.wide is None else found.wide.add_(of_r)
+
+    def _of_convolution(
+        self, group: ConvGroup, dy: Tensor, r: Tensor, wanted: bool
+    ) -> tuple[Tensor, Tensor]:
+        """dL/dr (pixels, C) and dL/d weights (branches x C, C, k, k), where they are needed."""
+        weights = weights_of(group, self.parameters).contiguous()
+        if convolves(group, self.channels):
+            n, _, h, w = self.like.shape
+            of_r, of_weights = torch.empty_like(r), torch.empty_like(weights)
+            asked = wanted, self.needs.weights
+            places = [
+                t.data_ptr() if ask else None
+                for t, ask in zip((of_r, of_weights), asked, strict=True)
+            ]
+            given = dy.data_ptr(), r.data_ptr(), n, h, w, weights.data_ptr(), len(weights)
+            self.code.convolution_backward(*given, *places)
+            return of_r, of_weights
+        of_images, of_weights, _ = torch.ops.aten.convolution_backward(
             images(dy, self.like),
             images(r, self.like),
-            weights_of(group, self.parameters),
+            weights,
             None,
             [1, 1],
             [group.kernel // 2] * 2,
@@ -177,12 +200,7 @@ class Backward:
             1,
             [wanted, self.needs.weights, False],
         )
-        if self.needs.weights:
-            for number, branch in enumerate(group.branches):
-                self.of_parameters[branch.slot] = of_weights[self._part(number)]
-        if wanted:
-            own = rows(of_r).contiguous()
-            found.wide = own if found.wide is None else found.wide.add_(own)
+        return rows(of_images).contiguous() if wanted else r, of_weights
 
     def _pointwise(self, group: ConvGroup, kept: Saved, found: _Rectified, wanted: bool) -> None:
         r, covariance, of_r = found.r, kept.covariance, kept.input_mean

@@ -24,6 +24,8 @@ FLAGS = ("-std=c++20", "-O3", "-march=native", "-fno-math-errno", "-ffp-contract
 _I, _P, _D = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
 #: Arguments of the functions of native.cpp.
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "convolution": (_P, _I, _I, _I, _P, _I, _P),
+    "convolution_backward": (_P, _P, _I, _I, _I, _P, _I, _P, _P),
     "rectified": (_P, _I, _P, _P, _P),
     "moments": (_P, _I, _I, _D, _P, _P, _P),
     "pointwise_moments": (_P, _I, _P, _P, _D, _P, _P, _P),
