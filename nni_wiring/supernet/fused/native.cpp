@@ -11,7 +11,12 @@
 using T = NUMBER;
 using Int = int64_t;
 constexpr int C = CHANNELS;
-constexpr int VL = C % 8 == 0 ? 8 : 4;       // numbers of a vector
+#ifdef __AVX512VL__
+constexpr bool WIDE = true;                  // 32 registers of 64 bytes
+#else
+constexpr bool WIDE = false;
+#endif
+constexpr int VL = WIDE && C % 16 == 0 && sizeof(T) == 4 ? 16 : C % 8 == 0 ? 8 : 4;  // of a vector
 constexpr int NV = C / VL;                   // vectors of a row
 constexpr int NB = NV % 2 == 0 ? 2 : 1;      // vectors of a block, with BR rows in registers
 constexpr int BR = 8 / NB;
@@ -54,18 +59,18 @@ static inline void add_scaled(V (&acc)[ROWS][NB], const T* x, Int ld, T scale) {
 
 // sum[c'][c] += a[p][c'] b[p][c], over all pixels
 static void add_gram(const T* a, const T* b, Int rows, double* sum) {
-    constexpr int WIDE = NB == 1 && C % 8 == 0 ? 8 : 4;  // divides C
+    constexpr int IW = NB == 1 && C % 8 == 0 ? 8 : 4;  // divides C
     for (Int start = 0; start < rows; start += TILE) {
         Int stop = least(rows, start + TILE);
-        for (int i = 0; i < C; i += WIDE)
+        for (int i = 0; i < C; i += IW)
             for (int o = 0; o < C; o += NB * VL) {
-                V acc[WIDE][NB] = {};
+                V acc[IW][NB] = {};
                 for (Int p = start; p < stop; ++p)
                     for (int v = 0; v < NB; ++v) {
                         V right = load(b + p * C + o + v * VL);
-                        for (int k = 0; k < WIDE; ++k) acc[k][v] += a[p * C + i + k] * right;
+                        for (int k = 0; k < IW; ++k) acc[k][v] += a[p * C + i + k] * right;
                     }
-                for (int k = 0; k < WIDE; ++k)
+                for (int k = 0; k < IW; ++k)
                     for (int v = 0; v < NB; ++v)
                         for (int c = 0; c < VL; ++c)
                             sum[(i + k) * C + o + v * VL + c] += acc[k][v][c];
@@ -127,11 +132,7 @@ static void box(const T* image, Int h, Int w, T* rowsums, T* out, bool add) {
 
 // --- 3x3 convolutions, for widths where those of libraries leave most of a vector idle ---
 
-#ifdef __AVX512VL__
-constexpr int MANY = 2;  // twice as many registers
-#else
-constexpr int MANY = 1;
-#endif
+constexpr int MANY = WIDE ? 2 : 1;
 constexpr int IB = C % 8 == 0 ? 4 * MANY : 4;
 
 // One image (h, w, width) inside a frame of zeros, (h + 2, w + 2, width).
