@@ -183,3 +183,26 @@ def test_a_kernel_that_differs_is_not_used(
         f"compile: a cell runs uncompiled ({kernel.problem})"
     ]
     assert DARTS(compile=True).mutate_model(tiny_space())
+
+
+def test_in_float32_it_is_as_near_the_truth_as_the_plain_cells(calls: list[str]) -> None:
+    """Vectors of float32 may be wider than those of float64 (16 channels in one)."""
+
+    def costs(dtype: torch.dtype, number: int) -> torch.Tensor:
+        torch.manual_seed(1)
+        torch.set_default_dtype(torch.float64)
+        strategy, model = pair("darts", channels=16)[number]
+        model.to(dtype)
+        for cell in cells(model):
+            cell.compiled = True  # type: ignore[attr-defined]
+        (group,) = strategy.groups
+        group.draw = strategy.draw(group, "alpha", torch.Generator())
+        images, labels = random_batches(1, seed=2)[0]
+        return torch.stack(step(model, images.to(dtype), labels)["costs"]).double()
+
+    exact = costs(torch.float64, 0)
+    plain, fast = (
+        float((costs(torch.float32, number) - exact).norm() / exact.norm()) for number in (0, 1)
+    )
+    assert len(calls) == 6
+    assert 0 < fast < max(2 * plain, 1e-5)
