@@ -87,6 +87,7 @@ def native_problem(channels: int, dtype: torch.dtype) -> str | None:
     try:
         library(channels, dtype)
     except (OSError, subprocess.SubprocessError) as error:
+        log.info("compile: torch.compile serves cells of %d channels (%s)", channels, error)
         return _one_line(error)
     return None
 
