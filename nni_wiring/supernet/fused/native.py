@@ -66,7 +66,7 @@ def pooled_nodes(plan: Plan) -> set[int]:
 
 
 def place(branch: Branch, z: Tensor) -> int:
-    """Where a branch's weight stands in z, row by row."""
+    """The place of a branch's weight in z, row by row."""
     return branch.edge * z.shape[1] + branch.operation
 
 

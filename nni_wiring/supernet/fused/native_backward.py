@@ -33,7 +33,7 @@ class NodeGradient(NamedTuple):
 
 
 class _Rectified:
-    """What a source's convolutions add to dL/dr."""
+    """The part of dL/dr that a source's convolutions add."""
 
     def __init__(self) -> None:
         self.wide: Tensor | None = None
