@@ -68,7 +68,7 @@ def _compiler() -> str:
 
 
 def _run(*command: str) -> str:
-    """The output of a command; SubprocessError, with the first line of its complaint, on failure."""
+    """The output of a command; SubprocessError, with its first complaint, on failure."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         complaint = (done.stderr.strip() or "-").splitlines()[0]
