@@ -46,7 +46,7 @@ class RunWriter:
         )
         epochs = trainer.max_epochs or 0
         self._pictures = TensorBoardSink(self._logger, *self._view, epochs, statistics)
-        self._tab = TabSink(self._logger, self._view, run_id, config)
+        self._tab = TabSink(self._logger.experiment, self._view, run_id, config)
 
     def epoch(self, record: EpochRecord, values: Mapping[str, float]) -> None:
         """Write an epoch's record, scalars and pictures."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,9 @@ from nni_wiring.tab.summary import EPOCH, EXPLANATION, RUN, json_summary
 from nni_wiring.truth import TruthTable
 from nni_wiring.truth.references import reference_marks
 from search_spaces.errors import WiringError
-from search_spaces.nni_api import TensorBoardLogger
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter  # a second to import
 
 #: Of :data:`RUN`, for pages that read event files of another version.
 FORMAT = 1
@@ -53,15 +55,15 @@ class TabSink:
     It takes finished records only, so nothing in it waits for a device.
 
     Args:
-        logger: where to.
+        writer: of the run's event file; a second one would hide the first one's file.
         view: the truth, and whose.
         run_id, config: of the run.
     """
 
     def __init__(
-        self, logger: TensorBoardLogger, view: View, run_id: str, config: Mapping[str, Any]
+        self, writer: SummaryWriter, view: View, run_id: str, config: Mapping[str, Any]
     ) -> None:
-        self._logger, self._view = logger, view
+        self._writer, self._view = writer, view
         self._run_id, self._config = run_id, dict(config)
         self._started = False
 
@@ -72,7 +74,7 @@ class TabSink:
             self._write(RUN, about, record.epoch)
             self._started = True
         self._write(EPOCH, epoch_summary(record, self._view), record.epoch)
-        self._logger.experiment.flush()
+        self._writer.flush()
 
     def finish(self, records: Sequence[EpochRecord], result: Mapping[str, Any]) -> None:
         """Write why the search ended with its cell. Nothing without epochs."""
@@ -81,12 +83,11 @@ class TabSink:
         run = ToldRun(self._run_id, "finished", self._config, records, dict(result))
         summary = explanation_summary(run, self._view)
         self._write(EXPLANATION, summary, records[-1].epoch)
-        self._logger.experiment.flush()
+        self._writer.flush()
 
     def _write(self, tag: str, value: Mapping[str, Any], step: int) -> None:
-        # add_tensor would name no plugin; a second writer would hide the first one's file
-        writer = self._logger.experiment._get_file_writer()
-        writer.add_summary(json_summary(tag, value), step)
+        # add_tensor would name no plugin
+        self._writer._get_file_writer().add_summary(json_summary(tag, value), step)
 
 
 def run_summary(

@@ -88,7 +88,8 @@ def _search(
     epochs, measured = config.theta.epochs, monitor.statistics
     pictures = TensorBoardSink(logger, parts.table, parts.dataset, epochs, measured)
     monitor.sinks.append(one_at_a_time(pictures))
-    tab = TabSink(logger, View(parts.table, parts.dataset), folder.run_id, config.flat())
+    view = View(parts.table, parts.dataset)
+    tab = TabSink(logger.experiment, view, folder.run_id, config.flat())
     monitor.sinks.append(tab)
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)

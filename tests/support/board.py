@@ -12,6 +12,7 @@ from tensorboard import program
 from tensorboard.backend.event_processing.data_ingester import LocalDataIngester
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.core.core_plugin import CorePluginLoader
+from torch.utils.tensorboard import SummaryWriter
 from werkzeug.test import Client
 
 from nni_wiring.monitor.epoch import View
@@ -19,13 +20,11 @@ from nni_wiring.monitor.tab import TabSink
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.tab.plugin import WiringLoader, WiringPlugin
-from search_spaces.nni_api import TensorBoardLogger
 
 
 def sink_of(run: RunFolder, view: View) -> TabSink:
     """A sink that writes into the run's own TensorBoard folder."""
-    logger = TensorBoardLogger(run.path, name="", version=run.tensorboard.name)
-    return TabSink(logger, view, run.run_id, run.config)
+    return TabSink(SummaryWriter(str(run.tensorboard)), view, run.run_id, run.config)
 
 
 def write_tab(run: RunFolder, view: View) -> list[EpochRecord]:
