@@ -44,7 +44,8 @@ const STYLE = `
 .wiring p { margin: 2px 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .wiring svg { display: block; overflow: visible; }
 .wiring .small { display: flex; flex-wrap: wrap; gap: 6px; }
-.wiring text { fill: var(--ink); font: 10px system-ui, sans-serif; font-variant-numeric: tabular-nums; }
+.wiring svg { font: 10px system-ui, sans-serif; }
+.wiring text { fill: var(--ink); font-variant-numeric: tabular-nums; }
 .wiring text.muted { fill: var(--muted); }
 .wiring .axis { stroke: var(--grid); } .wiring .cursor { stroke: var(--muted); }
 .wiring .line { fill: none; stroke-width: 1.5; } .wiring .node { fill: var(--paper); stroke: var(--ink); }
@@ -85,10 +86,57 @@ function tipped(node, tip) {
   return node;
 }
 
+// --- data ---
+
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const object = (value) => (isObject(value) ? value : {});
+const objects = (value) => (Array.isArray(value) ? value.filter(isObject) : []);
+const mapped = (value, change) => Object.fromEntries(rows(value).map(([name, one]) => [name, change(one)]));
+const table = (value) => mapped(value, object);
+const text = (value) => (typeof value === "string" || typeof value === "number" ? String(value) : null);
+
+// A run in the shape that everything below relies on; what is foreign to it is left out.
+function tamed({ name, info, epochs, explanation }) {
+  const whole = Array.isArray(epochs) ? epochs.filter((one) => isObject(one) && Number.isInteger(one.epoch)) : [];
+  return {
+    name: String(name),
+    info: isObject(info) ? tamedInfo(info) : null,
+    epochs: whole.map(tamedEpoch),
+    explanation: isObject(explanation) ? { edges: objects(explanation.edges) } : null,
+  };
+}
+
+function tamedInfo(info) {
+  const splits = mapped(object(info.truth).splits, (split) => ({
+    references: objects(object(split).references),
+    histogram: object(object(split).histogram),
+    cells: object(split).cells,
+  }));
+  const truth = isObject(info.truth) ? { ...info.truth, splits } : null;
+  const edges = Array.isArray(info.edges) ? info.edges.filter((edge) => typeof edge === "string") : null;
+  const named = { run_id: text(info.run_id), data: text(info.data) };
+  return { ...named, strategy: text(info.strategy), seed: text(info.seed), edges, operations: table(info.operations), truth };
+}
+
+function tamedEpoch(one) {
+  const reason = (edge) => ({ ...object(edge), choices: object(object(edge).choices) });
+  return {
+    epoch: one.epoch,
+    chosen: Object.fromEntries(rows(one.chosen).filter(([, name]) => typeof name === "string")),
+    alpha: table(one.alpha),
+    z: table(one.z),
+    cost: table(one.cost),
+    cost_phase: text(one.cost_phase),
+    truth: table(one.truth),
+    loss: object(one.loss),
+    why: isObject(one.why) ? { edges: mapped(one.why.edges, reason), repairs: objects(one.why.repairs) } : null,
+  };
+}
+
 // --- values ---
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
-const rows = (value) => Object.entries(value && typeof value === "object" ? value : {});
+const rows = (value) => (isObject(value) ? Object.entries(value) : []);
 const fixed = (value, digits = 2) => (isNumber(value) ? value.toFixed(digits) : "unknown");
 const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
 const brief = (value) => (isNumber(value) ? String(Number(value.toPrecision(3))) : "not run");
@@ -147,20 +195,22 @@ const operationsOf = (run) => {
 const nameOf = (run) => {
   const info = run.info || {};
   if (!info.strategy) return run.name;
-  return info.seed === null || info.seed === undefined ? info.strategy : `${info.strategy} seed ${info.seed}`;
+  return info.seed === null ? info.strategy : `${info.strategy} seed ${info.seed}`;
 };
+const settingOf = (run, name) => (run.info && run.info[name]) ?? "unknown";
 const kindOf = (edge) => (edge.includes("/") ? edge.slice(0, edge.lastIndexOf("/")) : "");
 const endsOf = (edge) => {
   const found = /(?:^|\/)(\d+)-(\d+)$/.exec(edge);
   return found ? [Number(found[1]), Number(found[2])] : null;
 };
 const lookOf = (run, operation) => {
-  const look = ((run.info && run.info.operations) || {})[operation] || {};
+  const look = (run.info && run.info.operations[operation]) || {};
   const colour = /^#[0-9a-f]{6}$/i.test(look.colour) ? look.colour : "#888888";
   return { colour, label: typeof look.label === "string" ? look.label : String(operation) };
 };
 const wordOf = (run, operation) => (operation ? lookOf(run, operation).label : "unknown");
-const scoreOf = (one, split) => ((one && one.truth) || {})[split] || {};
+const scoreOf = (one, split) => (one && one.truth[split]) || {};
+const truthOf = (run, split) => (run.info && run.info.truth && run.info.truth.splits[split]) || null;
 
 // The epoch from which on the operation of the largest alpha never changed again, by edge.
 function decidedSince(run) {
@@ -168,7 +218,7 @@ function decidedSince(run) {
   for (const edge of edgesOf(run)) {
     let winner = null, since = null;
     for (const one of run.epochs) {
-      const leader = largest((one.alpha || {})[edge]);
+      const leader = largest(one.alpha[edge]);
       if (leader === null) continue;
       if (leader !== winner) [winner, since] = [leader, one.epoch];
     }
@@ -181,11 +231,11 @@ function decidedSince(run) {
 
 // What is known of an edge in an epoch, in lines.
 function edgeTip(run, one, edge) {
-  const chosen = (one.chosen || {})[edge], why = ((one.why && one.why.edges) || {})[edge];
+  const chosen = one.chosen[edge], why = one.why ? one.why.edges[edge] : null;
   const lines = [`${edge}: ${wordOf(run, chosen)}, epoch ${one.epoch}`];
-  for (const [name, z] of rows((one.z || {})[edge])) {
-    const alpha = ((one.alpha || {})[edge] || {})[name], cost = ((one.cost || {})[edge] || {})[name];
-    const choice = why && why.choices ? why.choices[name] : null;
+  for (const [name, z] of rows(one.z[edge])) {
+    const alpha = (one.alpha[edge] || {})[name], cost = (one.cost[edge] || {})[name];
+    const choice = why ? why.choices[name] : null;
     const truth = isNumber(choice) ? `, cell ${choice.toFixed(2)} %` : "";
     lines.push(`${wordOf(run, name)}: Z ${brief(z)}, alpha ${brief(alpha)}, cost ${brief(cost)}${truth}`);
   }
@@ -209,7 +259,7 @@ function cellPicture(run, one, kind) {
   for (const edge of edges) {
     const [from, to] = endsOf(edge), up = rise([from, to]), half = (x(from) + x(to)) / 2;
     const shape = `M ${x(from)} ${middle} Q ${half} ${middle + 2 * up} ${x(to)} ${middle}`;
-    const chosen = (one.chosen || {})[edge], z = ((one.z || {})[edge] || {})[chosen];
+    const chosen = one.chosen[edge], z = (one.z[edge] || {})[chosen];
     const group = svg(
       "g", { "data-edge": edge },
       svg("path", {
@@ -234,7 +284,7 @@ function cellPicture(run, one, kind) {
 
 // Edges x operations of the local cost; the chosen operation is framed.
 function heatMap(run, one) {
-  const edges = edgesOf(run), names = operationsOf(run), cost = one.cost || {};
+  const edges = edgesOf(run), names = operationsOf(run), cost = one.cost;
   const height = 20, wide = (WIDTH - LEFT) / Math.max(1, names.length);
   const values = edges.flatMap((edge) => names.map((name) => (cost[edge] || {})[name])).filter(isNumber);
   const most = Math.max(...values.map(Math.abs), 0);
@@ -243,7 +293,7 @@ function heatMap(run, one) {
   names.forEach((name, column) => {
     const look = lookOf(run, name), left = LEFT + column * wide;
     const head = svg("g", {}, svg("rect", { x: left + 2, y: 3, width: 8, height: 8, fill: look.colour }));
-    if (wide > 50) head.append(label(left + 13, 11, look.label));
+    if (wide > 50) head.append(label(left + 12, 11, look.label, { "font-size": 9 }));
     picture.append(tipped(head, look.label));
   });
   edges.forEach((edge, line) => {
@@ -256,7 +306,7 @@ function heatMap(run, one) {
       group.append(box);
       const shown = isNumber(value) ? (value / 10 ** power).toFixed(2).replace("-", "−") : "·";
       group.append(label(left + wide / 2, y + 13.5, shown, { "text-anchor": "middle" }));
-      if ((one.chosen || {})[edge] === name) {
+      if (one.chosen[edge] === name) {
         const frame = { x: left + 1, y: y + 1, width: wide - 3, height: height - 3, class: "frame" };
         group.append(svg("rect", frame));
       }
@@ -285,7 +335,7 @@ function whyPicture(run, one) {
   );
   const own = scoreOf(one, run.info && run.info.truth ? run.info.truth.split : "valid").accuracy;
   edges.forEach(([edge, why], line) => {
-    const y = 16 + line * height + height / 2, chosen = (one.chosen || {})[edge];
+    const y = 16 + line * height + height / 2, chosen = one.chosen[edge];
     const group = svg("g", { "data-edge": edge }, label(0, y + 4, edge));
     group.append(svg("rect", { x: 0, y: y - 10, width: WIDTH, height, class: "hit" }));
     if (isNumber(why.share)) {
@@ -356,13 +406,13 @@ const spanOf = (runs) => {
 // One chart an edge, a line an operation.
 function edgeCharts(run, quantity) {
   const xs = spanOf([run]), moves = [], charts = html("div", { class: "small" });
-  const read = (one, edge, name) => ((one[quantity] || {})[edge] || {})[name];
-  const all = run.epochs.flatMap((one) => rows(one[quantity]).flatMap(([, row]) => Object.values(row || {})));
+  const read = (one, edge, name) => (one[quantity][edge] || {})[name];
+  const all = run.epochs.flatMap((one) => rows(one[quantity]).flatMap(([, row]) => Object.values(row)));
   const ys = extent(all);
   for (const edge of edgesOf(run)) {
     const { picture, x, y, move } = panel({ width: 136, height: 92, left: 30, xs, ys, yTicks: 3, xTicks: 2 });
     picture.setAttribute("data-edge", edge);
-    for (const name of Object.keys((run.epochs[0].alpha || {})[edge] || {})) {
+    for (const name of Object.keys(run.epochs[0].alpha[edge] || {})) {
       const d = points(run.epochs.map((one) => [one.epoch, read(one, edge, name)]), x, y);
       if (d) picture.append(svg("path", { d, class: "line", stroke: lookOf(run, name).colour }));
     }
@@ -376,14 +426,14 @@ function edgeCharts(run, quantity) {
 // The operation of every edge over the epochs, and the epoch since which each edge is decided.
 function timeline(run) {
   const edges = edgesOf(run), height = 14, xs = spanOf([run]);
-  const x = scale([xs[0], xs[1] + 1], LEFT, WIDTH), since = decidedSince(run);
+  const x = scale([xs[0], xs[1] + 1], LEFT, WIDTH - 112), since = decidedSince(run);
   const picture = svg("svg", { width: WIDTH, height: edges.length * height + 4, class: "timeline" });
   edges.forEach((edge, line) => {
     const y = line * height, group = svg("g", { "data-edge": edge }, label(0, y + 10, edge));
     let start = 0;
     run.epochs.forEach((one, place) => {
-      const here = (one.chosen || {})[edge], next = run.epochs[place + 1];
-      if (next && (next.chosen || {})[edge] === here) return;
+      const here = one.chosen[edge], next = run.epochs[place + 1];
+      if (next && next.chosen[edge] === here) return;
       const from = x(run.epochs[start].epoch), to = x(next ? next.epoch : one.epoch + 1);
       const colour = here ? lookOf(run, here).colour : "transparent";
       group.append(svg("rect", { x: from, y: y + 1, width: Math.max(0.5, to - from), height: height - 2, fill: colour }));
@@ -392,6 +442,9 @@ function timeline(run) {
     if (since[edge]) {
       const place = x(since[edge].since);
       group.append(svg("path", { d: `M ${place} ${y} v ${height}`, class: "frame" }));
+      const decision = decisionOf(run, edge), why = decision ? verdictOf(decision)[0] : "";
+      const words = [`since ${since[edge].since}`, why].filter(Boolean).join(", ");
+      group.append(label(WIDTH - 106, y + 10, words));
     }
     picture.append(tipped(group, () => decisionTip(run, edge, since[edge])));
   });
@@ -406,23 +459,28 @@ function timeline(run) {
 }
 
 const VERDICTS = {
-  clear: "its local cost was surely lower than the runner-up's",
-  tie: "a tie, within the uncertainty of its local cost",
-  opposed: "against its local cost, which was surely the higher one",
-  unmoved: "alpha never moved: the selection alone chose",
-  fixed: "the space leaves this edge no choice",
-  unknown: "no local cost is known to judge it by",
+  clear: ["by cost", "its local cost was surely lower than the runner-up's"],
+  tie: ["tie", "a tie, within the uncertainty of its local cost"],
+  opposed: ["against cost", "against its local cost, which was surely the higher one"],
+  unmoved: ["unmoved", "alpha never moved: the selection alone chose"],
+  fixed: ["fixed", "the space leaves this edge no choice"],
+  unknown: ["cost unknown", "no local cost is known to judge it by"],
 };
+const verdictOf = (decision) => (Object.hasOwn(VERDICTS, decision.verdict) ? VERDICTS[decision.verdict] : ["", ""]);
+
+function decisionOf(run, edge) {
+  const told = run.explanation && run.explanation.edges.find((one) => one.edge === edge);
+  return told && isObject(told.decision) ? told.decision : null;
+}
 
 function decisionTip(run, edge, since) {
   const lines = since ? [`${edge}: ${wordOf(run, since.winner)} leads since epoch ${since.since}`] : [edge];
-  const told = ((run.explanation && run.explanation.edges) || []).find((one) => one.edge === edge);
-  const decision = told && told.decision;
+  const decision = decisionOf(run, edge);
   if (decision) {
     if (decision.runner_up) {
       lines.push(`runner-up ${wordOf(run, decision.runner_up)}, alpha margin ${brief(decision.margin)}`);
     }
-    lines.push(VERDICTS[decision.verdict] || "");
+    lines.push(verdictOf(decision)[1]);
     const sure = decision.overall && decision.overall.confidence;
     if (isNumber(sure)) lines.push(`confidence that its cost is the lower one: ${(100 * sure).toFixed(1)} %`);
   }
@@ -443,7 +501,7 @@ function makeCard(run, colour, state) {
     if (!run.epochs.length) return;
     const strip = timeline(run), charts = edgeCharts(run, state.lines);
     moves = [strip.move, charts.move];
-    always.append(html("h3", {}, "Chosen operation by epoch; a bar where the edge was decided"), strip.node);
+    always.append(html("h3", {}, "Chosen by epoch; since when, and what the cost said"), strip.node);
     always.append(html("h3", {}, `${LINES[state.lines]} by epoch, edge by edge`), charts.node);
   }
   function show(epoch) {
@@ -479,7 +537,7 @@ const subject = (run) => {
 
 function told(run, one, split) {
   const score = scoreOf(one, split), parts = [`epoch ${one.epoch}`];
-  const truth = run.info && run.info.truth && run.info.truth.splits[split];
+  const truth = truthOf(run, split);
   if (isNumber(score.accuracy)) parts.push(`${fixed(score.accuracy)} % ${split}`);
   if (isNumber(score.rank)) parts.push(`rank ${score.rank}${truth ? ` of ${truth.cells}` : ""}`);
   if (isNumber(score.regret)) parts.push(`regret ${fixed(score.regret)}`);
@@ -488,7 +546,7 @@ function told(run, one, split) {
 }
 
 function repairs(run, one) {
-  const found = ((one.why && one.why.repairs) || []).map((repair) => {
+  const found = (one.why ? one.why.repairs : []).map((repair) => {
     const changes = rows(repair.changes).map(([edge, name]) => `${wordOf(run, name)} on ${edge}`);
     return `${changes.join(" and ")}, ${fixed(repair.accuracy)} (${signed(repair.gain)})`;
   });
@@ -533,8 +591,7 @@ function accuracyChart(runs, colours, split) {
 function referencesOf(runs, split) {
   const found = new Map();
   for (const run of runs) {
-    const truth = run.info && run.info.truth && run.info.truth.splits[split];
-    for (const mark of (truth && truth.references) || []) {
+    for (const mark of (truthOf(run, split) || { references: [] }).references) {
       if (isNumber(mark.value)) found.set(`${mark.label} ${mark.value}`, mark);
     }
   }
@@ -543,10 +600,10 @@ function referencesOf(runs, split) {
 
 // All cells of the benchmark by accuracy (square root of their number), and each run's cell.
 function histogram(runs, colours, split) {
-  const first = runs.find((run) => run.info && run.info.truth && run.info.truth.splits[split]);
-  if (!first) return null;
-  const { cells, histogram: bars } = first.info.truth.splits[split];
-  if (!bars || !Array.isArray(bars.counts)) return null;
+  const sound = ({ low, high, counts }) => isNumber(low) && isNumber(high) && Array.isArray(counts) && counts.every(isNumber);
+  const truth = runs.map((run) => truthOf(run, split)).find((one) => one && sound(one.histogram));
+  if (!truth) return null;
+  const { cells, histogram: bars } = truth;
   const width = 420, height = 260, base = 226, xs = [bars.low, bars.high];
   const x = scale(xs, 8, width - 8), most = Math.sqrt(Math.max(...bars.counts, 1));
   const y = scale([0, most], base, 50), wide = (bars.high - bars.low) / bars.counts.length;
@@ -606,6 +663,7 @@ function legend(runs) {
 export function draw(root, data) {
   adoptStyle();
   const state = { epoch: 0, follow: true, strategy: "", seed: "", split: "valid", lines: "alpha", timer: null };
+  const seen = new WeakMap(); // runs as they came -> as they are drawn
   let runs = [], visible = [], overview = [];
   const cards = new Map(), colours = new Map();
 
@@ -642,7 +700,7 @@ export function draw(root, data) {
 
   function offerAll() {
     const kinds = (name) => {
-      const values = new Set(runs.map((run) => String((run.info || {})[name] ?? "unknown")));
+      const values = new Set(runs.map((run) => settingOf(run, name)));
       const sorted = [...values].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
       return [["", name === "seed" ? "all seeds" : "all strategies"], ...sorted.map((value) => [value, `${name} ${value}`])];
     };
@@ -654,7 +712,7 @@ export function draw(root, data) {
   }
 
   function arrange() {
-    const fits = (run, name) => !state[name] || String((run.info || {})[name] ?? "unknown") === state[name];
+    const fits = (run, name) => !state[name] || settingOf(run, name) === state[name];
     visible = runs.filter((run) => fits(run, "strategy") && fits(run, "seed"));
     const last = Math.max(0, ...visible.map((run) => (run.epochs.length ? run.epochs[run.epochs.length - 1].epoch : 0)));
     slider.max = last;
@@ -682,7 +740,8 @@ export function draw(root, data) {
   }
 
   function update(next) {
-    runs = [...next.runs].sort((a, b) => nameOf(a).localeCompare(nameOf(b), undefined, { numeric: true }) || a.name.localeCompare(b.name));
+    for (const run of next.runs) if (!seen.has(run)) seen.set(run, tamed(run));
+    runs = next.runs.map((run) => seen.get(run)).sort((a, b) => nameOf(a).localeCompare(nameOf(b), undefined, { numeric: true }) || a.name.localeCompare(b.name));
     runs.forEach((run, place) => {
       const colour = RUN_COLOURS[place % RUN_COLOURS.length];
       const look = { colour, dash: DASHES[Math.floor(place / RUN_COLOURS.length) % DASHES.length] };

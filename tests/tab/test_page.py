@@ -12,11 +12,13 @@ from board import sink_of, write_tab
 from browser import Browser
 from synthetic_runs import cell_of, record, softmax, write_run
 from tensorboard import default, program
+from torch.utils.tensorboard import SummaryWriter
 
 from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.tab import TabSink
 from nni_wiring.records import EpochRecord
 from nni_wiring.tab.plugin import WiringLoader
+from nni_wiring.tab.summary import EPOCH, EXPLANATION, RUN, json_summary
 from nni_wiring.truth import load_table
 from search_spaces.cell_graph import NB201
 
@@ -199,6 +201,28 @@ def test_a_run_that_grows_appears(browser: Browser, growing: tuple[Path, TabSink
     browser.until(f"{FRAME}.querySelector('.now').textContent == 'epoch 3 of 3'")
     assert drawn(browser, "a/tensorboard") == expected("c1c1c1", 3)
     browser.until(f"{FRAME}.querySelectorAll('.card').length == 3")
+    assert browser.trouble == []
+
+
+def test_foreign_summaries_do_not_stop_the_page(
+    browser: Browser, growing: tuple[Path, TabSink]
+) -> None:
+    splits = {"valid": {"references": [None], "histogram": {"counts": "a"}}, "test": 3}
+    told: list[tuple[str, Any]] = [
+        (RUN, {"edges": [3, {}], "operations": {"x": 5}, "truth": {"splits": splits}}),
+        (EPOCH, {"epoch": 0, "alpha": "x", "cost": {"0-1": 7}, "truth": {"valid": 3}}),
+        (EPOCH, {"epoch": 1, "why": {"edges": {"0-1": None}, "repairs": [3, {}]}, "chosen": [1]}),
+        (EPOCH, {"epoch": 2, "alpha": {"0-1": {"none": "1"}}, "z": [], "loss": {"train": {}}}),
+        (EXPLANATION, {"edges": [None, {"edge": "0-1", "decision": {"verdict": "toString"}}]}),
+    ]
+    with SummaryWriter(str(growing[0] / "foreign")) as writer:
+        for step, (tag, value) in enumerate(told):
+            writer._get_file_writer().add_summary(json_summary(tag, value), step)
+    cards = len(find(browser, ".card", "node.dataset.run"))
+    browser.until(f"{FRAME}.querySelectorAll('.card').length == {cards + 1}")
+    for epoch in range(3):
+        slide(browser, epoch)
+    assert find(browser, "[data-run=foreign] .facts", "node.textContent") == ["epoch 2"]
     assert browser.trouble == []
 
 
