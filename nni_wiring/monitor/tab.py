@@ -104,7 +104,7 @@ def run_summary(
         **{name: config.get(name) for name in _ABOUT},
         "edges": list(record.alpha),
         "operations": {
-            name: {"colour": look.colour, "label": look.label}
+            name: {"colour": look.colour, "line": look.line, "label": look.label}
             for name, look in looks(names).items()
         },
         "truth": None,

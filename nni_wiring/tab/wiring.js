@@ -11,7 +11,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const POLL = 4000; // ms
 const STEP = 250; // ms an epoch while playing
 const WIDTH = 420; // of a card's pictures
-const LEFT = 42; // room for the names of edges
+const REACH = 15; // percent points below the best choice that are told apart
 const RUN_COLOURS = [
   "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#8c564b",
   "#9c9c00", "#4c9be8",
@@ -54,7 +54,7 @@ const STYLE = `
 .wiring .edge { fill: none; stroke-linecap: round; }
 .wiring.linked [data-edge] { opacity: .35; } .wiring.linked [data-edge].lit { opacity: 1; }
 .wiring.linked-run [data-run] { opacity: .25; } .wiring.linked-run [data-run].lit { opacity: 1; }
-.wiring .tip { position: fixed; z-index: 3; max-width: 340px; padding: 4px 8px; white-space: pre-wrap;
+.wiring .tip { position: fixed; z-index: 3; max-width: 440px; padding: 4px 8px; white-space: pre-wrap;
   pointer-events: none; background: var(--ink); color: var(--paper); border-radius: 4px; }
 `;
 
@@ -198,6 +198,8 @@ const nameOf = (run) => {
   return info.seed === null ? info.strategy : `${info.strategy} seed ${info.seed}`;
 };
 const settingOf = (run, name) => (run.info && run.info[name]) ?? "unknown";
+// Room for the names of edges.
+const leftOf = (run) => Math.max(42, 10 + 6 * Math.max(0, ...edgesOf(run).map((edge) => edge.length)));
 const kindOf = (edge) => (edge.includes("/") ? edge.slice(0, edge.lastIndexOf("/")) : "");
 const endsOf = (edge) => {
   const found = /(?:^|\/)(\d+)-(\d+)$/.exec(edge);
@@ -206,7 +208,8 @@ const endsOf = (edge) => {
 const lookOf = (run, operation) => {
   const look = (run.info && run.info.operations[operation]) || {};
   const colour = /^#[0-9a-f]{6}$/i.test(look.colour) ? look.colour : "#888888";
-  return { colour, label: typeof look.label === "string" ? look.label : String(operation) };
+  const dash = { "--": "7 4", ":": "2 5", "-.": "7 3 2 3" }[look.line] || null;
+  return { colour, dash, label: typeof look.label === "string" ? look.label : String(operation) };
 };
 const wordOf = (run, operation) => (operation ? lookOf(run, operation).label : "unknown");
 const scoreOf = (one, split) => (one && one.truth[split]) || {};
@@ -265,7 +268,7 @@ function cellPicture(run, one, kind) {
       svg("path", {
         d: shape, class: "edge", stroke: lookOf(run, chosen).colour,
         "stroke-width": isNumber(z) ? (1 + 9 * z).toFixed(2) : 1,
-        "stroke-dasharray": chosen && chosen !== "none" ? null : "2 7",
+        "stroke-dasharray": chosen ? lookOf(run, chosen).dash : "2 7",
         "data-operation": chosen,
       }),
       svg("path", { d: shape, class: "hit", "stroke-width": 16 }),
@@ -285,13 +288,13 @@ function cellPicture(run, one, kind) {
 // Edges x operations of the local cost; the chosen operation is framed.
 function heatMap(run, one) {
   const edges = edgesOf(run), names = operationsOf(run), cost = one.cost;
-  const height = 20, wide = (WIDTH - LEFT) / Math.max(1, names.length);
+  const height = 20, room = leftOf(run), wide = (WIDTH - room) / Math.max(1, names.length);
   const values = edges.flatMap((edge) => names.map((name) => (cost[edge] || {})[name])).filter(isNumber);
   const most = Math.max(...values.map(Math.abs), 0);
   const power = most > 0 ? Math.floor(Math.log10(most)) : 0;
   const picture = svg("svg", { width: WIDTH, height: 16 + edges.length * height, class: "heat" });
   names.forEach((name, column) => {
-    const look = lookOf(run, name), left = LEFT + column * wide;
+    const look = lookOf(run, name), left = room + column * wide;
     const head = svg("g", {}, svg("rect", { x: left + 2, y: 3, width: 8, height: 8, fill: look.colour }));
     if (wide > 50) head.append(label(left + 12, 11, look.label, { "font-size": 9 }));
     picture.append(tipped(head, look.label));
@@ -299,7 +302,7 @@ function heatMap(run, one) {
   edges.forEach((edge, line) => {
     const y = 16 + line * height, group = svg("g", { "data-edge": edge }, label(0, y + 14, edge));
     names.forEach((name, column) => {
-      const value = (cost[edge] || {})[name], left = LEFT + column * wide;
+      const value = (cost[edge] || {})[name], left = room + column * wide;
       const strength = most > 0 && isNumber(value) ? (0.85 * Math.abs(value)) / most : 0;
       const box = svg("rect", { x: left, y, width: wide - 1, height: height - 1 });
       box.style.fill = `rgba(var(${value < 0 ? "--grow" : "--shrink"}), ${strength.toFixed(3)})`;
@@ -323,14 +326,15 @@ function whyPicture(run, one) {
   const edges = rows(one.why && one.why.edges), height = 20;
   if (!edges.length) return null;
   const choices = edges.flatMap(([, edge]) => rows(edge.choices).map(([, value]) => value));
-  const range = extent(choices), x = scale(range, 136, 290);
+  const [low, high] = extent(choices), floor = Math.max(low, high - REACH);
+  const place = scale([floor, high], 136, 290), x = (value) => place(Math.max(value, floor));
   const most = Math.max(...edges.map(([, edge]) => Math.abs(edge.share || 0)), 0.01);
   const reach = scale([0, most], 0, 40);
   const picture = svg(
     "svg", { width: WIDTH, height: 16 + edges.length * height, class: "why" },
     label(46, 11, "points lost", { class: "muted" }),
-    label(136, 11, range[0].toFixed(1), { class: "muted", "text-anchor": "middle" }),
-    label(290, 11, `${range[1].toFixed(1)} %`, { class: "muted", "text-anchor": "middle" }),
+    label(136, 11, (low < floor ? "≤ " : "") + floor.toFixed(1), { class: "muted", "text-anchor": "middle" }),
+    label(290, 11, `${high.toFixed(1)} %`, { class: "muted", "text-anchor": "middle" }),
     label(WIDTH, 11, "best other choice", { class: "muted", "text-anchor": "end" }),
   );
   const own = scoreOf(one, run.info && run.info.truth ? run.info.truth.split : "valid").accuracy;
@@ -410,11 +414,12 @@ function edgeCharts(run, quantity) {
   const all = run.epochs.flatMap((one) => rows(one[quantity]).flatMap(([, row]) => Object.values(row)));
   const ys = extent(all);
   for (const edge of edgesOf(run)) {
-    const { picture, x, y, move } = panel({ width: 136, height: 92, left: 30, xs, ys, yTicks: 3, xTicks: 2 });
+    const { picture, x, y, move } = panel({ width: 136, height: 92, left: 30, xs, ys, yTicks: 3, xTicks: 3 });
     picture.setAttribute("data-edge", edge);
     for (const name of Object.keys(run.epochs[0].alpha[edge] || {})) {
       const d = points(run.epochs.map((one) => [one.epoch, read(one, edge, name)]), x, y);
-      if (d) picture.append(svg("path", { d, class: "line", stroke: lookOf(run, name).colour }));
+      const look = lookOf(run, name);
+      if (d) picture.append(svg("path", { d, class: "line", stroke: look.colour, "stroke-dasharray": look.dash }));
     }
     picture.append(label(34, 13, edge), svg("rect", { width: 136, height: 92, class: "hit" }));
     moves.push(move);
@@ -426,7 +431,7 @@ function edgeCharts(run, quantity) {
 // The operation of every edge over the epochs, and the epoch since which each edge is decided.
 function timeline(run) {
   const edges = edgesOf(run), height = 14, xs = spanOf([run]);
-  const x = scale([xs[0], xs[1] + 1], LEFT, WIDTH - 112), since = decidedSince(run);
+  const x = scale([xs[0], xs[1] + 1], leftOf(run), WIDTH - 112), since = decidedSince(run);
   const picture = svg("svg", { width: WIDTH, height: edges.length * height + 4, class: "timeline" });
   edges.forEach((edge, line) => {
     const y = line * height, group = svg("g", { "data-edge": edge }, label(0, y + 10, edge));
