@@ -226,6 +226,23 @@ def test_foreign_summaries_do_not_stop_the_page(
     assert browser.trouble == []
 
 
+def test_any_page_can_draw_runs(browser: Browser) -> None:
+    """As a report would: `draw` alone, in a page that is not TensorBoard's frame."""
+    found = browser.ask("""(async () => {
+        const base = document.baseURI.split('#')[0] + 'data/plugin/wiring/';
+        const told = await (await fetch(base + 'run?name=b/tensorboard')).json();
+        const root = document.body.appendChild(document.createElement('div'));
+        const page = (await import(base + 'wiring.js')).draw(root, {runs: [{name: 'b', ...told}]});
+        page.show(0);
+        const edges = [...root.querySelectorAll('.cell .edge')].map((n) => n.dataset.operation);
+        const colour = getComputedStyle(root.querySelector('.card')).backgroundColor;
+        root.remove();
+        return [edges, colour];
+    })()""")
+    assert found == [list(cell_of("ssssss").values()), "rgb(250, 250, 250)"]
+    assert browser.trouble == []
+
+
 def test_the_browser_check_would_notice_trouble(browser: Browser) -> None:
     browser.ask("setTimeout(() => { throw new Error('seen') })")
     browser.ask("new Promise((done) => setTimeout(done, 100))")
