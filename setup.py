@@ -33,6 +33,7 @@ setup(
             "**/*.json",
             "**/*.cpp",
         ],
+        + [f"**/*.{kind}" for kind in ("c", "css", "csv", "html", "j2", "js", "json")],
         "search_spaces": ["py.typed"],
     },
     # NNI 3.0 ran an experiment through nnictl on 3.10, 3.11, 3.12 and 3.13, and its source uses
@@ -85,7 +86,10 @@ setup(
         ],
         "dev": ["ruff>=0.8", "mypy>=1.11", "types-PyYAML>=6"],
     },
-    entry_points={"console_scripts": ["nni-wiring = nni_wiring.commands:main"]},
+    entry_points={
+        "console_scripts": ["nni-wiring = nni_wiring.commands:main"],
+        "tensorboard_plugins": ["wiring = nni_wiring.tab.plugin:WiringLoader"],
+    },
     classifiers=[
         "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3.10",
