@@ -71,7 +71,7 @@ def provenance_of(
     own = benchmark.dataset(dataset)
     data = _printable(config.get("data"))
     parts = []
-    if data_note or config.get("data") not in own.data:
+    if config.get("data") not in own.data:
         parts.append(_data_part(data, benchmark, own, data_note))
     if benchmark.search is None:
         differences = own.protocol.differences(config)
@@ -122,6 +122,8 @@ def _restriction(config: Mapping[str, Any], benchmark: Benchmark) -> str:
         return ""
     try:
         entry = space_entry(config["space"])
+        if entry.name == benchmark.space and config.get("operations") is None:
+            return ""
         allowed = entry.operations(config.get("operations")).values()
     except (SpaceError, TypeError, AttributeError):
         return ""
