@@ -16,6 +16,8 @@ from nni_wiring.truth.archive import cache_dir
 
 #: The kind that ``run.json`` tells.
 KIND = "build"
+#: The setting that names the part of a build that a folder was made for, as an NNI trial's is.
+SLICE = "slice"
 
 
 def build_path(name: str) -> Path:
@@ -54,9 +56,10 @@ class BuildFolder:
         return cls.begun(RunFolder.create(path, name, options.flat()), options)
 
     @classmethod
-    def begun(cls, run: RunFolder, options: BuildOptions) -> BuildFolder:
-        """Make a run's folder that of a build."""
-        run.note(kind=KIND, config=options.flat())
+    def begun(cls, run: RunFolder, options: BuildOptions, part: Slice | None = None) -> BuildFolder:
+        """Make a run's folder that of a build, or of a slice alone."""
+        own = {} if part is None else {SLICE: f"{part.number}/{part.parts}"}
+        run.note(kind=KIND, config=options.flat() | own)
         return cls(run, options)
 
     @classmethod
@@ -65,7 +68,8 @@ class BuildFolder:
         run = RunFolder.open(path)
         if not is_build(run):
             raise BenchmarkError(f"{shown(path)} holds a run, but no build of a table")
-        return cls(run, make_build_options(run.config))
+        config = {name: value for name, value in run.config.items() if name != SLICE}
+        return cls(run, make_build_options(config))
 
     def check_same(self, options: BuildOptions, whose: str) -> None:
         """Raise BenchmarkError where this build's options are not ``options``."""
