@@ -80,7 +80,11 @@ def provenance_of(
     else:
         departures = _departures(benchmark.search.differences(config))
         subject = f"{'' if parts else 'search '}not comparable with the published rows"
-    departures += _shortcuts(config, benchmark)
+    shortcuts = _shortcuts(config, benchmark)
+    if benchmark.search is None and not departures:
+        parts += shortcuts
+    else:
+        departures += shortcuts
     if departures:
         parts.append(f"{subject}: {', '.join(departures)}")
     return Provenance(benchmark.name, dataset, data, not parts, "; ".join(parts))

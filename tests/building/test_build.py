@@ -30,6 +30,8 @@ from nni_wiring.train.config import make_train_config
 from nni_wiring.train.run import run_train
 from nni_wiring.truth import load_table, table_for
 from nni_wiring.truth.catalogue import benchmark_for, forget, table_path
+from nni_wiring.truth.provenance import provenance_of
+from nni_wiring.tuners.simulate import make_task
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +162,32 @@ def test_the_table_stands_for_its_space_where_it_is_named(
     assert load_table("mine").expected_truth(p).at("grey", "test").accuracy == pytest.approx(known)
     uniform = load_table("mine").expected_truth(np.full((6, 5), 0.2))
     assert uniform.at("grey", "test").accuracy is None  # cells that can be drawn are missing
+
+
+def test_the_table_of_a_space_is_whole_to_its_searches(tmp_path: Path) -> None:
+    given = options(tmp_path, space="nasbench201_minimal", cell_list=None, seeds="1")
+    build = BuildFolder.at(tmp_path / "minimal", "minimal", given)
+    assert run_build(build, trainer=fake) == 83
+    finish(build, "minimal")
+    table = load_table("minimal")
+    by_arch = {row.arch: row.accuracy[3]["valid"] for row in build.rows().values()}
+    of_classes = dict(zip(build.plan.codes.tolist(), build.plan.trained.tolist(), strict=True))
+    expected = {c: np.float32(by_arch[build.plan.arch(t)]) for c, t in of_classes.items()}
+    values = table.values("grey", "valid")
+    assert np.isfinite(values).sum() == 125 == len(expected)
+    assert all(values[table.index_of(build.plan.arch(c))] == v for c, v in expected.items())
+    p = np.zeros((6, 5))
+    p[:3], p[3, 0], p[4:, 1] = 0.2, 1.0, 1.0  # uniform over the space's edges 0-1, 0-2, 1-2
+    mean = np.mean(list(expected.values()), dtype=np.float64)
+    assert table.expectation(p, "grey", "valid") == pytest.approx(mean)
+    space = {"data": given.training["data"], "channels": 2, "cells": 1}
+    config = {**space, "space": "nasbench201_minimal", "head": given.training["head"]}
+    assert provenance_of(config, table.benchmark, "grey").comparable
+    other = provenance_of({**config, "space": "nasbench201_s2"}, table.benchmark, "grey")
+    assert other.note == "only a part of the cells was searched (nasbench201_s2)"
+    task = make_task(table, "grey")
+    assert [len(names) for names in task.choices] == [5, 5, 5, 1, 1, 1]
+    assert task.best == max(expected.values()) and task.signal_epochs == 1
 
 
 def test_missing_cells_are_refused_as_complete(tmp_path: Path) -> None:
