@@ -119,7 +119,7 @@ def benchmark_of(name: str, options: BuildOptions, images: int) -> Benchmark:
         data=sorted({str(training["data"]), _resolved(str(training["data"]))}),
         images=images,
         epochs=list(options.epochs),
-        network=(training["channels"], training["cells"]),
+        network=(training.get("channels", 0), training.get("cells", 0)),
         optimiser=_optimiser(training),
         settings={k: v for k, v in training.items() if k in _TOLD and not isinstance(v, list)},
     )

@@ -20,8 +20,6 @@ from nni_wiring.search.process import failure_noted
 
 #: Called with the numbers of finished and of all trainings of the slice.
 Progress = Callable[[int, int], None]
-#: Cells that are handed to the trainer at once; it trains them one by one.
-GROUP = 1
 
 
 class Group(NamedTuple):
@@ -37,6 +35,7 @@ def run_build(
     jobs: int = 1,
     progress: Progress = lambda done, total: None,
     trainer: TrainCells = train_cells,
+    size: int = 1,
 ) -> int:
     """Train what is missing of a slice. Every finished training is on disk before the next begins.
 
@@ -45,7 +44,8 @@ def run_build(
         part: the slice.
         jobs: processes, each with the threads that the options say (one, unless told otherwise).
         progress: told after every group.
-        trainer: trains groups of cells; a function of a module.
+        trainer: trains groups of cells; a function of a module, since processes find it by name.
+        size: cells that it is given at once.
 
     Returns:
         How many trainings were done now.
@@ -60,7 +60,7 @@ def run_build(
         if missing:
             done = total - len(missing)
             progress(done, total)
-            groups = groups_of(build, missing)
+            groups = groups_of(build, missing, size)
             with _rows_of(build.options.training, groups, jobs, trainer) as finished:
                 for group, rows in finished:
                     build.add(zip(group.units, rows, strict=True))
@@ -70,7 +70,7 @@ def run_build(
     return len(missing)
 
 
-def groups_of(build: BuildFolder, units: Sequence[Unit], size: int = GROUP) -> list[Group]:
+def groups_of(build: BuildFolder, units: Sequence[Unit], size: int) -> list[Group]:
     """Units in groups of one seed each, in their order."""
     groups = []
     for _, same in groupby(units, key=lambda unit: unit.seed):

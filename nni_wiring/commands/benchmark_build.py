@@ -179,6 +179,9 @@ def _nothing_left_of_bad_input(folder: BuildFolder) -> Iterator[None]:
         yield
     except OwnedError:
         raise
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command goes on from here", err=True)
+        raise
     except WiringError:
         if not folder.rows():
             shutil.rmtree(folder.run.path)
