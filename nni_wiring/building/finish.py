@@ -77,7 +77,7 @@ def incomplete(name: str, plan: Plan, missing: list[Unit]) -> str:
     return (
         f"table {name!r} is not complete: {len(missing)} of {total} trainings are missing, "
         f"of {len(codes)} cells ({first}{more}); `benchmark build` goes on, "
-        "`benchmark merge NAME --partial` takes what there is"
+        f"`benchmark merge {name} --partial` takes what there is"
     )
 
 
