@@ -58,3 +58,12 @@ def test_accuracies_and_ranks_are_the_real_table_s(shared_data: Path) -> None:
         accuracy = by_cell["".join(order[names[letter]] for letter in letters.replace(" ", ""))]
         rank = int((by_cell > accuracy).sum()) + 1
         assert judged == f"{accuracy:.2f} ({rank:,})", label
+
+
+def test_study_tables_are_what_their_command_writes() -> None:
+    command = [sys.executable, str(RESULTS / "study_tables.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0
+    text = (RESULTS / "README.md").read_text()
+    for name in ("growing", "early-stop", "published-order", "selected-speed"):
+        body = text.split(f"<!-- begin {name} -->")[1].split(f"<!-- end {name} -->")[0]
+        assert body.count("\n|") >= 3, name

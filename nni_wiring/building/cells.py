@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError, SpaceError
+from nni_wiring.files.regular import regular_file
 from nni_wiring.train.arch import parse_cell
 from search_spaces.cell_codec import CODECS, CellCodec
 from search_spaces.registry import SPACES, SpaceEntry
@@ -62,9 +63,11 @@ def cells_named(entry: SpaceEntry, path: Path) -> tuple[int, ...]:
         SpaceError: a line is no cell of the space; file and line are named.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        with regular_file(path) as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
             raise BenchmarkError(f"{path}: more than {_MOST_BYTES:,} bytes")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = content.decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path}: not a list of cells ({error})") from None
     codec, found = codec_of(entry), set()

@@ -16,7 +16,7 @@ from nni_wiring.building.rows import Row
 from nni_wiring.building.trainer import TrainCells, train_cells
 from nni_wiring.errors import BenchmarkError, WiringError
 from nni_wiring.runs.ownership import owned
-from nni_wiring.search.process import failure_noted
+from nni_wiring.search.whole_run import end_noted
 
 #: Called with the numbers of finished and of all trainings of the slice.
 Progress = Callable[[int, int], None]
@@ -54,7 +54,7 @@ def run_build(
         OwnedError: another process builds in this folder, which stays as it is.
         WiringError: one line; what is done stays, and the same call goes on from there.
     """
-    with owned(build.run), failure_noted(build.run):
+    with owned(build.run), end_noted(build.run):
         missing, total = build.missing(part), len(build.plan.units(part))
         build.run.set_status("running")
         if missing:

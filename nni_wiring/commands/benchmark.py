@@ -12,6 +12,8 @@ import click
 from nni_wiring.commands.benchmark_build import build, info_command, merge_command
 from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.messages import printable, shown
+from nni_wiring.files.regular import regular_file
 from nni_wiring.truth import (
     BENCHMARKS,
     Benchmark,
@@ -261,16 +263,24 @@ def _name_of(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:64] or "table"
 
 
+_LONGEST_MAP = 1 << 18  # bytes of a column map
+
+
 def _read_columns(path: Path) -> dict[str, str | list[str]]:
     import yaml
 
     try:
-        columns = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        line = " ".join(str(error).split())
-        raise BenchmarkError(f"{path}: not a YAML column map ({line})") from error
+        with regular_file(path) as file:
+            columns = yaml.safe_load(file.read(_LONGEST_MAP).decode())
+    except RecursionError:
+        raise BenchmarkError(f"{shown(path)}: not a YAML column map (nested too deeply)") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        line = printable(" ".join(str(error).split()), 300)
+        raise BenchmarkError(f"{shown(path)}: not a YAML column map ({line})") from error
     if not isinstance(columns, dict):
-        raise BenchmarkError(f"{path}: not a YAML column map (expected 'metric: column' lines)")
+        raise BenchmarkError(
+            f"{shown(path)}: not a YAML column map (expected 'metric: column' lines)"
+        )
     return columns
 
 
@@ -307,7 +317,7 @@ def verify_command(path: Path, cells: int, seed: int, as_json: bool) -> None:
     else:
         click.echo(f"{len(report.cells)} cells, {report.compared:,} figures compared")
         for line in (report.differences + report.sizes)[:_SHOWN_DIFFERENCES]:
-            click.echo(line)
+            click.echo(printable(line))
         click.echo(f"{len(report.differences)} differ from the official answers")
         if report.sizes:
             click.echo(f"{len(report.sizes)} stored sizes are not the computed ones")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.commands.set_option import set_option
+from nni_wiring.service.resolve import resolve
+
+if TYPE_CHECKING:
+    from nni_wiring.studies.frame import Study
 
 
 @click.command()
@@ -16,7 +20,19 @@ from nni_wiring.commands.set_option import set_option
 @click.option("--data", help="As in `search`; default digits.")
 @click.option("--seeds", type=click.IntRange(min=1), help="How many seeds; 1, 2, ...")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the study's searches.")
+@click.option(
+    "--runs",
+    multiple=True,
+    metavar="RUN_ID",
+    help="A run that the study measures (landscape), as `analyze` takes it; may be repeated.",
+)
 @set_option("Any option of the study or of its searches; values are YAML.")
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    help="Finished searches to read: kept rows, a run's folder or its id; may be repeated.",
+)
 @click.option("--paper", is_flag=True, help="The paper's size instead of CPU minutes.")
 @click.option(
     "--out",
@@ -29,7 +45,9 @@ def study(
     data: str | None,
     seeds: int | None,
     epochs: int | None,
+    runs: tuple[str, ...],
     assignments: tuple[str, ...],
+    sources: tuple[str, ...],
     paper: bool,
     out: Path | None,
     as_json: bool,
@@ -54,13 +72,29 @@ def study(
     from nni_wiring.studies.frame import run_study
 
     given = {"data": data, "seeds": seeds, "epochs": epochs}
-    chosen = {key: value for key, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if sources:
+        chosen[_rows_option(found)] = list(sources)
+    if runs:
+        if "runs" not in found.own:
+            raise click.UsageError(f"study {found.name} measures no runs: --runs is not for it")
+        chosen["runs"] = [str(folder.path) for run_id in runs for folder in resolve(run_id)]
     options = found.options({**parse_assignments(assignments), **chosen}, paper=paper)
     result = run_study(found, options, out, lambda text: click.echo(text, err=True))
     if as_json:
         print_json(result)
         return
     print_study(result)
+
+
+def _rows_option(found: Study) -> str:
+    from nni_wiring.studies.kept_searches import ROWS
+
+    if ROWS not in found.own:
+        raise click.UsageError(
+            f"study {found.name} reads no finished searches: --from is not for it"
+        )
+    return ROWS
 
 
 def print_study(result: dict[str, Any]) -> None:

@@ -14,8 +14,10 @@ from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.tensors import tensors_of
 from nni_wiring.runs.environment import git_commit
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.kept import read_kept
 from nni_wiring.train.config import TrainConfig, make_train_config
 from nni_wiring.train.network import build_network, fixed_network
+from nni_wiring.train.run import training_epochs
 from search_spaces.cell_graph import NB201
 from search_spaces.registry import SPACES, SpaceEntry
 from search_spaces.settings import NasBench201SpaceSettings
@@ -71,9 +73,11 @@ def trained_subject(run: RunFolder) -> Subject:
         raise RunError(f"run {run.run_id} has no checkpoint yet, so no weights to export")
     data = _data_of(config)
     whole = fixed_network(config, data.num_classes, data.image_shape)
+    kept = read_kept(run.checkpoint, training_epochs)
+    kept.check(run, config.flat())
     with tensors_of(run.checkpoint) as state:
         whole.load_state_dict(state["network"])
-        epochs = int(state["epochs"])
+    epochs = kept.epochs
     accuracy = next((r.accuracy for r in run.records() if r.epoch == epochs - 1), {})
     training = Training(run.run_id, epochs, config.theta.epochs, dict(accuracy))
     commit = run.info.get("git_commit")

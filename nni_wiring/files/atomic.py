@@ -50,6 +50,25 @@ def replacing(path: Path) -> Iterator[Path]:
     _sync_folder(path.parent)
 
 
+def keep_as(path: Path, other: Path) -> None:
+    """Let `other` be what `path` is now, in one step, whatever then becomes of `path`.
+
+    It is a second name of the same file where the file system has such, else a copy.
+
+    Raises:
+        OSError: `other` cannot be made; it then is what it was.
+    """
+    name = _temporary(other)
+    try:
+        os.link(path, name, follow_symlinks=False)
+        os.replace(name, other)  # does nothing where both are one file already
+    except OSError:
+        with replacing(other) as copy:
+            shutil.copyfile(path, copy)
+    finally:
+        name.unlink(missing_ok=True)
+
+
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """A new folder beside `path` for the block to fill, which then takes the place of `path`.

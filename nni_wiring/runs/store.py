@@ -7,20 +7,21 @@ folder that can be read and resumed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import append_line, replace_file
 from nni_wiring.files.json_files import (
-    MAX_LINES_BYTES,
     from_json,
-    read_file,
+    read_lines,
     read_object,
     to_json,
     write_json,
@@ -150,6 +151,11 @@ class RunFolder:
         return self._inside("checkpoint.pt")
 
     @property
+    def earlier_checkpoint(self) -> Path:
+        """The checkpoint before the last, for when the last one cannot be read."""
+        return self._inside("checkpoint.earlier.pt")
+
+    @property
     def report(self) -> Path:
         """Folder of the pages and pictures that `analyze` writes."""
         return self._inside("report")
@@ -174,10 +180,8 @@ class RunFolder:
             RunError: `epochs.jsonl` holds something else than records of rising epochs.
         """
         path = self.path / "epochs.jsonl"
-        content = read_file(path, MAX_LINES_BYTES) or b""
-        complete, _, _cut_off = content.rpartition(b"\n")
         records: list[dict[str, Any]] = []
-        for number, line in enumerate(complete.split(b"\n") if complete else [], start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             try:
                 record = from_json(line)
             except ValueError:
@@ -205,9 +209,19 @@ class RunFolder:
         Raises:
             RunError: the records cannot be read or written; they are then as before.
         """
-        kept = [record for record in self.epochs() if record["epoch"] < count]
-        lines = "".join(to_json(record) + "\n" for record in kept)
-        replace_file(self.path / "epochs.jsonl", lines.encode())
+        kept = sum(record["epoch"] < count for record in self.epochs())
+        replace_file(self.path / "epochs.jsonl", self._first_lines(kept))
+
+    def records_hash(self, count: int) -> str:
+        """SHA-256, in hexadecimal, of the first `count` lines of `epochs.jsonl`.
+
+        Raises:
+            RunError: `epochs.jsonl` cannot be read.
+        """
+        return hashlib.sha256(self._first_lines(count)).hexdigest()
+
+    def _first_lines(self, count: int) -> bytes:
+        return b"".join(islice(read_lines(self.path / "epochs.jsonl"), count))
 
     def set_status(self, status: str, error: str | None = None) -> None:
         """Record how the run stands; `error` (its first line is kept) goes with ``failed``.
@@ -218,8 +232,7 @@ class RunFolder:
         if status not in STATUSES:
             raise ValueError(f"unknown status {status!r}, allowed: {', '.join(STATUSES)}")
         line = error.strip().split("\n", 1)[0] if error else None
-        self.info = self.info | {"status": status, "error": line}
-        write_json(self.path / "run.json", self.info)
+        self._replace_info({"status": status, "error": line})
 
     def note(self, **facts: Any) -> None:
         """Add to `run.json` what the search found out about itself; see `truth_dataset`.
@@ -228,8 +241,13 @@ class RunFolder:
             RunError: `run.json` cannot be replaced.
         """
         if any(self.info.get(name) != value for name, value in facts.items()):
-            self.info = self.info | facts
-            write_json(self.path / "run.json", self.info)
+            self._replace_info(facts)
+
+    def _replace_info(self, facts: Mapping[str, Any]) -> None:
+        """`info` is what `run.json` holds, also where that cannot be written."""
+        info = self.info | dict(facts)
+        write_json(self.path / "run.json", info)
+        self.info = info
 
     def write_result(self, result: SearchResult | Mapping[str, Any]) -> None:
         """Replace `result.json`.

@@ -5,6 +5,7 @@ epoch.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import numpy as np
 import torch
 
 from nni_wiring.errors import RunError
-from nni_wiring.files.tensors import replace_tensors, tensors_of
+from nni_wiring.files.tensors import tensors_of
+from nni_wiring.runs.stamp import Stamp
+from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.kept import STAMP, keep_checkpoint, parts_of, read_kept
 from nni_wiring.strategies.engine.search_module import SearchModule
 from search_spaces.nni_api import pl
 
@@ -49,23 +53,32 @@ def restore_random_states(states: dict[str, Any]) -> None:
 
 
 class RunCheckpoint(pl.callbacks.Checkpoint):
-    """Writes ``path`` at the end of every epoch, after all other callbacks, through a file beside
-    it.
+    """Writes the checkpoint of ``folder`` at the end of every epoch, after all other callbacks.
 
     It holds weights, alphas (also by label), both optimisers, schedulers, all random states, the
     epoch, which is the loaders' position (their order depends on seed and epoch only), and whether
-    the strategy's stop rule ended the search there: then a resumed search trains no further.
+    the strategy's stop rule ended the search there: then a resumed search trains no further. Its
+    stamp says which run it belongs to, searched with which ``options``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: RunFolder, options: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.options = options
         self._restored: dict[str, Any] | None = None
         self._stopped_after: int | None = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write and replace. Raises RunError where the disk is full or the folder is gone."""
         self._stopped_after = trainer.current_epoch if trainer.should_stop else None
-        replace_tensors(self.path, lambda file: trainer.save_checkpoint(file, weights_only=False))
+        keep_checkpoint(self.folder, lambda file: trainer.save_checkpoint(file, weights_only=False))
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the stamp."""
+        epochs = int(checkpoint["epoch"] + 1)
+        stamp = Stamp.of(self.folder, self.options, epochs, parts_of(checkpoint))
+        checkpoint[STAMP] = stamp.to_plain()
 
     def state_dict(self) -> dict[str, Any]:
         """The random states at the end of the epoch; the epoch, if the search was stopped there."""
@@ -109,14 +122,18 @@ def restore_trained(module: SearchModule, model: Any, path: Path, epochs: int) -
     module.strategy.on_epoch_start(last, epochs)
 
 
+def search_epochs(content: Mapping[str, Any]) -> int:
+    """The number of epochs in a search's checkpoint; KeyError, ValueError where it is none."""
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "alphas"):
+        if part not in content:
+            raise KeyError(part)
+    if not content["optimizer_states"]:
+        raise ValueError("it holds no states of the optimisers")
+    return int(content["epoch"] + 1)
+
+
 def finished_epochs(path: Path) -> int:
-    """Count the epochs that the checkpoint at ``path`` holds; raises RunError if it is damaged or
-    foreign.
+    """Count the epochs that the checkpoint of a search at ``path`` holds; raises RunError if it is
+    damaged or foreign.
     """
-    if not path.exists():
-        raise RunError(f"checkpoint {path.name}: there is none; the run cannot be resumed")
-    known = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "alphas"}
-    with tensors_of(path) as checkpoint:
-        if not known <= set(checkpoint):
-            raise KeyError(sorted(known - set(checkpoint))[0])
-        return int(checkpoint["epoch"] + 1)
+    return read_kept(path, search_epochs).epochs

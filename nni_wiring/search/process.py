@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from nni_wiring.errors import WiringError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.settings import MAX_THREADS
 from search_spaces.nni_api import pl
@@ -87,23 +86,6 @@ def one_at_a_time(draw: Callable[[Any], None]) -> Callable[[Any], None]:
             draw(record)
 
     return drawn
-
-
-@contextmanager
-def failure_noted(folder: RunFolder) -> Iterator[None]:
-    """Let the status of ``folder`` say how the block ended, unless it ended well."""
-    try:
-        yield
-    except (KeyboardInterrupt, SearchStopped):
-        folder.set_status("interrupted", "stopped by the user")
-        raise
-    except WiringError as error:
-        folder.set_status("failed", str(error))
-        raise
-    except Exception as error:
-        line = next(iter(str(error).splitlines()), "")
-        folder.set_status("failed", f"{type(error).__name__}: {line:.200}".rstrip(": "))
-        raise
 
 
 def threads_of(asked: int | None, folder: RunFolder) -> int:

@@ -7,8 +7,9 @@ from typing import cast
 
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.assemble import Assembly, assemble
-from nni_wiring.search.checkpoint import finished_epochs, restore_trained
+from nni_wiring.search.checkpoint import restore_trained, search_epochs
 from nni_wiring.search.config import RunConfig, make_config
+from nni_wiring.search.kept import read_kept
 from nni_wiring.strategies.engine.search_module import SearchModule
 
 
@@ -30,9 +31,11 @@ def open_search(config: RunConfig) -> OpenSearch:
 
 
 def reopen(folder: RunFolder) -> OpenSearch:
-    """The trained supernet of a run; RunError where it has no whole checkpoint."""
-    finished_epochs(folder.checkpoint)  # refuses a bad one before anything is built
-    found = open_search(make_config(folder.config))
+    """The trained supernet of a run; RunError where it has no whole checkpoint of its own."""
+    kept = read_kept(folder.checkpoint, search_epochs)
+    config = make_config(folder.config)
+    kept.check(folder, config.flat())  # refuses a bad one before anything is built
+    found = open_search(config)
     restore_trained(found.module, found.module.model, folder.checkpoint, found.config.theta.epochs)
     found.module.to(found.device)
     return found

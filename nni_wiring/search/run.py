@@ -8,27 +8,26 @@ from typing import Any
 
 import torch
 
-from nni_wiring.errors import RunError
 from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
 from nni_wiring.records import EpochRecord
-from nni_wiring.runs.ownership import owned
 from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.assemble import Assembly, assemble
-from nni_wiring.search.checkpoint import RunCheckpoint, finished_epochs, restore_trained
+from nni_wiring.search.checkpoint import RunCheckpoint, restore_trained, search_epochs
 from nni_wiring.search.config import RunConfig
 from nni_wiring.search.describe import describe
+from nni_wiring.search.kept import resume_point
 from nni_wiring.search.precision import set_precision
 from nni_wiring.search.process import (
     BuildTurn,
     cpu_threads,
-    failure_noted,
     one_at_a_time,
     quiet,
     threads_of,
 )
+from nni_wiring.search.whole_run import whole_run
 from nni_wiring.selection.base import Selected
 from nni_wiring.truth.provenance import in_words
 from search_spaces.nni_api import Lightning, TensorBoardLogger, Trainer, pl
@@ -56,20 +55,14 @@ def run_search(
     the folder as it is, while another process writes it. May run in several threads at once: all
     but the building of the supernets then goes on side by side.
     """
-    with owned(folder):
-        if resume and folder.status == "finished":
-            raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
-        with (
-            failure_noted(folder),
-            quiet(),
-            cpu_threads(threads_of(config.run.threads, folder)),
-            BuildTurn() as turn,
-        ):
+
+    def work() -> SearchResult:
+        threads = threads_of(config.run.threads, folder)
+        with quiet(), cpu_threads(threads), BuildTurn() as turn:
             callbacks = [*probes, turn]
-            result = _search(config, folder, resume, on_epoch, progress, callbacks, statistics)
-        folder.write_result(result)
-        folder.set_status("finished")
-    return result
+            return _search(config, folder, resume, on_epoch, progress, callbacks, statistics)
+
+    return whole_run(folder, work, resume=resume)
 
 
 def _search(
@@ -82,7 +75,7 @@ def _search(
     statistics: Sequence[Statistic],
 ) -> SearchResult:
     """Assemble, fit or restore, finish."""
-    done = _prepare_resume(folder) if resume else 0
+    done = _prepare_resume(folder, config) if resume else 0
     parts = assemble(config)
     folder.note(truth_dataset=parts.dataset)
     logger = _logger(folder, config.flat(), done)
@@ -95,16 +88,15 @@ def _search(
     monitor.sinks.append(one_at_a_time(pictures))
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)
-    callbacks = [monitor, *probes, RunCheckpoint(folder.checkpoint)]
+    callbacks = [monitor, *probes, RunCheckpoint(folder, config.flat())]
     trainer = _trainer(parts, logger, callbacks, progress)
     _fit_or_restore(parts, folder, trainer, done, progress)
     return _finish(parts, folder, logger)
 
 
-def _prepare_resume(folder: RunFolder) -> int:
+def _prepare_resume(folder: RunFolder, config: RunConfig) -> int:
     """The number of whole epochs to keep; records written after the last checkpoint are dropped."""
-    done = finished_epochs(folder.checkpoint) if folder.checkpoint.exists() else 0
-    folder.keep_epochs(done)
+    done = resume_point(folder, config.flat(), search_epochs)
     folder.set_status("running")
     return done
 

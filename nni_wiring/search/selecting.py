@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
+from nni_wiring.files.atomic import sweep
 from nni_wiring.files.json_files import write_json
 from nni_wiring.runs.ownership import owned
 from nni_wiring.runs.result import SelectionResult
@@ -44,6 +45,7 @@ def _select_and_keep(
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot create {place.name} in the run's folder: {error}") from None
+    sweep(place)
     selected = _select(found, selection, place, progress)
     result = SelectionResult(
         **vars(describe(found, folder.run_id, method, selected)),

@@ -125,7 +125,7 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
     """
     import nni
 
-    from nni_wiring.search.checkpoint import finished_epochs
+    from nni_wiring.search.checkpoint import search_epochs
     from nni_wiring.search.config import make_config
     from nni_wiring.search.run import run_search
 
@@ -141,7 +141,7 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
             "seed: {_type: choice, _value: [1, 2, 3]}"
         )
     config = make_config(run.config)
-    parameters = _begin(job, run, config.flat(), _done(run, finished_epochs, resumed))
+    parameters = _begin(job, run, config.flat(), _done(run, search_epochs, resumed))
 
     def report_epoch(record: EpochRecord) -> None:
         # the search noted whose truth it shows once it had read its data
@@ -157,10 +157,10 @@ def _train(job: Job, run: RunFolder, resumed: bool) -> None:
     import nni
 
     from nni_wiring.train.config import make_train_config
-    from nni_wiring.train.run import run_train, trained_epochs
+    from nni_wiring.train.run import run_train, training_epochs
 
     config = make_train_config(run.config)
-    parameters = _begin(job, run, config.flat(), _done(run, trained_epochs, resumed))
+    parameters = _begin(job, run, config.flat(), _done(run, training_epochs, resumed))
 
     def report_epoch(record: EpochRecord) -> None:
         _send(nni.report_intermediate_result, train_metric(record))
@@ -259,11 +259,14 @@ def link_for_web_ui(job: Job) -> None:
     link.symlink_to(os.path.relpath(job.output, link.parent), target_is_directory=True)
 
 
-def _done(run: RunFolder, epochs_in: Callable[[Path], int], resumed: bool) -> int | None:
-    """The epochs that a resumed run has reported, by its checkpoint; None for a new run."""
-    if not resumed:
-        return None
-    return epochs_in(run.checkpoint) if run.checkpoint.exists() else 0
+def _done(run: RunFolder, epochs_in: Callable[[Any], int], resumed: bool) -> int | None:
+    """The epochs that a resumed run has reported, by its checkpoint; None for a new run.
+
+    epochs_in: counts the epochs in a checkpoint's content.
+    """
+    from nni_wiring.search.kept import kept_epochs
+
+    return kept_epochs(run, epochs_in) if resumed else None
 
 
 def _begin(job: Job, run: RunFolder, options: dict[str, Any], done: int | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nni_wiring.errors import ConfigError
+from nni_wiring.runs.kept import KeptRun
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.growing import STUDY as GROWING
@@ -70,7 +71,13 @@ def measure(run: StudyRun) -> Findings:
         if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
             raise ConfigError(f"fractions: {fraction!r:.60} is not a share in (0, 1]")
     units = [
-        Unit(strategy, level, fraction, seed, read_wired(_search(run, strategy, level, part, seed)))
+        Unit(
+            strategy,
+            level,
+            fraction,
+            seed,
+            read_wired(KeptRun.of(_search(run, strategy, level, part, seed))),
+        )
         for strategy in run["strategies"]
         for level in _LEVELS
         for part, fraction in enumerate(run["fractions"])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.figures.palette import INK, look
+from nni_wiring.figures.palette import INK, looks
 from nni_wiring.figures.style import Margins, heading, legend_below, new_figure, tidy
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -51,10 +51,11 @@ def operation_bars(
     figure.subplots_adjust(wspace=0.1, hspace=0.35)
     grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True)).ravel()
     shown: dict[str, Any] = {}
+    styles = looks(operation for bars in panels.values() for operation in bars)
     for axes, (name, bars) in zip(grid, panels.items(), strict=False):
         for place, (operation, values) in enumerate(bars.items()):
             mean, low, high = (np.nan if v is None else v for v in values)
-            style = look(operation)
+            style = styles[operation]
             bar = axes.bar(place, mean, color=style.colour, width=0.75)
             axes.plot([place, place], [low, high], color=INK, lw=1.1)
             shown[style.label] = bar

@@ -1,6 +1,6 @@
 """The frame of a study: options, searches and parts in a folder of its own, tables, verdicts.
 
-A study never trains by itself: it starts searches (the one loop) and probes them.
+A study never trains by itself: it starts searches, or trainings of fixed cells, and probes them.
 """
 
 from __future__ import annotations

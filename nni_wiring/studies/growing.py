@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from nni_wiring.runs.kept import KeptRun
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
+from nni_wiring.studies.kept_searches import ROWS, by_method, read_rows
 from nni_wiring.studies.pattern_runs import (
     Wired,
     inner_edge_last,
@@ -65,15 +67,11 @@ WIDTH = FlipRule(
 
 def measure(run: StudyRun) -> Findings:
     """Single-level searches, strategies x seeds, against alphas that walk at random."""
-    found: dict[str, list[Wired]] = {}
-    for strategy in run["strategies"]:
-        for seed in run.seeds:
-            label = f"{strategy}-s{seed}"
-            changes = {"strategy": strategy, "seed": seed, "optimisation": "single_level"}
-            found.setdefault(strategy, []).append(read_wired(run.search(label, **changes)))
+    found = _kept(run) if run[ROWS] else _searched(run)
+    epochs = len(next(iter(found.values()))[0].counts)
     entry, config = space_entry(run["space"]), run.config()
     allowed = entry.operations(config.operations)
-    null = random_walk_null(config.epochs, graph=entry.graph, allowed=allowed)
+    null = random_walk_null(epochs, graph=entry.graph, allowed=allowed)
     return Findings(
         [_table(found, null), _margins(found, null, entry.graph)],
         [*_growing(found, null), *_width(found, null, entry.graph)],
@@ -82,11 +80,29 @@ def measure(run: StudyRun) -> Findings:
     )
 
 
+def _searched(run: StudyRun) -> dict[str, list[Wired]]:
+    found: dict[str, list[Wired]] = {}
+    for strategy in run["strategies"]:
+        for seed in run.seeds:
+            changes = {"strategy": strategy, "seed": seed, "optimisation": "single_level"}
+            folder = run.search(f"{strategy}-s{seed}", **changes)
+            found.setdefault(strategy, []).append(read_wired(KeptRun.of(folder)))
+    return found
+
+
+def _kept(run: StudyRun) -> dict[str, list[Wired]]:
+    """Finished searches of the study's space, by method, as long as the first one."""
+    searches = read_rows(run, lambda kept: kept.config.get("space") == run["space"])
+    epochs = len(searches[0].records)
+    equal = [kept for kept in searches if len(kept.records) == epochs]
+    return {name: list(map(read_wired, runs)) for name, runs in by_method(equal).items()}
+
+
 def _rows(strategy: str, runs: list[Wired], graph: CellGraph) -> list[Row]:
     return [
         {
             "strategy": strategy,
-            "seed": seed,
+            "seed": wired.seed,
             "counts": wired.counts,
             "fell": fell(wired),
             "grew_back": grew_back(wired),
@@ -95,7 +111,7 @@ def _rows(strategy: str, runs: list[Wired], graph: CellGraph) -> list[Row]:
             "arch": wired.arch,
             "accuracy": wired.accuracy,
         }
-        for seed, wired in enumerate(runs, start=1)
+        for wired in runs
     ]
 
 
@@ -107,7 +123,7 @@ def _table(found: dict[str, list[Wired]], null: WalkNull) -> Table:
     rows: list[list[Any]] = [
         [
             strategy,
-            seed,
+            wired.seed,
             wired.counts[0],
             min(wired.counts),
             wired.counts[-1],
@@ -116,12 +132,12 @@ def _table(found: dict[str, list[Wired]], null: WalkNull) -> Table:
             wired.accuracy,
         ]
         for strategy, runs in found.items()
-        for seed, wired in enumerate(runs, start=1)
+        for wired in runs
     ]
     walk = ["random walk", "null", None, None, null.selected_edges, null.growing_index, None, None]
     columns = ["strategy", "seed", "G(0)", "min G", "G(T)", "P1 index"]
     return Table(
-        "searched edges whose largest alpha is not none, single-level search",
+        "searched edges whose largest alpha is not none",
         [*columns, "recovery epochs", "true accuracy %"],
         [*rows, walk],
     )
@@ -197,7 +213,7 @@ STUDY = Study(
     name="growing",
     title="the growing pattern and the width preference, single-level",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
-    own={"seeds": 8, "strategies": ["dsnas", "snas", "darts"]},
+    own={ROWS: [], "seeds": 8, "strategies": ["dsnas", "snas", "darts"]},
     reduced={
         "space": "nasbench201",
         "head": "bias_free",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nni_wiring.records import EdgeTable
+from nni_wiring.runs.kept import KeptRun
 from nni_wiring.runs.store import RunFolder
 from search_spaces.cell_graph import CellGraph
 from search_spaces.patterns import NONE, Patterns, argmax_operations, patterns
@@ -26,6 +27,7 @@ class Wired(NamedTuple):
         searched: how many these are.
         margins: per searched edge that allows none, alpha of none minus the largest other alpha,
             at the last epoch; the larger, the further the edge is from being selected.
+        seed: of the search.
         arch: of the derived cell; accuracy: its true one, percent.
     """
 
@@ -35,19 +37,19 @@ class Wired(NamedTuple):
     margins: dict[str, float]
     gap_train: list[float | None]
     gap_search: list[float | None]
+    seed: int | None
     arch: str | None
     accuracy: float | None
 
 
-def read_wired(folder: RunFolder) -> Wired:
+def read_wired(search: KeptRun) -> Wired:
     """The patterns of a finished search."""
-    records = folder.records()
-    entry = space_entry(folder.config["space"])
-    allowed = entry.operations(folder.config.get("operations"))
+    records = search.records
+    entry = space_entry(search.config["space"])
+    allowed = entry.operations(search.config.get("operations"))
     fixed = [names for names in allowed.values() if len(names) == 1]
     floor = sum(names != (NONE,) for names in fixed)
     gaps = [record.loss_minus_entropy for record in records]
-    result = folder.search_result()
     history = [argmax_operations(known(record.alpha)) for record in records]
     found = patterns(history, entry.graph)
     return Wired(
@@ -57,8 +59,9 @@ def read_wired(folder: RunFolder) -> Wired:
         none_margins(records[-1].alpha),
         [gap.get("train") for gap in gaps],
         [gap.get("search") for gap in gaps],
-        None if result is None else result.arch,
-        None if result is None else result.true_accuracy(),
+        search.seed,
+        search.arch,
+        search.result.true_accuracy(),
     )
 
 

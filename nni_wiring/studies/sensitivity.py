@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from nni_wiring.runs.kept import KeptRun
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.growing import STUDY as GROWING
@@ -65,7 +66,7 @@ def measure(run: StudyRun) -> Findings:
         for seed in run.seeds:
             folder = run.search(f"variant{number}-s{seed}", **changes, seed=seed)
             costs = [mean_cost(table) for table in epoch_costs(folder)]
-            found.setdefault(variant, []).append(Variant(read_wired(folder), costs))
+            found.setdefault(variant, []).append(Variant(read_wired(KeptRun.of(folder)), costs))
     counts = {
         variant: np.mean([one.wired.counts for one in runs], axis=0).tolist()
         for variant, runs in found.items()

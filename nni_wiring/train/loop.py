@@ -131,16 +131,38 @@ def train_epoch(parts: TrainingParts, optimizer: torch.optim.Optimizer, epoch: i
         found = train_step(network, optimizer, batch, config.regularisation, _autocast(parts))
         sums += torch.stack([value.to(sums) for value in found])
     loss, right, norm = (sums / steps).tolist()
-    if not math.isfinite(loss):
+    trained = EpochFigures(
+        time.perf_counter() - started,
+        steps,
+        norm,
+        {"train": loss},
+        {"train": 100 * right / loader.batch_size},
+    )
+    return judged(parts, network, trained, epoch)
+
+
+def judged(
+    parts: TrainingParts, network: nn.Module, found: EpochFigures, epoch: int
+) -> EpochFigures:
+    """The figures of epoch ``epoch`` (from 0) with those of the held-out images, where the settings
+    want them; network: what was trained. The seconds grow by the evaluation's.
+
+    Raises:
+        Diverged: the loss of the training batches is not finite.
+    """
+    config, started = parts.config, time.perf_counter()
+    if not math.isfinite(found.loss["train"]):
         raise Diverged(
             f"the training diverged in epoch {epoch + 1}: its loss is not finite; "
             f"a smaller lr than {config.theta.lr:g} may help"
         )
-    losses, accuracies = {"train": loss}, {"train": 100 * right / loader.batch_size}
-    if config.evaluates_after(epoch + 1):
-        for part, held_out in parts.held_out.items():
-            losses[part], accuracies[part] = evaluate(network, held_out, _autocast(parts))
-    return EpochFigures(time.perf_counter() - started, steps, norm, losses, accuracies)
+    if not config.evaluates_after(epoch + 1):
+        return found
+    losses, accuracies = dict(found.loss), dict(found.accuracy)
+    for part, held_out in parts.held_out.items():
+        losses[part], accuracies[part] = evaluate(network, held_out, _autocast(parts))
+    seconds = found.seconds + time.perf_counter() - started
+    return EpochFigures(seconds, found.steps, found.gradient_norm, losses, accuracies)
 
 
 @torch.no_grad()

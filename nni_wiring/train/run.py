@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from nni_wiring.errors import RunError
-from nni_wiring.files.tensors import replace_tensors, tensors_of
+from nni_wiring.files.tensors import tensors_of
 from nni_wiring.records import DerivedCell, EpochRecord
-from nni_wiring.runs.ownership import owned
+from nni_wiring.runs.stamp import Stamp
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.checkpoint import random_states, restore_random_states
+from nni_wiring.search.kept import STAMP, keep_checkpoint, parts_of, resume_point
 from nni_wiring.search.precision import set_precision
-from nni_wiring.search.process import cpu_threads, failure_noted, quiet, threads_of
+from nni_wiring.search.process import cpu_threads, quiet, threads_of
+from nni_wiring.search.whole_run import whole_run
 from nni_wiring.train.config import TrainConfig
 from nni_wiring.train.loop import EpochFigures, make_optimizer, train_epoch
 from nni_wiring.train.network import FixedNetwork
@@ -56,38 +57,35 @@ def run_train(
         OwnedError: another process writes the folder, which stays as it is.
         WiringError: one line; the folder's status then is "failed" ("interrupted" on Ctrl-C).
     """
-    with owned(folder):
-        if resume and folder.status == "finished":
-            raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
+
+    def work() -> TrainResult:
         folder.note(kind=KIND)
-        threads = config.training.threads
-        with failure_noted(folder), quiet(), cpu_threads(threads_of(threads, folder)):
-            result = _train(config, folder, resume, on_epoch)
-        folder.write_result(result)
-        folder.set_status("finished")
-    return result
+        with quiet(), cpu_threads(threads_of(config.training.threads, folder)):
+            return _train(config, folder, resume, on_epoch)
+
+    return whole_run(folder, work, resume=resume)
 
 
 def _train(
     config: TrainConfig, folder: RunFolder, resume: bool, on_epoch: OnEpoch | None
 ) -> TrainResult:
+    done = resume_point(folder, config.flat(), training_epochs) if resume else 0
     parts = assemble_training(config)
     dataset = dataset_of(config, parts.data.truth_dataset)
     folder.note(truth_dataset=dataset)
     set_precision(config.training.precision, parts.device)
     cells = describe_cell(config)
     optimizer = make_optimizer(parts.network, config)
-    done = 0
     if resume:
-        done = _restore(folder.checkpoint, parts.network, optimizer)
-        folder.keep_epochs(done)
         folder.set_status("running")
+    if done:
+        _restore(folder.checkpoint, parts.network, optimizer)
     with closing(_writer(folder, config.flat(), done)) as writer, repeatable(parts.device):
         for epoch in range(done, config.theta.epochs):
             record = _record(epoch, train_epoch(parts, optimizer, epoch), cells, config)
             folder.append_epoch(record)
             _write_scalars(writer, record)
-            _save(folder.checkpoint, parts.network, optimizer, epoch + 1)
+            _save(folder, config, parts.network, optimizer, epoch + 1)
             if on_epoch is not None:
                 on_epoch(record)
     return _result(parts, folder, cells, dataset)
@@ -147,7 +145,13 @@ def _result(
     )
 
 
-def _save(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer, epochs: int) -> None:
+def _save(
+    folder: RunFolder,
+    config: TrainConfig,
+    network: FixedNetwork,
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
+) -> None:
     """Everything that a training needs to go on bit for bit, in one step."""
     state = {
         "kind": KIND,
@@ -156,24 +160,24 @@ def _save(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer, e
         "optimizer": optimizer.state_dict(),
         "random": random_states(),
     }
-    replace_tensors(path, lambda file: torch.save(state, file))
+    state[STAMP] = Stamp.of(folder, config.flat(), epochs, parts_of(state)).to_plain()
+    keep_checkpoint(folder, lambda file: torch.save(state, file))
 
 
-def _restore(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer) -> int:
-    """Put a training back as its checkpoint has it; how many epochs it had done, 0 without one."""
-    if not path.exists():
-        return 0
+def _restore(path: Path, network: FixedNetwork, optimizer: torch.optim.Optimizer) -> None:
+    """Put a training back as its checkpoint has it."""
     with tensors_of(path) as state:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         restore_random_states(state["random"])
-        return int(state["epochs"])
 
 
-def trained_epochs(path: Path) -> int:
-    """Number of epochs in the checkpoint at ``path``; RunError if it is damaged or foreign."""
-    with tensors_of(path) as state:
-        return int(state["epochs"])
+def training_epochs(content: Mapping[str, Any]) -> int:
+    """The number of epochs in a training's checkpoint; KeyError, ValueError where it is none."""
+    for part in ("network", "optimizer", "random"):
+        if part not in content:
+            raise KeyError(part)
+    return int(content["epochs"])
 
 
 def _writer(folder: RunFolder, options: Mapping[str, Any], done: int) -> SummaryWriter:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.regular import regular_file
 from nni_wiring.truth.archive import BROKEN, cache_dir, read_header
 from nni_wiring.truth.benchmark import Benchmark, Dataset, Protocol
 from nni_wiring.validation import one_line_validation
@@ -109,7 +110,8 @@ def described_in_cache(name: str) -> Mapping[str, Any] | None:
     one of a benchmark that was not built.
     """
     try:
-        with zipfile.ZipFile(cache_dir() / "tables" / f"{name}.npz") as archive:
+        path = cache_dir() / "tables" / f"{name}.npz"
+        with regular_file(path) as file, zipfile.ZipFile(file) as archive:
             built = read_header(archive).get("built")
     except BROKEN:
         return None

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.messages import shown
+from nni_wiring.files.regular import regular_file
 from nni_wiring.truth.archive import BROKEN, FORMAT, read_array, read_header, save_arrays
 from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.built import header_of
@@ -45,12 +47,12 @@ def read_table(path: Path) -> TableData:
         BenchmarkError: one line naming the file and what is wrong with it.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with regular_file(path) as file, zipfile.ZipFile(file) as archive:
             header = read_header(archive)
             data = _read_parts(archive, header)
         check_data(data, "table")
     except BROKEN as error:
-        raise BenchmarkError(f"{path}: not a readable table file ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: not a readable table file ({error})") from error
     return data
 
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from nni_wiring.errors import RunError
-from nni_wiring.files.atomic import append_line, replace_file, replacing
+from nni_wiring.files.atomic import append_line, keep_as, replace_file, replacing
 from nni_wiring.files.tensors import replace_tensors
 
 
@@ -110,6 +110,38 @@ def test_the_content_is_on_the_disk_before_its_name_is(
     calls.clear()
     append_line(path, "4567")  # drops "123", which no newline ends
     assert calls == ["file 5"] and path.read_bytes() == b"4567\n"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_a_file_was_stays_under_another_name(
+    links: bool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as FAT answers
+
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    other = path.with_name("before")
+    for old, new in ((b"old", b"newer"), (b"newer", b"newest")):
+        for _ in range(2):  # a process that was killed in between does it again
+            keep_as(path, other)
+            assert (path.read_bytes(), other.read_bytes()) == (old, old)
+        replace_tensors(path, lambda file, new=new: file.write_bytes(new), before=other)
+        assert (path.read_bytes(), other.read_bytes()) == (new, old)
+    assert names(path.parent) == ["before", "file"]
+
+
+def test_a_write_that_fails_leaves_both_files(path: Path) -> None:
+    other = path.with_name("before")
+    other.write_bytes(b"older")
+
+    def save(file: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(RunError):
+        replace_tensors(path, save, before=other)
+    assert (path.read_bytes(), other.read_bytes()) == (b"old", b"older")
+    assert names(path.parent) == ["before", "file"]
 
 
 def test_writers_of_one_file_do_not_meet(path: Path) -> None:

@@ -202,7 +202,7 @@ def test_a_full_disk_at_the_checkpoint(tmp_path: Path, monkeypatch: pytest.Monke
 def small_disk(tmp_path: Path) -> Any:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
     try:
         made = subprocess.run(mount, capture_output=True).returncode == 0
     except FileNotFoundError:

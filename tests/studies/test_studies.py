@@ -35,6 +35,13 @@ OWN: dict[str, dict[str, Any]] = {
     "cost-vs-truth": {"strategies": ["darts"]},
     "strength": {"batches": 1, "tune_steps": 1},
     "skip-dominance": {},
+    "landscape": {
+        "pairs": 1,
+        "points": 3,
+        "gradient_points": 1,
+        "images": 64,
+        "products": 2,
+    },
     "shuffling": {"cells": 2, "shuffles": 1, "batches": 2},
     "failure-spaces": {
         "spaces": ["nasbench201_s2", "darts_s2"],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 import tiny_runs
 
+from nni_wiring.errors import RunError
+from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.train import loop
 from nni_wiring.train.config import make_train_config
@@ -84,3 +88,53 @@ def test_a_kill_after_the_last_epoch_leaves_only_the_result_to_write(tmp_path: P
     again = run_train(config, RunFolder.open(folder.path), resume=True)
     assert again == result
     assert (folder.path / "epochs.jsonl").read_bytes() == records
+
+
+def stopped(path: Path, **options: Any) -> RunFolder:
+    """A training that was stopped in its third epoch, whose record is written."""
+    folder = new_run(path, {**CASES["nasbench201"], **options})
+
+    def stop(record: EpochRecord) -> None:
+        if record.epoch == 1:
+            (folder.path / "two epochs").mkdir()
+            shutil.copy(folder.checkpoint, folder.path / "two epochs")
+            shutil.copy(folder.earlier_checkpoint, folder.path / "two epochs")
+        elif record.epoch == 2:  # called after the checkpoint: put those of before back
+            shutil.copy(folder.path / "two epochs" / folder.checkpoint.name, folder.path)
+            shutil.copy(folder.path / "two epochs" / folder.earlier_checkpoint.name, folder.path)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_train(make_train_config(folder.config), folder, on_epoch=stop)
+    return folder
+
+
+def test_pieces_of_another_training_are_refused_and_the_earlier_checkpoint_serves(
+    tmp_path: Path,
+) -> None:
+    whole = new_run(tmp_path / "whole" / "run", CASES["nasbench201"])
+    run_train(make_train_config(whole.config), whole)
+    kept, other = stopped(tmp_path / "run"), stopped(tmp_path / "other", seed=2)
+    info = json.loads((kept.path / "run.json").read_text())
+    faster = {**info, "config": {**info["config"], "lr": 0.5}}
+    changes: dict[str, Any] = {
+        "that of run other": lambda f: shutil.copy(other.checkpoint, f.checkpoint),
+        "lr .*now says 0.5": lambda f: (f.path / "run.json").write_text(json.dumps(faster)),
+        "lacks records of the 2": lambda f: (f.path / "epochs.jsonl").write_text(""),
+        "are not those": lambda f: shutil.copy(other.path / "epochs.jsonl", f.path),
+    }
+    for number, (line, change) in enumerate(changes.items()):
+        shutil.copytree(kept.path, tmp_path / str(number) / "run")
+        folder = RunFolder.open(tmp_path / str(number) / "run")
+        change(folder)
+        folder = RunFolder.open(folder.path)
+        with pytest.raises(RunError, match=f"run run: .*{line}"):
+            run_train(make_train_config(folder.config), folder, resume=True)
+        assert RunFolder.open(folder.path).status == "failed"
+
+    kept.checkpoint.write_bytes(kept.checkpoint.read_bytes()[:900])
+    seen: list[int] = []
+    config = make_train_config(kept.config)
+    run_train(config, kept, resume=True, on_epoch=lambda record: seen.append(record.epoch))
+    assert seen == [1, 2] and kept.result() == whole.result()
+    assert tiny_runs.epochs_without_time(kept) == tiny_runs.epochs_without_time(whole)

@@ -1,0 +1,95 @@
+"""Write the tables of the studies of kept searches into README.md, from the rows beside it.
+
+    python docs/results/study_tables.py --benchmark NAME    # an imported table, see below
+    python docs/results/study_tables.py --check             # writes nothing; 1 where it would
+
+NAME has the test accuracies and those of the 12-epoch trainings (`benchmark import`). Without it
+only the studies are written that the bundled table can answer.
+"""
+
+import argparse
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nni_wiring.studies.frame import run_study
+from nni_wiring.studies.registry import study
+
+HERE = Path(__file__).parent
+
+
+class Shown(NamedTuple):
+    """A study's options, the tables that the page shows, and whether the bundled table answers."""
+
+    options: dict[str, Any]
+    tables: tuple[int, ...]
+    bundled: bool
+
+
+STUDIES = {
+    "growing": Shown({"space": "nasbench201_minimal"}, (0, 1), bundled=True),
+    "early-stop": Shown({}, (0,), bundled=True),
+    "published-order": Shown({}, (0,), bundled=False),
+    "selected-speed": Shown({}, (0,), bundled=False),
+}
+
+
+def measured(name: str, benchmark: str) -> dict[str, Any]:
+    """Run a study on all kept searches."""
+    found = study(name)
+    given = {"rows": [str(HERE / "reference")], "benchmark": benchmark}
+    options = found.options({**given, **STUDIES[name].options}, paper=False)
+    with tempfile.TemporaryDirectory() as folder:
+        return run_study(found, options, Path(folder) / "study")
+
+
+def shown(cell: object) -> str:
+    """Write a number with two decimals, a missing one as a dash."""
+    if cell is None or cell != cell:
+        return "-"
+    if isinstance(cell, float) and cell != int(cell):
+        return f"{cell:.2f}"
+    return f"{cell:g}" if isinstance(cell, float) else str(cell)
+
+
+def table_lines(table: dict[str, Any]) -> list[str]:
+    """Write a table with its title above it."""
+    rows = [table["columns"], *([shown(cell) for cell in row] for row in table["rows"])]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, "|---" * len(table["columns"]) + "|")
+    return [f"({table['title']})", "", *lines, ""]
+
+
+def markdown(name: str, result: dict[str, Any]) -> str:
+    """Write the study's tables and its verdicts."""
+    lines: list[str] = []
+    for place in STUDIES[name].tables:
+        lines += table_lines(result["tables"][place])
+    for v in result["verdicts"]:
+        lines.append(f"- {v['claim']}: **{v['verdict']}** (n = {v['n']}, p = {v['p']:.2g})")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Put each table between its marks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--benchmark")
+    parser.add_argument("--check", action="store_true")
+    given = parser.parse_args()
+    page = HERE / "README.md"
+    text = page.read_text()
+    for name, (_, _, bundled) in STUDIES.items():
+        if not bundled and given.benchmark is None:
+            continue
+        body = markdown(name, measured(name, "bundled" if bundled else given.benchmark))
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        text = pattern.sub(lambda _, b=begin, t=body, e=end: f"{b}\n{t}\n{e}", text)
+    if given.check:
+        raise SystemExit(int(text != page.read_text()))
+    page.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

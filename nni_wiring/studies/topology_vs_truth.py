@@ -1,0 +1,151 @@
+"""Width and depth against accuracy where the live operations are equal (S3's confounders)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nni_wiring.studies.charts import operation_bars
+from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
+from nni_wiring.studies.statistics import spearman
+from nni_wiring.studies.strata import (
+    Array,
+    Classes,
+    IntArray,
+    bootstrap,
+    classes,
+    contrasts,
+    joint_class,
+    live_multiset,
+    spearman_within,
+    strata,
+)
+from nni_wiring.truth import NASBENCH201, TruthTable, table_for
+from search_spaces.topology import topology
+
+#: (width in units of c, depth) that is compared with the wide and shallow (2, 2)
+_WIDE, _OTHERS = (2.0, 2), ((1.0, 3), (1.5, 3))
+
+
+def columns(table: TruthTable, dataset: str) -> dict[str, Array]:
+    """Validation accuracies and percentiles by name, the shortest tabulated training first.
+
+    Columns that the table lacks are left out.
+    """
+    found: dict[str, Array] = {}
+    known = sorted(
+        key.epochs for key in table.metrics if (key.dataset, key.split) == (dataset, "valid")
+    )
+    for epochs in known[:: max(1, len(known) - 1)][:2]:
+        found[f"{epochs} epochs, points"] = table.values(dataset, "valid", epochs).astype(float)
+        found[f"{epochs} epochs, percentiles"] = table.standing(dataset, "valid", epochs).percentile
+    if len(found) == 4:
+        first, last = (name for name in found if name.endswith("percentiles"))
+        found["percentiles lost"] = found[first] - found[last]
+    return found
+
+
+def _contrast_rows(dataset: str, measured: dict[str, Array], repeats: int, pairs: dict[str, Classes]
+                   ) -> list[Row]:  # fmt: skip
+    return [
+        {
+            "data": dataset,
+            "contrast": label,
+            "column": name,
+            **bootstrap(contrasts(values, pair), repeats)._asdict(),
+        }
+        for label, pair in pairs.items()
+        for name, values in measured.items()
+    ]
+
+
+def _figures(table: TruthTable, dataset: str) -> dict[str, Array]:
+    shape, parameters = topology(table.operations), table.benchmark.parameters
+    found = {"width": shape.width, "depth": shape.depth, "conv depth": shape.conv_depth}
+    if parameters is not None:
+        found["parameters"] = parameters(table.operations, dataset)
+    return {name: np.asarray(values, dtype=float) for name, values in found.items()}
+
+
+def measure(run: StudyRun) -> Findings:
+    """From the table alone; columns that a table lacks are left out."""
+    table = table_for(NASBENCH201.name, run.config().run.benchmark)
+    assert table is not None  # the bundled one is always there
+    shape, multiset = topology(table.operations), live_multiset(table.operations)
+    stratum = strata(multiset, shape.conv_depth)
+    wide, live = joint_class(shape, *_WIDE), shape.connected
+    pairs = {
+        f"(2c, 2) - ({width:g}c, {depth})": classes(wide, joint_class(shape, width, depth), stratum)
+        for width, depth in _OTHERS
+    }
+    rows: list[Row] = []
+    correlations: list[Table] = []
+    for dataset in table.benchmark.dataset_names:
+        measured = columns(table, dataset)
+        rows += _contrast_rows(dataset, measured, run["repeats"], pairs)
+        within = strata(multiset[live])
+        figures = {name: values[live] for name, values in _figures(table, dataset).items()}
+        points = {n: v[live] for n, v in measured.items() if n.endswith("points")}
+        correlations.append(_correlation_table(dataset, points, figures, within))
+    return Findings(
+        tables=[_contrast_table(rows, run["repeats"]), *correlations],
+        verdicts=[],
+        numbers={"contrasts": _by_contrast(rows)},
+        rows=rows,
+    )
+
+
+def _contrast_table(rows: list[Row], repeats: int) -> Table:
+    names = ("data", "contrast", "column", "mean", "low", "high", "values")
+    return Table(
+        f"within equal live operations and conv depth; 95 % over {repeats:,} draws of strata",
+        [*names[:-1], "strata"],
+        [[row[name] for name in names] for row in rows],
+    )
+
+
+def _correlation_table(
+    dataset: str, accuracies: dict[str, Array], figures: dict[str, Array], stratum: IntArray
+) -> Table:
+    """Of every figure with every accuracy: over all connected cells, and within strata."""
+    rows: list[list[Any]] = []
+    for label, figure in figures.items():
+        row: list[Any] = [label]
+        for values in accuracies.values():
+            row += [spearman(figure, values), spearman_within(figure, values, stratum)]
+        rows.append(row)
+    names = [name.split(",")[0] for name in accuracies]
+    return Table(
+        f"{dataset}: Spearman over connected cells, and within equal live operations",
+        ["figure", *(f"{name}{part}" for name in names for part in ("", ", within"))],
+        rows,
+    )
+
+
+def _by_contrast(rows: list[Row]) -> dict[str, dict[str, list[float]]]:
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        if "percentiles" in row["column"]:
+            panel = found.setdefault(f"{row['data']}, {row['contrast']}", {})
+            panel[row["column"].split(",")[0]] = [row["mean"], row["low"], row["high"]]
+    return found
+
+
+def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
+    """The contrasts in percentiles, one panel a data set and contrast."""
+    title = "Wide and shallow minus deeper cells of equal live operations"
+    return {"topology_contrasts": operation_bars(numbers["contrasts"], title, "percentiles")}
+
+
+STUDY = Study(
+    name="topology-vs-truth",
+    title="width and depth against accuracy, live operations equal",
+    source="Shu et al., ICLR 2020, arXiv 1909.09569; the strata are ours",
+    own={"repeats": 10_000},
+    reduced={},
+    paper={},
+    measure=measure,
+    plot=plot,
+)

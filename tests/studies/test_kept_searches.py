@@ -1,0 +1,151 @@
+"""Studies of kept searches: made trajectories with known stops, and rules by simulation."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from nni_wiring.errors import ConfigError
+from nni_wiring.records import CostMoments, EpochRecord
+from nni_wiring.runs.kept import kept_runs
+from nni_wiring.studies import early_stop, published_order
+from nni_wiring.studies.frame import run_study
+from nni_wiring.studies.kept_searches import EDGES, OPERATIONS
+from nni_wiring.studies.registry import study
+from nni_wiring.truth.importer import import_table
+from search_spaces.cell_codes import NASBENCH201
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "results" / "reference"
+
+
+def record(epoch: int, skips: int = 0, gap: float = -0.1, peak: float = 0.2, skip_cost: float = 1.0,
+           swap: bool = False) -> EpochRecord:  # fmt: skip
+    """A cell with so many skips; p(alpha) with ``peak`` on one convolution."""
+    names = ["skip_connect"] * skips + ["nor_conv_3x3"] * (6 - skips)
+    arch = NASBENCH201.spell([OPERATIONS.index(name) for name in names])
+    favourite = "nor_conv_1x1" if swap else "nor_conv_3x3"
+    rest = (1 - peak) / 4
+    z = {edge: {name: peak if name == favourite else rest for name in OPERATIONS} for edge in EDGES}
+    costs = {"skip_connect": skip_cost, "nor_conv_3x3": 0.5}
+    mean = {edge: {name: costs.get(name, 0.0) for name in OPERATIONS} for edge in EDGES}
+    return EpochRecord(
+        epoch,
+        arch=arch,
+        z=z,
+        loss_minus_entropy={"search": gap},
+        cost={"alpha": CostMoments(mean, {}, {})},
+    )
+
+
+def test_each_rule_stops_at_the_epoch_that_first_meets_it() -> None:
+    skips = [record(e, skips=s) for e, s in enumerate([0, 1, 1, 2, 0])]
+    assert early_stop.too_many_skips(skips) == 3
+    gaps = [record(e, gap=g) for e, g in enumerate([-0.2, -0.1, 0.0, 0.01])]
+    assert early_stop.gap_crosses(gaps) == 3
+    costs = [record(e, skip_cost=c) for e, c in enumerate([1.0, 0.5, 0.4])]
+    assert early_stop.skip_is_cheaper(costs) == 2
+    # entropy at peak .3: .3 ln(1/.3) + .7 ln(4/.7) = 1.581 = .983 ln 5; at .25 .996 ln 5
+    peaks = [record(e, peak=p) for e, p in enumerate([0.2, 0.25, 0.3])]
+    assert early_stop.entropy_falls(peaks) == 2
+    ranks = [record(e, peak=0.4, swap=e < 5) for e in range(20)]
+    assert early_stop.stable_ranking(ranks) == 15  # the ranking of epoch 5 stands ten epochs later
+    calm = [record(e) for e in range(9)]
+    for rule in early_stop.RULES.values():
+        assert rule(calm) is None
+
+
+def test_published_order_takes_the_cells_of_the_methods_and_their_test_accuracy(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    source = shared_data / "nb201_truth.csv.gz"
+    import_table(source, "v11-order", make_default=False)
+    csv = pd.read_csv(source).set_index("arch")
+    column = next(name for name in csv if name.startswith("v11_cifar10_test"))
+    found = study("published-order")
+    given = {"rows": [str(REFERENCE)], "benchmark": "v11-order"}
+    result = run_study(found, found.options(given, paper=False), tmp_path / "study")
+    assert result["verdicts"][0]["verdict"] == "cannot be said"  # one seed of SNAS
+    values = {
+        path.name: json.loads(gzip.decompress(path.read_bytes()))
+        for path in REFERENCE.glob("*.json.gz")
+    }
+    for row in result["rows"]:
+        kept = values[f"{row['label']}.json.gz"]
+        cell = kept["result"]["arch"]
+        if row["method"] == "DARTS+PT":
+            cell = kept["selections"]["perturbation"]["arch"]
+        assert row["arch"] == cell
+        assert row["accuracy"] == pytest.approx(csv.loc[cell, column], abs=0.01)
+    assert not any("minimal" in row["label"] or "single" in row["label"] for row in result["rows"])
+
+
+def test_the_order_is_judged_with_five_seeds_only_and_seldom_by_chance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(published_order, "_REPEATS", 300)
+    g = np.random.default_rng(0)
+    names = list("abcdefgh")
+    published = {name: float(place) for place, name in enumerate(names)}
+
+    def verdict(effect: float, seeds: int = 5) -> str:
+        kept = {
+            name: (effect * place + g.standard_normal() + g.standard_normal(seeds)).tolist()
+            for place, name in enumerate(names)
+        }
+        return published_order.judge(kept, published).verdict
+
+    assert sum(verdict(0) == "holds" for _ in range(40)) <= 5  # 5 % of 40, p = .02 beyond
+    assert all(verdict(3) == "holds" for _ in range(5))
+    assert verdict(3, seeds=4) == "cannot be said"
+
+
+def test_early_stop_saves_are_differences_of_the_tables_regret(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    found = study("early-stop")
+    paths = [str(REFERENCE / f"{label}.json.gz") for label in ("darts-s2", "gdas-s1")]
+    result = run_study(
+        found, found.options({"rows": paths, "benchmark": "bundled"}, paper=False), tmp_path / "s"
+    )
+    best = 91.6067
+    for row in result["rows"]:
+        epochs = json.loads(gzip.decompress((REFERENCE / f"{row['label']}.json.gz").read_bytes()))[
+            "epochs"
+        ]
+        true = [best - epoch["truth"]["accuracy"]["cifar10"]["valid"] for epoch in epochs]
+        stop = len(epochs) - 1 if row["epoch"] is None else row["epoch"]
+        got = (row["regret"], row["at_the_end"], row["best"])
+        assert got == pytest.approx((true[stop], true[-1], min(true)), abs=1e-3)
+        assert row["epochs"] == len(epochs)
+
+
+def test_selected_speed_runs_on_kept_searches(shared_data: Path, tmp_path: Path) -> None:
+    import_table(shared_data / "nb201_truth.csv.gz", "v11-selected", make_default=False)
+    found = study("selected-speed")
+    given: dict[str, Any] = {"rows": [str(REFERENCE / "darts-s2.json.gz")]}
+    options = found.options({**given, "benchmark": "v11-selected"}, paper=False)
+    result = run_study(found, options, tmp_path / "study")
+    rows = [row for row in result["rows"] if row["data"] == "cifar10"]
+    [kept] = kept_runs(given["rows"])
+    assert [row["epoch"] for row in rows] == list(range(50))
+    # at its start p(alpha) is nearly uniform: the mean percentile, and no tilt
+    assert rows[0]["early"] == pytest.approx(50, abs=1) and abs(rows[0]["tilt"]) < 0.1
+    assert result["verdicts"][0]["verdict"] == "cannot be said" and kept.seed == 2
+
+
+def test_studies_say_what_they_read(tmp_path: Path) -> None:
+    from nni_wiring.commands import main
+
+    runner = CliRunner()
+    refused = runner.invoke(main, ["study", "linear-cells", "--from", "x"])
+    assert refused.exit_code == 2 and "--from is not for it" in refused.output
+    found = study("early-stop")
+    with pytest.raises(ConfigError, match="reads finished searches: name them by --from"):
+        run_study(found, found.options({}, paper=False), tmp_path)
