@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("nni_wiring.monitor",),
     ("nni_wiring.search",),
     ("nni_wiring.train",),
+    ("nni_wiring.building",),
     ("nni_wiring.service", "nni_wiring.studies", "nni_wiring.testing"),
     ("nni_wiring.export",),
     ("nni_wiring.report",),

@@ -9,12 +9,14 @@ from typing import Any
 
 import click
 
+from nni_wiring.commands.benchmark_build import build, info_command, merge_command
 from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.messages import printable, shown
 from nni_wiring.files.regular import regular_file
 from nni_wiring.truth import (
     BENCHMARKS,
+    Benchmark,
     TruthTable,
     default_name,
     load_table,
@@ -38,13 +40,15 @@ _epochs_option = click.option(
 
 
 _FIGURES = ("accuracy", "rank", "percentile", "regret")
-_DATASETS = [name for one in BENCHMARKS.values() for name in one.dataset_names]
-_SPLITS = list(dict.fromkeys(split for one in BENCHMARKS.values() for split in one.splits))
 
 
 @click.group()
 def benchmark() -> None:
     """Query what every cell of a benchmark really reaches."""
+
+
+for _command in (build, info_command, merge_command):
+    benchmark.add_command(_command)
 
 
 @benchmark.command()
@@ -98,8 +102,8 @@ def _metric_of(table: TruthTable) -> str:
 
 
 @benchmark.command()
-@click.option("--dataset", type=click.Choice(_DATASETS), help="Default: the benchmark's first.")
-@click.option("--split", type=click.Choice(_SPLITS), default="valid", show_default=True)
+@click.option("--dataset", help="Default: the benchmark's first.")
+@click.option("--split", default="valid", show_default=True, help="valid or test.")
 @click.option("-k", "--count", type=click.IntRange(1), default=10, show_default=True)
 @_table_option
 @_epochs_option
@@ -115,6 +119,7 @@ def top(
     """List the best cells, best first."""
     table = load_table(name)
     dataset = dataset or table.benchmark.dataset_names[0]
+    _check_known(table.benchmark, dataset, split)
     entries = [asdict(entry) for entry in table.top(count, dataset, split, epochs)]
     if as_json:
         print_json(entries)
@@ -124,6 +129,15 @@ def top(
     title = f"{dataset} {split} after {length} epochs, table {table.name}"
     label = table.benchmark.measure(dataset).label
     print_table(title, ["rank", "index", "arch", label], rows)
+
+
+def _check_known(own: Benchmark, dataset: str, split: str) -> None:
+    """Refuse, as wrong usage, names that no benchmark has."""
+    known = (own, *BENCHMARKS.values())
+    if not any(dataset in one.dataset_names for one in known):
+        raise click.BadParameter(f"{dataset!r}; {own.title} has {', '.join(own.dataset_names)}")
+    if not any(split in one.splits for one in known):
+        raise click.BadParameter(f"{split!r}; allowed: {', '.join(own.splits)}")
 
 
 @benchmark.command("stats")
@@ -176,7 +190,7 @@ def _describe(name: str) -> dict[str, Any]:
     except BenchmarkError as error:
         return {"name": name, "default": False, "error": str(error)}
     benchmark = table.benchmark.name
-    row: dict[str, Any] = {"name": name, "default": name == default_name(benchmark)}
+    row: dict[str, Any] = {"name": name, "default": name == default_name(table.benchmark.family)}
     row["benchmark"] = benchmark
     known = ("kind", "version", "cells", "sha256")
     row |= {key: table.info[key] for key in known if key in table.info}

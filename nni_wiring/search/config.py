@@ -14,7 +14,7 @@ from nni_wiring.search.settings import DataSettings, RunSettings, ThetaSettings
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.registry import strategy_class
 from nni_wiring.strategies.settings import StrategySettings
-from nni_wiring.truth.benchmarks import BENCHMARKS, NASBENCH201
+from nni_wiring.truth.catalogue import benchmark_for
 from nni_wiring.validation import one_line_validation, unknown_name
 from search_spaces.constraints import EdgeOperations
 from search_spaces.errors import SpaceError
@@ -143,15 +143,15 @@ def shown_dataset(config: RunConfig, usual: str = "") -> str:
     """The data set whose truth stands beside a search.
 
     Args:
-        config: its space says which benchmark, NAS-Bench-201 where it has none.
+        config: its table, else its space, says which benchmark, NAS-Bench-201 where there is none.
         usual: the one that goes with the searched data.
 
     Raises:
         BenchmarkError: the benchmark has not the one that was asked for.
     """
     run, operations = config.run, config.space_settings.operations
-    name = space_entry(run.space).truth_benchmark(operations) or NASBENCH201.name
-    return BENCHMARKS.lookup(name).shown_dataset(run.dataset, usual)
+    benchmark = benchmark_for(space_entry(run.space).truth_benchmark(operations), run.benchmark)
+    return benchmark.shown_dataset(run.dataset, usual)
 
 
 def _name(given: Mapping[str, Any], option: str) -> str:

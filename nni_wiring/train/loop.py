@@ -18,6 +18,10 @@ from nni_wiring.train.network import FixedNetwork
 from nni_wiring.train.parts import TrainingParts
 
 
+class Diverged(RunError):
+    """A training whose loss is not finite any more."""
+
+
 class EpochFigures(NamedTuple):
     """One epoch: its seconds and steps, mean gradient norm before clipping, loss (nats) and
     accuracy (percent) by part.
@@ -113,7 +117,7 @@ def train_epoch(parts: TrainingParts, optimizer: torch.optim.Optimizer, epoch: i
     """Train epoch ``epoch`` (from 0) and evaluate where the settings say so.
 
     Raises:
-        RunError: the training diverged.
+        Diverged: the loss of a batch is not finite.
     """
     config, network, loader = parts.config, parts.network, parts.loaders.train
     started, steps = time.perf_counter(), len(loader)
@@ -144,11 +148,11 @@ def judged(
     want them; network: what was trained. The seconds grow by the evaluation's.
 
     Raises:
-        RunError: the training diverged.
+        Diverged: the loss of the training batches is not finite.
     """
     config, started = parts.config, time.perf_counter()
     if not math.isfinite(found.loss["train"]):
-        raise RunError(
+        raise Diverged(
             f"the training diverged in epoch {epoch + 1}: its loss is not finite; "
             f"a smaller lr than {config.theta.lr:g} may help"
         )

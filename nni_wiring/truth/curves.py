@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.regular import regular_file
+from nni_wiring.truth.archive import BROKEN, read_array
 from nni_wiring.truth.metrics import Floats
-from nni_wiring.truth.storage import BROKEN, read_array
 
 
 class CurveKey(NamedTuple):
