@@ -36,12 +36,14 @@ class BuildOptions:
         seeds: each cell is trained with each of them.
         cells: the codes of the cells that were listed, rising; None for all of the space.
         data_sha256: of the file of images, where the user named one; else None.
+        kernels: whether cells train on the kernels for small ones; all of a table or none do.
     """
 
     training: Mapping[str, Any]
     seeds: tuple[int, ...]
     cells: tuple[int, ...] | None
     data_sha256: str | None
+    kernels: bool = False
 
     @property
     def space(self) -> SpaceEntry:
@@ -58,7 +60,7 @@ class BuildOptions:
         """All options, ready for JSON; :func:`make_build_options` reads them."""
         cells = None if self.cells is None else list(self.cells)
         own = {"seeds": list(self.seeds), "cell_list": cells, "data_sha256": self.data_sha256}
-        return {**self.training, **own}
+        return {**self.training, **own, "kernels": self.kernels}
 
     def telling(self) -> dict[str, Any]:
         """The options that must be equal where rows are put together."""
@@ -100,11 +102,14 @@ def make_build_options(values: Mapping[str, Any]) -> BuildOptions:
             f"{name}: no option of a build, which trains every cell with each of its seeds"
         )
     seeds, cells = _seeds(given.pop("seeds", None)), given.pop("cell_list", None)
-    known_hash = given.pop("data_sha256", None)
+    known_hash, kernels = given.pop("data_sha256", None), given.pop("kernels", False)
+    if not isinstance(kernels, bool):
+        raise BenchmarkError(f"kernels: {kernels!r:.40}; allowed: true, false")
     entry = space_entry(given["space"])
     codes = _codes(entry, cells)
     given["threads"] = given.get("threads") or 1
-    return BuildOptions(_training(entry, given), seeds, codes, known_hash or _hash(given["data"]))
+    hashed = known_hash or _hash(given["data"])
+    return BuildOptions(_training(entry, given), seeds, codes, hashed, kernels)
 
 
 _EXAMPLES = {"space": "nasbench201_minimal", "data": "digits"}

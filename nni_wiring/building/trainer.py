@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from nni_wiring.building.rows import Row
 from nni_wiring.data import ImageData, load_data
-from nni_wiring.search.precision import set_precision
+from nni_wiring.errors import BenchmarkError
 from nni_wiring.search.process import cpu_threads, quiet
-from nni_wiring.train.config import TrainConfig, make_train_config
-from nni_wiring.train.loop import Diverged, make_optimizer, train_epoch
-from nni_wiring.train.parts import assemble_training
+from nni_wiring.train.batched import CellRow, Trained, Way, by_kernels, by_torch, train_cell
+from nni_wiring.train.compact.program import NotCompactError
+from nni_wiring.train.config import make_train_config
+from nni_wiring.train.parts import TrainingParts
 from nni_wiring.train.result import HELD_OUT
-from nni_wiring.train.run import repeatable
 
 #: A trainer: (options of `train` without arch and seed, cells, seed) -> a row per cell, in order.
 TrainCells = Callable[[Mapping[str, Any], Sequence[str], int], list[Row]]
@@ -33,38 +31,47 @@ def train_cells(options: Mapping[str, Any], archs: Sequence[str], seed: int) -> 
     Raises:
         WiringError: one line; the device or the data are not there.
     """
+    return _rows(options, archs, seed, by_torch)
+
+
+def train_on_kernels(options: Mapping[str, Any], archs: Sequence[str], seed: int) -> list[Row]:
+    """The same on the kernels for small cells, several times faster and rounded otherwise.
+
+    Raises:
+        BenchmarkError: one line; the kernels do not train this, or cannot be compiled here.
+    """
+    return _rows(options, archs, seed, _kernels_alone)
+
+
+def trainer_of(kernels: bool) -> TrainCells:
+    """The trainer that the option ``kernels`` of a build names."""
+    return train_on_kernels if kernels else train_cells
+
+
+def _rows(options: Mapping[str, Any], archs: Sequence[str], seed: int, way: Way) -> list[Row]:
     rows = []
     with quiet(), cpu_threads(int(options.get("threads") or 1)):
         for arch in archs:
-            rows.append(_train(make_train_config({**options, "arch": arch, "seed": seed})))
+            config = make_train_config({**options, "arch": arch, "seed": seed})
+            images = config.data_settings
+            found = train_cell(config, way=way, data=_data(images.data, images.data_dir))
+            rows.append(_row(found))
     return rows
 
 
-def _train(config: TrainConfig) -> Row:
-    images = config.data_settings
-    parts = assemble_training(config, _data(images.data, images.data_dir))
-    set_precision(config.training.precision, parts.device)
-    started = time.process_time()
-    optimizer = make_optimizer(parts.network, config)
-    accuracy: dict[int, dict[str, float]] = {}
-    diverged = None
-    with repeatable(parts.device):
-        for epoch in range(config.theta.epochs):
-            try:
-                found = train_epoch(parts, optimizer, epoch)
-            except Diverged:
-                diverged = epoch + 1
-                break
-            if not all(map(math.isfinite, found.loss.values())):  # in the epoch's last step
-                diverged = epoch + 1
-                break
-            if config.evaluates_after(epoch + 1):
-                accuracy[epoch + 1] = {
-                    p: found.accuracy[p] for p in HELD_OUT if p in found.accuracy
-                }
-    seconds = time.process_time() - started
-    seen = len(parts.loaders.train) * parts.loaders.train.batch_size
-    return Row(config.training.arch, config.training.seed, accuracy, diverged, seconds, seen)
+def _row(found: CellRow) -> Row:
+    accuracy = {
+        epochs: {part: value for part, value in parts.items() if part in HELD_OUT}
+        for epochs, parts in found.accuracy_at.items()
+    }
+    return Row(found.arch, found.seed, accuracy, found.diverged, found.seconds, found.images)
+
+
+def _kernels_alone(parts: TrainingParts) -> Trained:
+    try:
+        return by_kernels(parts)
+    except NotCompactError as error:
+        raise BenchmarkError(f"kernels=true: {error}; kernels=false trains by torch") from None
 
 
 @lru_cache(maxsize=1)

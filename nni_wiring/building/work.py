@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from nni_wiring.building.folder import BuildFolder
 from nni_wiring.building.plan import WHOLE, Slice, Unit
 from nni_wiring.building.rows import Row
-from nni_wiring.building.trainer import TrainCells, train_cells
+from nni_wiring.building.trainer import TrainCells, trainer_of
 from nni_wiring.errors import BenchmarkError, WiringError
 from nni_wiring.runs.ownership import owned
 from nni_wiring.search.whole_run import end_noted
@@ -34,7 +34,7 @@ def run_build(
     part: Slice = WHOLE,
     jobs: int = 1,
     progress: Progress = lambda done, total: None,
-    trainer: TrainCells = train_cells,
+    trainer: TrainCells | None = None,
     size: int = 1,
 ) -> int:
     """Train what is missing of a slice. Every finished training is on disk before the next begins.
@@ -44,7 +44,8 @@ def run_build(
         part: the slice.
         jobs: processes, each with the threads that the options say (one, unless told otherwise).
         progress: told after every group.
-        trainer: trains groups of cells; a function of a module, since processes find it by name.
+        trainer: trains groups of cells, a function of a module, since processes find it by name;
+            None for that of the build's options.
         size: cells that it is given at once.
 
     Returns:
@@ -54,6 +55,7 @@ def run_build(
         OwnedError: another process builds in this folder, which stays as it is.
         WiringError: one line; what is done stays, and the same call goes on from there.
     """
+    train = trainer or trainer_of(build.options.kernels)
     with owned(build.run), end_noted(build.run):
         missing, total = build.missing(part), len(build.plan.units(part))
         build.run.set_status("running")
@@ -61,7 +63,7 @@ def run_build(
             done = total - len(missing)
             progress(done, total)
             groups = groups_of(build, missing, size)
-            with _rows_of(build.options.training, groups, jobs, trainer) as finished:
+            with _rows_of(build.options.training, groups, jobs, train) as finished:
                 for group, rows in finished:
                     build.add(zip(group.units, rows, strict=True))
                     done += len(rows)

@@ -7,21 +7,25 @@ cells that are trained alone cannot spoil each other.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nni_wiring.errors import RunError
+from nni_wiring.data import ImageData
 from nni_wiring.search.precision import set_precision
 from nni_wiring.train.compact.loop import compact_network
 from nni_wiring.train.compact.loop import train_epoch as train_compact_epoch
 from nni_wiring.train.compact.program import NotCompactError
 from nni_wiring.train.config import TrainConfig, make_train_config
-from nni_wiring.train.loop import EpochFigures, make_optimizer, train_epoch
+from nni_wiring.train.loop import Diverged, EpochFigures, make_optimizer, train_epoch
 from nni_wiring.train.parts import TrainingParts, assemble_training
+from nni_wiring.train.run import repeatable
 
-Epoch = Callable[[int], EpochFigures]
+#: Trains an epoch (from 0); and whether it is the kernels that do.
+Trained = tuple[Callable[[int], EpochFigures], bool]
+Way = Callable[[TrainingParts], Trained]
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,13 @@ class CellRow:
     Attributes:
         arch, seed: which.
         accuracy_at: percent by part ("train", "valid", "test"), by the epochs done, of those that
-            evaluated; empty where the training diverged.
+            evaluated before the training diverged, if it did.
         loss_at: likewise, nats.
         error: why it has no accuracies; None where it has.
+        diverged: the epoch (from 1) in which the training diverged; None where it did not.
         compact: whether it was trained on the kernels.
         seconds: CPU seconds of this process.
+        images: how many the training saw in an epoch.
     """
 
     arch: str
@@ -43,13 +49,15 @@ class CellRow:
     accuracy_at: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     loss_at: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     error: str | None = None
+    diverged: int | None = None
     compact: bool = False
     seconds: float = 0.0
+    images: int = 0
 
     @property
     def accuracy(self) -> Mapping[str, float]:
         """After the last epoch; empty where the training diverged."""
-        return self.accuracy_at[max(self.accuracy_at)] if self.accuracy_at else {}
+        return {} if self.error or not self.accuracy_at else self.accuracy_at[max(self.accuracy_at)]
 
 
 def train_cells(
@@ -84,45 +92,67 @@ def train_cells(
     ]
     rows = []
     for config in configs:
-        rows.append(train_cell(config, compact=compact))
+        rows.append(train_cell(config, way=fastest if compact else by_torch))
         if on_row is not None:
             on_row(rows[-1])
     return rows
 
 
-def train_cell(config: TrainConfig, *, compact: bool = True) -> CellRow:
-    """Train one cell; see `train_cells`."""
+def train_cell(
+    config: TrainConfig, *, way: Way | None = None, data: ImageData | None = None
+) -> CellRow:
+    """Train one cell; see `train_cells`.
+
+    Args:
+        config: all settings.
+        way: how epochs are trained; None for the kernels where they can, else torch.
+        data: the images, where they were read before.
+    """
     started = time.process_time()
-    parts = assemble_training(config)
+    parts = assemble_training(config, data)
     set_precision(config.training.precision, parts.device)
-    epoch, on_kernels = _epochs_of(parts, compact)
-    accuracy_at, loss_at, error = {}, {}, None
-    try:
-        for done in range(1, config.theta.epochs + 1):
-            found = epoch(done - 1)
-            if config.evaluates_after(done):
-                accuracy_at[done], loss_at[done] = found.accuracy, found.loss
-    except RunError as problem:
-        accuracy_at, loss_at, error = {}, {}, str(problem)
+    epoch, on_kernels = (way or fastest)(parts)
+    accuracy_at, loss_at, error, done = {}, {}, None, 0
+    with repeatable(parts.device):
+        try:
+            for done in range(1, config.theta.epochs + 1):
+                found = epoch(done - 1)
+                if not all(map(math.isfinite, found.loss.values())):  # in the epoch's last step
+                    raise Diverged(f"epoch {done}: the loss is not a finite number")
+                if config.evaluates_after(done):
+                    accuracy_at[done], loss_at[done] = found.accuracy, found.loss
+        except Diverged as problem:
+            error = str(problem)
+    train = parts.loaders.train
     return CellRow(
         config.training.arch,
         config.training.seed,
         accuracy_at,
         loss_at,
         error,
+        None if error is None else done,
         on_kernels,
         time.process_time() - started,
+        len(train) * train.batch_size,
     )
 
 
-def _epochs_of(parts: TrainingParts, compact: bool) -> tuple[Epoch, bool]:
-    """The function that trains an epoch, and whether it is the kernels'."""
+def by_torch(parts: TrainingParts) -> Trained:
+    """Epochs as a run trains them, bit for bit."""
+    optimizer = make_optimizer(parts.network, parts.config)
+    return lambda epoch: train_epoch(parts, optimizer, epoch), False
+
+
+def by_kernels(parts: TrainingParts) -> Trained:
+    """Epochs on the kernels; NotCompactError where they do not train this."""
+    network = compact_network(parts)
+    optimizer = make_optimizer(network, parts.config)
+    return lambda epoch: train_compact_epoch(parts, network, optimizer, epoch), True
+
+
+def fastest(parts: TrainingParts) -> Trained:
+    """The kernels where they train this, else torch."""
     try:
-        if compact:
-            network = compact_network(parts)
-            optimizer = make_optimizer(network, parts.config)
-            return lambda epoch: train_compact_epoch(parts, network, optimizer, epoch), True
+        return by_kernels(parts)
     except NotCompactError:
-        pass  # torch trains everything
-    alone = make_optimizer(parts.network, parts.config)
-    return lambda epoch: train_epoch(parts, alone, epoch), False
+        return by_torch(parts)

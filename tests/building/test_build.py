@@ -63,6 +63,29 @@ def fake(given: Mapping[str, Any], archs: Sequence[str], seed: int) -> list[Row]
     ]
 
 
+def test_the_kernels_train_what_torch_does_and_tell_their_tables_apart(tmp_path: Path) -> None:
+    """A step on 32 images: rounding alone tells the two apart."""
+    found = {}
+    for kernels in (True, False):
+        given = {**TRAINING, "data": "clutter", "max_steps": 1, "batch_size": 32, "epochs": 1}
+        values = {**given, "space": "nasbench201", "channels": 4, "seeds": [1], "cells": 1}
+        values |= {"eval_epochs": [1], "lr": 1e-4, "kernels": kernels}
+        cells = tmp_path / "cells.txt"
+        cells.write_text("\n".join(NINE))
+        made = make_build_options({**values, "cell_list": cells})
+        build = BuildFolder.at(tmp_path / str(kernels), "k", made)
+        assert run_build(build) == len(build.plan.units())
+        found[kernels] = {unit: row.accuracy[1]["valid"] for unit, row in build.rows().items()}
+        options_of = made
+    np.testing.assert_allclose(list(found[True].values()), list(found[False].values()), atol=0.3)
+    assert "kernels" in options_of.differences(make_build_options({**made.flat(), "kernels": True}))
+    with pytest.raises(BenchmarkError, match="kernels: 1; allowed: true, false"):
+        make_build_options({**made.flat(), "kernels": 1})
+    refused = make_build_options({**made.flat(), "kernels": True, "batch_size": 24})
+    with pytest.raises(BenchmarkError, match="kernels=true: batch_size"):
+        run_build(BuildFolder.at(tmp_path / "no", "no", refused))
+
+
 def test_nine_cells_are_nine_single_trainings(built: BuildFolder, tmp_path: Path) -> None:
     rows = built.rows()
     assert {row.arch for row in rows.values()} == set(NINE)

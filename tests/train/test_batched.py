@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nni_wiring.data import ImageData
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.train import batched
 from nni_wiring.train.batched import train_cells
@@ -173,8 +174,8 @@ def test_where_the_kernels_are_not_wanted_a_row_is_a_run_bit_for_bit(tmp_path: P
 def test_a_cell_that_diverges_says_so_and_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     assemble = batched.assemble_training
 
-    def spoilt(config: TrainConfig) -> object:
-        parts = assemble(config)
+    def spoilt(config: TrainConfig, data: ImageData | None = None) -> object:
+        parts = assemble(config, data)
         if config.training.arch == DENSE:
             with torch.no_grad():
                 cast(NasBench201Space, parts.network.network).classifier.weight.fill_(math.inf)
@@ -185,7 +186,7 @@ def test_a_cell_that_diverges_says_so_and_spoils_no_other(monkeypatch: pytest.Mo
     first, broken, last = train_cells(TINY, [MIXED, DENSE, SKIPS], [1])
     assert [first.accuracy_at, last.accuracy_at] == [row.accuracy_at for row in clean]
     assert broken.error is not None and "diverged in epoch 1" in broken.error
-    assert not broken.accuracy_at and not broken.accuracy
+    assert not broken.accuracy_at and not broken.accuracy and broken.diverged == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from nni_wiring.files.native import shared_library
-from nni_wiring.truth.storage import cache_dir
+from nni_wiring.truth import cache_dir
 
 SOURCE = Path(__file__).with_name("native.cpp")
 NUMBERS = {torch.float32: "float", torch.float64: "double"}
