@@ -22,7 +22,8 @@ setup(
     license="MIT",
     packages=find_packages(include=["nni_wiring*", "search_spaces*"]),
     package_data={
-        "nni_wiring": ["py.typed", "**/*.html", "**/*.j2", "**/*.css", "**/*.csv", "**/*.json"],
+        "nni_wiring": ["py.typed"]
+        + [f"**/*.{kind}" for kind in ("c", "cpp", "css", "csv", "html", "j2", "js", "json")],
         "search_spaces": ["py.typed"],
     },
     # NNI 3.0 ran an experiment through nnictl on 3.10, 3.11, 3.12 and 3.13, and its source uses
@@ -75,7 +76,10 @@ setup(
         ],
         "dev": ["ruff>=0.8", "mypy>=1.11", "types-PyYAML>=6"],
     },
-    entry_points={"console_scripts": ["nni-wiring = nni_wiring.commands:main"]},
+    entry_points={
+        "console_scripts": ["nni-wiring = nni_wiring.commands:main"],
+        "tensorboard_plugins": ["wiring = nni_wiring.tab.plugin:WiringLoader"],
+    },
     classifiers=[
         "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3.10",

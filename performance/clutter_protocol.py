@@ -1,11 +1,12 @@
-"""How well a protocol tells cells apart: two single seeds of random cells held against each other.
+"""How well a protocol tells cells apart: seeds of random cells held against each other.
 
     python performance/clutter_protocol.py --cells 16 --log clutter.jsonl --set epochs=12
 
 Draws connected cells of NAS-Bench-201 (one of each exact equivalence class, uniformly over the
-classes), trains each with two seeds as ``cli.py train`` does, on one thread, and prints Kendall's
-tau-b between the seeds, the range of accuracies, CPU seconds per cell and seed (training and one
-evaluation; importing and making the images apart), and tau between the seeds' mean and a table of
+classes), trains each with --seeds seeds as a table is built, on one thread, and prints Kendall's
+tau-b between single seeds (mean over pairs of seeds) and between means of half the seeds (mean over
+divisions), the range of accuracies, CPU seconds per cell and seed (training and one evaluation;
+importing and making the images apart), and tau between the seeds' mean and a table of
 NAS-Bench-201. Finished trainings are kept in --log; the same command goes on from there.
 """
 
@@ -14,26 +15,24 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from nni_wiring.errors import RunError
-from nni_wiring.search.precision import set_precision
+from nni_wiring.data import load_data
+from nni_wiring.train.batched import train_cell
 from nni_wiring.train.config import make_train_config
-from nni_wiring.train.loop import make_optimizer, train_epoch
-from nni_wiring.train.parts import assemble_training
 from nni_wiring.truth import NASBENCH201, load_table
 from search_spaces.topology import all_topology
 from search_spaces.uniqueness import exact_class
 
-SEEDS = (1, 2)
 PARTS = ("valid", "test")
 
 
@@ -49,18 +48,8 @@ def train_once(options: Mapping[str, Any]) -> dict[str, Any]:
     """Held-out accuracies (percent) after the last epoch, and CPU seconds; no accuracy where the
     training diverged.
     """
-    config = make_train_config({"eval_epochs": [], **options})
-    parts = assemble_training(config)
-    set_precision(config.training.precision, parts.device)
-    started = time.process_time()
-    optimizer = make_optimizer(parts.network, config)
-    accuracy = {}
-    try:
-        for epoch in range(config.theta.epochs):
-            accuracy = train_epoch(parts, optimizer, epoch).accuracy
-    except RunError:
-        accuracy = {}
-    return {"accuracy": accuracy, "cpu": time.process_time() - started}
+    row = train_cell(make_train_config({"eval_epochs": [], **options}))
+    return {"accuracy": dict(row.accuracy), "cpu": row.seconds}
 
 
 def train_all(given: argparse.Namespace) -> list[list[dict[str, Any]]]:
@@ -72,7 +61,7 @@ def train_all(given: argparse.Namespace) -> list[list[dict[str, Any]]]:
     rows = []
     for arch in draw_cells(given.cells, given.draw_seed):
         rows.append([])
-        for seed in SEEDS:
+        for seed in range(1, given.seeds + 1):
             options = {"data": "clutter", "protocol": "clutter", "device": "cpu"}
             options |= {**given.settings, "arch": arch, "seed": seed}
             row = known.get(json.dumps(options)) or {"options": options, **train_once(options)}
@@ -83,22 +72,47 @@ def train_all(given: argparse.Namespace) -> list[list[dict[str, Any]]]:
     return rows
 
 
+def agreement(scores: NDArray[np.float64], size: int) -> float:
+    """Kendall's tau-b between means of ``size`` seeds of (cells, seeds) and means of ``size``
+    others: mean over all ways of choosing them.
+    """
+    seeds = range(scores.shape[1])
+    sets = list(combinations(seeds, size))
+    found = [
+        kendalltau(scores[:, one].mean(1), scores[:, other].mean(1)).statistic
+        for one, other in combinations(sets, 2)
+        if not set(one) & set(other)
+    ]
+    return float(np.mean(found))
+
+
+def spread(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Standard deviations (points) of a cell's single seeds, and of the cells' true means: what is
+    left of the variance of the means of (cells, seeds) without the seeds' part.
+    """
+    noise = scores.var(axis=1, ddof=1).mean()
+    between = scores.mean(axis=1).var(ddof=1) - noise / scores.shape[1]
+    return float(np.sqrt(noise)), float(np.sqrt(max(between, 0.0)))
+
+
 def figures_of(rows: list[list[dict[str, Any]]], table: str | None, dataset: str) -> dict[str, Any]:
     """What the trainings say; cells of which a seed diverged are counted and left out."""
-    whole = [pair for pair in rows if all(row["accuracy"] for row in pair)]
-    cpu = [row["cpu"] for pair in rows for row in pair]
+    whole = [cell for cell in rows if all(row["accuracy"] for row in cell)]
+    cpu = [row["cpu"] for cell in rows for row in cell]
     found: dict[str, Any] = {"cells": len(whole), "diverged": len(rows) - len(whole)}
     found["cpu_seconds_median"] = statistics.median(cpu)
     found["cpu_seconds_largest"] = max(cpu)
     for part in PARTS:
-        scores = np.array([[row["accuracy"][part] for row in pair] for pair in whole])
-        found[f"{part}_tau_of_seeds"] = float(kendalltau(*scores.T).statistic)
+        scores = np.array([[row["accuracy"][part] for row in cell] for cell in whole])
+        found[f"{part}_tau_of_seeds"] = agreement(scores, 1)
+        if (half := scores.shape[1] // 2) > 1:
+            found[f"{part}_tau_of_{half}_seeds"] = agreement(scores, half)
         found[f"{part}_lowest"], found[f"{part}_highest"] = scores.min(), scores.max()
-        found[f"{part}_seed_sd"] = float(np.sqrt(np.mean(np.diff(scores)[:, 0] ** 2) / 2))
+        found[f"{part}_seed_sd"], found[f"{part}_cell_sd"] = spread(scores)
         if table is not None:
             truth = load_table(table)
             values = truth.values(dataset, "valid")
-            real = [values[truth.index_of(pair[0]["options"]["arch"])] for pair in whole]
+            real = [values[truth.index_of(cell[0]["options"]["arch"])] for cell in whole]
             found[f"{part}_tau_with_{dataset}"] = float(kendalltau(scores.mean(1), real).statistic)
     return found
 
@@ -107,6 +121,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", type=int, default=16, help="how many classes, from 2")
+    parser.add_argument("--seeds", type=int, default=2, help="of every cell, from 2")
     parser.add_argument("--draw-seed", type=int, default=0, help="of the drawing of cells")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="pairs")
     parser.add_argument("--table", default="bundled", help="of NAS-Bench-201; '' for none")
@@ -122,6 +137,8 @@ def arguments() -> argparse.Namespace:
         given.settings[name] = yaml.safe_load(value)
     if given.cells < 2:
         parser.error(f"--cells {given.cells}: at least 2")
+    if given.seeds < 2:
+        parser.error(f"--seeds {given.seeds}: at least 2")
     return given
 
 
@@ -129,6 +146,7 @@ def main() -> None:
     """Print the figures."""
     given = arguments()
     torch.set_num_threads(1)
+    load_data("clutter")  # made once, so that no training's seconds hold it
     found = figures_of(train_all(given), given.table or None, given.dataset)
     if given.json:
         print(json.dumps(found))

@@ -15,7 +15,15 @@ import time
 from typing import Any
 
 import torch
-from stepping import add_device, add_size, add_speed, options_of, our_stepper, random_batches
+from stepping import (
+    add_device,
+    add_side,
+    add_size,
+    add_speed,
+    options_of,
+    our_stepper,
+    random_batches,
+)
 from torch.profiler import ProfilerActivity, profile
 
 from nni_wiring.strategies.engine.gradient_graphs import WARM_UP_STEPS
@@ -27,9 +35,9 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def measure(options: dict[str, Any], steps: int, rows: int) -> dict[str, Any]:
+def measure(options: dict[str, Any], steps: int, rows: int, side: int) -> dict[str, Any]:
     """The figures that ``--json`` prints; times are milliseconds per step."""
-    stepper = our_stepper(random_batches(options["batch_size"], 32), **options)
+    stepper = our_stepper(random_batches(options["batch_size"], side), **options)
     for _ in range(WARM_UP_STEPS + 2):
         stepper.step()
     wait()
@@ -76,6 +84,7 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_size(parser)
+    add_side(parser)
     parser.add_argument("--steps", type=int, default=3, help="profiled steps")
     parser.add_argument("--rows", type=int, default=15, help="kernels to list")
     parser.add_argument("--supernet", choices=["plain", "fused"], default="fused")
@@ -85,7 +94,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     options = {**options_of(given), "supernet": given.supernet}
-    result = measure(options, given.steps, given.rows)
+    result = measure(options, given.steps, given.rows, given.side)
     if given.json:
         print(json.dumps(result))
         return

@@ -21,6 +21,7 @@ import torch
 from stepping import (
     Stepper,
     add_device,
+    add_side,
     add_size,
     alternate,
     nni_stepper,
@@ -45,7 +46,7 @@ VARIANTS = ("nni", *OURS)
 
 def make(name: str, options: dict[str, Any], given: argparse.Namespace) -> Stepper:
     """The stepper of one variant."""
-    batch = random_batches(given.batch, 32)
+    batch = random_batches(given.batch, given.side)
     if name == "nni":
         return nni_stepper(batch, **{**options, "precision": "float32"})
     return our_stepper(batch, **options, **OURS[name])
@@ -91,6 +92,7 @@ def measure(options: dict[str, Any], given: argparse.Namespace) -> dict[str, Any
         "cells": given.cells,
         "channels": given.channels,
         "batch": given.batch,
+        "side": given.side,
         "seconds": seconds,
         "ratio_to_nni": {name: reference / s for name, s in seconds.items()} if reference else {},
         "peak_mb": peaks,
@@ -101,6 +103,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_size(parser)
+    add_side(parser)
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of all variants")
     parser.add_argument("--threads", type=int, default=1, help="threads")
     add_device(parser)

@@ -46,6 +46,11 @@ def add_size(
     parser.add_argument("--batch", type=int, default=batch, help="images per batch")
 
 
+def add_side(parser: argparse.ArgumentParser) -> None:
+    """The size of the images."""
+    parser.add_argument("--side", type=int, default=32, help="pixels of an image's side")
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where and in what to compute."""
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run")

@@ -42,8 +42,8 @@ class CellNetworkSettings(SpaceSettings):
         affine, track_stats: of the batch norms inside the cells.
     """
 
-    channels: int = Field(default=16, ge=1)
-    cells: int = Field(default=5, ge=1)
+    channels: int = Field(default=16, ge=1, le=1024)
+    cells: int = Field(default=5, ge=1, le=100)
     affine: bool = False
     track_stats: bool = False
 
@@ -57,7 +57,7 @@ class NasBench201SpaceSettings(CellNetworkSettings):
 class DartsSpaceSettings(CellNetworkSettings):
     """cells: in all. head: ``darts`` (linear with bias), or S1's ``bias_free``."""
 
-    cells: int = Field(default=8, ge=1)
+    cells: int = Field(default=8, ge=1, le=100)
     head: Literal["darts", "bias_free"] = "darts"
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from nni_wiring.explain import explain
+from nni_wiring.truth import load_table
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -57,3 +60,17 @@ def test_every_linked_file_exists() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_figures_of_the_tabs_picture_are_the_tables() -> None:
+    last = "|skip_connect~0|skip_connect~1|skip_connect~2|"
+    arch = f"|skip_connect~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+{last}"
+    found = explain(arch, load_table(), "cifar10", "valid")
+    [edge] = [one for one in found.edges if one.edge == "0-1"]
+    accuracy = f"{found.accuracy:.2f} %"
+    share = f"{edge.shapley:.2f} of the {found.regret:.2f} points"
+    assert accuracy in README and f"0-1 accounts for {share}" in " ".join(README.split())
+    text = " ".join((ROOT / "docs" / "explain.md").read_text().split())
+    gain = (edge.choices["nor_conv_3x3"] or 0) - (found.accuracy or 0)
+    assert f"{share}, and the convolution there would bring {gain:.2f} back" in text
+    assert found.worst_first[0] is edge

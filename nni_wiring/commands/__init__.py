@@ -13,6 +13,7 @@ import click
 
 from nni_wiring import __version__
 from nni_wiring.errors import WiringError
+from nni_wiring.files.messages import printable
 from search_spaces.names import did_you_mean
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
@@ -83,12 +84,12 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except WiringError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {printable(str(error))}", err=True)
             ctx.exit(1)
         except OSError as error:
             if error.errno == errno.EPIPE:  # click ends a closed pipe quietly
                 raise
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {printable(str(error))}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)

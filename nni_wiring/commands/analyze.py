@@ -10,6 +10,7 @@ import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import BenchmarkError, RunError
+from nni_wiring.files.messages import printable
 from nni_wiring.report.analysis import RunAnalysis, analyse_run, recorded_table
 from nni_wiring.report.comparison import compare, comparison_rows
 from nni_wiring.report.html import write_overview, write_report
@@ -121,13 +122,14 @@ def print_run(run: RunAnalysis, page: Path | None) -> None:
     facts = run.facts
     planned = f" of {facts.planned}" if facts.planned else ""
     click.secho(f"run {facts.run_id}", bold=True)
+    seed = "unknown" if facts.seed is None else facts.seed
     click.echo(
-        f"{facts.strategy} on {facts.space}, data {facts.data}, "
-        f"seed {'unknown' if facts.seed is None else facts.seed}, "
+        f"{printable(str(facts.strategy), 80)} on {printable(str(facts.space), 80)}, data "
+        f"{printable(str(facts.data), 80)}, seed {printable(str(seed), 80)}, "
         f"{len(run.records)}{planned} epochs, {facts.status}"
     )
     if facts.error:
-        click.secho(f"error: {facts.error}", fg="red")
+        click.secho(f"error: {printable(facts.error)}", fg="red")
     for section in run_sections(run):
         print_section(section)
     if page is not None:
@@ -140,10 +142,10 @@ def print_run(run: RunAnalysis, page: Path | None) -> None:
 def print_section(section: Section) -> None:
     """Print what a section has for a terminal; what a table lacks is named missing."""
     for note in section.notes():
-        click.echo(f"note: {note}")
+        click.echo(f"note: {printable(note)}")
     for topic, text in (*section.lines(), *section.findings()):
         click.secho(f"{topic}: ", bold=True, nl=False)
-        click.echo(text)
+        click.echo(printable(text))
     for table in section.tables():
         if not table.page_only:
             print_table(table.title, table.columns, table.rows)

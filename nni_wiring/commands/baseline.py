@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
-from nni_wiring.truth import DATASETS, load_table
+from nni_wiring.truth import load_table
 from nni_wiring.tuners.simulate import METHODS, Baseline, make_task, parse_budget, run_baseline
 
 
@@ -26,13 +26,13 @@ from nni_wiring.tuners.simulate import METHODS, Baseline, make_task, parse_budge
     help="Of one search: simulated training seconds (12000s) or evaluations (500).",
 )
 @click.option("--repeats", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--dataset", type=click.Choice(DATASETS), default="cifar10", show_default=True)
+@click.option("--dataset", help="Default: the benchmark's first.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option(
     "--signal-epochs",
     type=click.IntRange(1),
-    help="Training whose validation accuracy the search sees; default: 12 where the table has "
-    "it, else 200.",
+    help="Training whose validation accuracy the search sees; default: the shortest that the "
+    "table has (NAS-Bench-201: 12, else 200).",
 )
 @click.option(
     "--run", "runs", multiple=True, metavar="RUN_ID", help="Put a one-shot run in the picture."
@@ -44,7 +44,7 @@ def baseline(
     methods: tuple[str, ...],
     budget: str,
     repeats: int,
-    dataset: str,
+    dataset: str | None,
     seed: int,
     signal_epochs: int | None,
     runs: tuple[str, ...],
@@ -62,7 +62,9 @@ def baseline(
     from nni_wiring.runs.store import runs_root
 
     limit = parse_budget(budget)
-    task = make_task(load_table(name), dataset, signal_epochs)
+    table = load_table(name)
+    dataset = dataset or table.benchmark.dataset_names[0]
+    task = make_task(table, dataset, signal_epochs)
     points = [p for run in runs for p in run_points(run, dataset, task.split)]
     chosen = methods or ("random", "evolution")
     baselines = [run_baseline(method, task, limit, repeats, seed) for method in chosen]

@@ -9,10 +9,14 @@ from typing import Any
 
 import click
 
+from nni_wiring.commands.benchmark_build import build, info_command, merge_command
 from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.messages import printable, shown
+from nni_wiring.files.regular import regular_file
 from nni_wiring.truth import (
     BENCHMARKS,
+    Benchmark,
     TruthTable,
     default_name,
     load_table,
@@ -36,13 +40,15 @@ _epochs_option = click.option(
 
 
 _FIGURES = ("accuracy", "rank", "percentile", "regret")
-_DATASETS = [name for one in BENCHMARKS.values() for name in one.dataset_names]
-_SPLITS = list(dict.fromkeys(split for one in BENCHMARKS.values() for split in one.splits))
 
 
 @click.group()
 def benchmark() -> None:
     """Query what every cell of a benchmark really reaches."""
+
+
+for _command in (build, info_command, merge_command):
+    benchmark.add_command(_command)
 
 
 @benchmark.command()
@@ -96,8 +102,8 @@ def _metric_of(table: TruthTable) -> str:
 
 
 @benchmark.command()
-@click.option("--dataset", type=click.Choice(_DATASETS), help="Default: the benchmark's first.")
-@click.option("--split", type=click.Choice(_SPLITS), default="valid", show_default=True)
+@click.option("--dataset", help="Default: the benchmark's first.")
+@click.option("--split", default="valid", show_default=True, help="valid or test.")
 @click.option("-k", "--count", type=click.IntRange(1), default=10, show_default=True)
 @_table_option
 @_epochs_option
@@ -113,6 +119,7 @@ def top(
     """List the best cells, best first."""
     table = load_table(name)
     dataset = dataset or table.benchmark.dataset_names[0]
+    _check_known(table.benchmark, dataset, split)
     entries = [asdict(entry) for entry in table.top(count, dataset, split, epochs)]
     if as_json:
         print_json(entries)
@@ -122,6 +129,15 @@ def top(
     title = f"{dataset} {split} after {length} epochs, table {table.name}"
     label = table.benchmark.measure(dataset).label
     print_table(title, ["rank", "index", "arch", label], rows)
+
+
+def _check_known(own: Benchmark, dataset: str, split: str) -> None:
+    """Refuse, as wrong usage, names that no benchmark has."""
+    known = (own, *BENCHMARKS.values())
+    if not any(dataset in one.dataset_names for one in known):
+        raise click.BadParameter(f"{dataset!r}; {own.title} has {', '.join(own.dataset_names)}")
+    if not any(split in one.splits for one in known):
+        raise click.BadParameter(f"{split!r}; allowed: {', '.join(own.splits)}")
 
 
 @benchmark.command("stats")
@@ -174,7 +190,7 @@ def _describe(name: str) -> dict[str, Any]:
     except BenchmarkError as error:
         return {"name": name, "default": False, "error": str(error)}
     benchmark = table.benchmark.name
-    row: dict[str, Any] = {"name": name, "default": name == default_name(benchmark)}
+    row: dict[str, Any] = {"name": name, "default": name == default_name(table.benchmark.family)}
     row["benchmark"] = benchmark
     known = ("kind", "version", "cells", "sha256")
     row |= {key: table.info[key] for key in known if key in table.info}
@@ -247,16 +263,24 @@ def _name_of(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:64] or "table"
 
 
+_LONGEST_MAP = 1 << 18  # bytes of a column map
+
+
 def _read_columns(path: Path) -> dict[str, str | list[str]]:
     import yaml
 
     try:
-        columns = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        line = " ".join(str(error).split())
-        raise BenchmarkError(f"{path}: not a YAML column map ({line})") from error
+        with regular_file(path) as file:
+            columns = yaml.safe_load(file.read(_LONGEST_MAP).decode())
+    except RecursionError:
+        raise BenchmarkError(f"{shown(path)}: not a YAML column map (nested too deeply)") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        line = printable(" ".join(str(error).split()), 300)
+        raise BenchmarkError(f"{shown(path)}: not a YAML column map ({line})") from error
     if not isinstance(columns, dict):
-        raise BenchmarkError(f"{path}: not a YAML column map (expected 'metric: column' lines)")
+        raise BenchmarkError(
+            f"{shown(path)}: not a YAML column map (expected 'metric: column' lines)"
+        )
     return columns
 
 
@@ -293,7 +317,7 @@ def verify_command(path: Path, cells: int, seed: int, as_json: bool) -> None:
     else:
         click.echo(f"{len(report.cells)} cells, {report.compared:,} figures compared")
         for line in (report.differences + report.sizes)[:_SHOWN_DIFFERENCES]:
-            click.echo(line)
+            click.echo(printable(line))
         click.echo(f"{len(report.differences)} differ from the official answers")
         if report.sizes:
             click.echo(f"{len(report.sizes)} stored sizes are not the computed ones")

@@ -15,6 +15,7 @@ from nni_wiring.commands.analyze import (
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import replace_file
+from nni_wiring.files.messages import printable
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.comparison import Comparison, comparison_picture, comparison_rows
 from nni_wiring.report.comparison import compare as metrics_of
@@ -78,7 +79,7 @@ def compare(
     for one in metrics:
         _print_paired(paired_tests(runs, one.dataset, one.split), one.title)
     for note in dict.fromkeys(note for run in runs if run.truth for note in notes_of(run)):
-        click.echo(f"note: {note}")
+        click.echo(f"note: {printable(note)}")
     for path in paths:
         click.echo(f"figure: {path}")
 

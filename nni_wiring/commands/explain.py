@@ -17,6 +17,7 @@ from nni_wiring.explain import (
     sentences,
 )
 from nni_wiring.explain import explain as explain_one
+from nni_wiring.files.messages import printable
 from nni_wiring.service.resolve import resolve
 from nni_wiring.truth import TruthTable, load_table
 
@@ -58,7 +59,7 @@ def explain(
     else:
         _print(found)
         for line in over_runs_sentences(shares):
-            click.echo(line)
+            click.echo(printable(line))
 
 
 def _table(name: str | None) -> TruthTable | None:
@@ -96,6 +97,6 @@ def _is_cell(text: str, table: TruthTable | None) -> bool:
 def _print(found: list[Explanation]) -> None:
     for one in found:
         for line in sentences(one):
-            click.echo(line)
+            click.echo(printable(line))
         if len(found) > 1:
             click.echo()

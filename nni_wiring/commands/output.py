@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import click
 
+from nni_wiring.files.messages import printable
+
 #: ``--json`` of every command that answers with data; the parameter is ``as_json``.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -23,7 +25,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
     On a terminal the table is drawn; elsewhere it is one tab-separated line a row.
     """
-    texts = [["missing" if cell is None else str(cell) for cell in row] for row in rows]
+    texts = [["missing" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         click.echo(f"# {title}")
         for line in (columns, *texts):

@@ -30,7 +30,8 @@ _REFRESH_SECONDS = 10.0
     help="Port to serve on; otherwise the first free one from 6006.",
 )
 def tensorboard(run_ids: tuple[str, ...], port: int | None) -> None:
-    """Show runs in TensorBoard, with reference curves of the optimum, published and random cells.
+    """Show runs in TensorBoard: the tab WIRING explains them epoch by epoch, and reference curves
+    of the optimum, published and random cells stand beside their scalars.
 
     RUN_ID is a run id, a folder, an NNI trial or experiment id, or `latest`. The server listens on
     127.0.0.1 only; from another machine go through `ssh -L`. Ctrl-C ends it.
@@ -43,6 +44,7 @@ def tensorboard(run_ids: tuple[str, ...], port: int | None) -> None:
             raise RunError(f"{', '.join(run_ids)}: no TensorBoard logs (yet)")
         write_all_references(logdir, shown)
         write_provenance(logdir, shown)
+        write_tabs(logdir, shown)
         click.echo(f"TensorBoard at {_launch(logdir, port)}  (Ctrl-C ends it)")
         while True:
             time.sleep(_REFRESH_SECONDS)
@@ -110,6 +112,39 @@ def write_provenance(logdir: Path, runs: Iterable[RunFolder]) -> None:
             writer.add_text("provenance", f"Truth: {in_words(found)}.", 0)
 
 
+def write_tabs(logdir: Path, runs: Iterable[RunFolder]) -> None:
+    """Write what the tab WIRING shows of every run whose own event files do not tell it: runs of
+    earlier versions. Runs without epochs are left out.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    from nni_wiring.monitor.epoch import View
+    from nni_wiring.monitor.tab import TabSink
+    from nni_wiring.report.analysis import recorded_table
+
+    for run in runs:
+        records = run.records()
+        if not records or _tells_the_tab(run):
+            continue
+        table = recorded_table(run)
+        view = View(table, "" if table is None else _provenance(run, table.benchmark).dataset)
+        # a folder of its own, as in write_provenance
+        with SummaryWriter(str(logdir / run_name(run) / "wiring")) as writer:
+            sink = TabSink(writer, view, run.run_id, run.config)
+            for record in records:
+                sink(record)
+            if run.status == "finished":
+                sink.finish(records, run.result() or {})
+
+
+def _tells_the_tab(run: RunFolder) -> bool:
+    """True where an event file of the run names the tab's epochs; names stand there as they are."""
+    from nni_wiring.tab.summary import EPOCH
+
+    name = EPOCH.encode()
+    return any(name in file.read_bytes() for file in run.tensorboard.glob("events.*"))
+
+
 def _provenance(run: RunFolder, benchmark: Benchmark) -> Provenance:
     from nni_wiring.report.provenance import run_provenance
 
@@ -128,12 +163,17 @@ def _launch(logdir: Path, port: int | None) -> str:
     Raises:
         RunError: the port is taken.
     """
+    from tensorboard.default import get_plugins
     from tensorboard.program import TensorBoard, TensorBoardServerException
+
+    from nni_wiring.tab.plugin import WiringLoader
 
     # its fast loader is a program of its own that prints notices and may outlive a kill
     options = ["--logdir", str(logdir), "--host", HOST, "--load_fast", "false"]
     options += ["--reload_interval", "5"] + (["--port", str(port)] if port else [])
-    server = TensorBoard()
+    # found by its entry point too, where the package is installed as it is now
+    plugins = [plugin for plugin in get_plugins() if plugin is not WiringLoader]
+    server = TensorBoard([*plugins, WiringLoader])
     server.configure(argv=["tensorboard", *options])
     try:
         return str(server.launch())

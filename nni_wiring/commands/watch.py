@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from nni_wiring.errors import RunError
+from nni_wiring.files.messages import printable
 from nni_wiring.service.experiment import (
     ENDED,
     NniExperiment,
@@ -79,7 +80,7 @@ def watch(experiment_id: str, stop: bool) -> None:
         if stop:
             click.echo("stopping NNI's manager")
             stop_manager(read_experiment(folder))
-    click.echo(_verdict(experiment, status))
+    click.echo(printable(_verdict(experiment, status)))
 
 
 def follow(folder: Path, show: Show) -> tuple[NniExperiment, str]:
@@ -206,7 +207,7 @@ def _lines() -> Iterator[Show]:
         lines = {"": _headline(experiment, status)} | {row.name: _line(row) for row in rows}
         for key, line in lines.items():
             if before.get(key) != line:
-                click.echo(line)
+                click.echo(printable(line))
         before.update(lines)
 
     yield show

@@ -71,15 +71,20 @@ def _read_arrays(name: str, path: Path) -> dict[str, np.ndarray]:
     known = {*TRAIN, *TEST, *JPEG, FLIP}
     try:
         with zipfile.ZipFile(path) as archive:
-            sizes = [m.file_size for m in archive.infolist() if m.filename[:-4] in known]
-        # the sizes that the archive states are also what at most will be read
-        if sum(sizes) > MAX_BYTES:
-            raise DataError(f"{name}: {sum(sizes)} bytes of arrays; at most {MAX_BYTES} are read")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files if key in known}
+            members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
+            # the sizes that the archive states are also what at most will be read
+            size = sum(member.file_size for key, member in members.items() if key in known)
+            if size > MAX_BYTES:
+                raise DataError(f"{name}: {size} bytes of arrays; at most {MAX_BYTES} are read")
+            return {key: _array(archive, member) for key, member in members.items() if key in known}
     except _UNREADABLE as error:
         line = str(error).partition("\n")[0]
         raise DataError(f"{name}: not a readable .npz file ({line})") from error
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _member(name: str, arrays: dict[str, np.ndarray], key: str) -> np.ndarray:

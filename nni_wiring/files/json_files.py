@@ -10,16 +10,22 @@ import errno
 import json
 import math
 import os
-import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import replace_file
+from nni_wiring.files.lines import bounded_lines
 from nni_wiring.files.messages import first_line, reason, shown
+from nni_wiring.files.regular import regular_file
 
 MAX_JSON_BYTES = 8 * 2**20
+MAX_LINE_BYTES = 8 * 2**20  # an epoch of a DARTS space has .2 MB
+MAX_LINES = 20_000
 MAX_LINES_BYTES = 512 * 2**20
+_FREE_CONTAINERS = 10_000
+_BYTES_PER_CONTAINER = 8
 
 
 def finite(value: object) -> object:
@@ -49,9 +55,18 @@ def to_json(value: object, indent: int | None = None) -> str:
 def from_json(text: str | bytes) -> object:
     """Parse `text`; NaN and infinities become None.
 
+    An empty object takes two bytes in the text and 64 in memory: their number is limited.
+
     Raises:
-        ValueError: not JSON, not UTF-8, nested too deeply, or a number too long to read.
+        ValueError: not JSON, not UTF-8, nested too deeply, too many containers, or a number too
+            long to read.
     """
+    if isinstance(text, str):
+        containers = text.count("{") + text.count("[")
+    else:
+        containers = text.count(b"{") + text.count(b"[")
+    if containers > _FREE_CONTAINERS + len(text) // _BYTES_PER_CONTAINER:
+        raise ValueError("more containers than a text of its size may hold")
     try:
         return json.loads(text, parse_constant=lambda _: None)
     except RecursionError:
@@ -74,23 +89,52 @@ def read_file(path: Path, limit: int = MAX_JSON_BYTES) -> bytes | None:
     Raises:
         RunError: a link, a device, a folder, more than `limit` bytes, or unreadable.
     """
-    # O_NONBLOCK: a named pipe in a foreign folder must not hang the reader.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        descriptor = os.open(path, flags)
+        stream = regular_file(path, links=False)
     except FileNotFoundError:
         return None
     except OSError as error:
-        link = error.errno == errno.ELOOP
-        hint = "is a link, which a run's folder may not hold" if link else reason(error)
-        raise RunError(f"cannot read {shown(path)}: {hint}") from None
-    with os.fdopen(descriptor, "rb") as stream:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise RunError(f"cannot read {shown(path)}: not a regular file")
-        if state.st_size > limit:
-            raise RunError(f"cannot read {shown(path)}: {state.st_size} bytes, at most {limit}")
+        raise _unreadable(path, error) from None
+    with stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > limit:
+            raise RunError(f"cannot read {shown(path)}: {size} bytes, at most {limit}")
         return stream.read(limit)
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The complete lines of the regular file `path`; none when there is no such file.
+
+    A last line without a newline is left out: it was being written, or the writer was killed.
+
+    Raises:
+        RunError: a link, a device, a folder, unreadable, a line of more than MAX_LINE_BYTES, or
+            more than MAX_LINES of them.
+    """
+    try:
+        with regular_file(path, links=False) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_LINES_BYTES:
+                raise RunError(
+                    f"cannot read {shown(path)}: {size} bytes, at most {MAX_LINES_BYTES}"
+                )
+            for number, line in enumerate(bounded_lines(file, MAX_LINE_BYTES), start=1):
+                if number > MAX_LINES:
+                    raise RunError(f"{shown(path)} has more than {MAX_LINES} lines")
+                if line.endswith(b"\n"):
+                    yield line
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except ValueError as error:
+        raise RunError(f"cannot read {shown(path)}: {error}") from None
+
+
+def _unreadable(path: Path, error: OSError) -> RunError:
+    link = error.errno == errno.ELOOP
+    hint = "is a link, which a run's folder may not hold" if link else reason(error)
+    return RunError(f"cannot read {shown(path)}: {hint}")
 
 
 def read_object(path: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ import mmap
 import pickle
 import pickletools
 import re
+import struct
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -20,6 +21,9 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from nni_wiring.errors import UnsafePickleError
+from nni_wiring.files.messages import brief, printable, reason, shown
+from nni_wiring.files.regular import regular_file
+from nni_wiring.files.unpickler import BoundedUnpickler
 
 Global = tuple[str, str]
 Allowed = Collection[Global] | Mapping[Global, Any]
@@ -37,6 +41,7 @@ CORRUPT = (
     ArithmeticError,
     MemoryError,
     RecursionError,
+    struct.error,
 )
 
 # Python 2 and NumPy 1 spellings of the same modules.
@@ -50,15 +55,25 @@ _RENAMED = {
 # Where a module lies if NumPy is still at 1, which knows only some of the new names.
 _NUMPY_1 = np.__version__.startswith("1.")
 
+# A reader of records may forget what lies further back than this behind the newest item that was
+# read back, but for what the scan found to be read back from there. A training of NAS-Bench-201
+# has about 1,000.
+MEMO_WINDOW = 1 << 14
+_MOST_FAR = 200_000  # the names of fields, data sets and cells
+
 _STOP, _BINGET, _LONG_BINGET, _LONG_BINPUT = b".hjr"
+_PAGES = 8 << 20  # bytes of a mapped file
 _LINE_LIMIT = 1_000_000  # bytes of one text argument
 
 
 class Scan(NamedTuple):
-    """Offset behind STOP, and the memo indices that the pickle reads back."""
+    """Offset behind STOP, and the memo indices that the pickle reads back from afar.
+
+    far: indices that are read back after one that is more than MEMO_WINDOW higher was.
+    """
 
     end: int
-    fetched: set[int]
+    far: set[int]
 
 
 def _fixed_length_run(stop_at: bytes) -> re.Pattern[bytes]:
@@ -99,7 +114,8 @@ class _Scanner:
     def __init__(self, buffer: Buffer, start: int, name: str) -> None:
         self.buffer, self.start, self.name = buffer, start, name
         self.limit = len(buffer)
-        self.fetched: set[int] = set()
+        self.far: set[int] = set()
+        self._newest = 0
 
     def fail(self, what: str) -> UnsafePickleError:
         return UnsafePickleError(f"{self.name}: {what}")
@@ -111,12 +127,12 @@ class _Scanner:
             width = _PREFIXED[code]
             after = position + 1 + width + self._number(position + 1, width)
         elif code == _BINGET:
-            self.fetched.add(self._number(position + 1, 1))
+            self._fetch(self._number(position + 1, 1))
             after = position + 2
         elif code in (_LONG_BINGET, _LONG_BINPUT):
             index = self._index(self._number(position + 1, 4))
             if code == _LONG_BINGET:
-                self.fetched.add(index)
+                self._fetch(index)
             after = position + 5
         elif code in _LINES:
             after = self._after_lines(position, _BY_CODE[code].name)
@@ -138,6 +154,14 @@ class _Scanner:
             raise self.fail(f"corrupt pickle (memo index {index} in a pickle of {size} bytes)")
         return index
 
+    def _fetch(self, index: int) -> None:
+        if index > self._newest:
+            self._newest = index
+        elif index < self._newest - MEMO_WINDOW:
+            self.far.add(index)
+            if len(self.far) > _MOST_FAR:
+                raise self.fail("it reads too many items back from afar")
+
     def _after_lines(self, position: int, opcode: str) -> int:
         after = position + 1
         for _ in range(2 if opcode in ("GLOBAL", "INST") else 1):
@@ -149,7 +173,9 @@ class _Scanner:
             text = bytes(self.buffer[position + 1 : after - 1])
             if not text.isdigit() or len(text) > 10:
                 raise self.fail(f"corrupt pickle (memo index {text[:20]!r})")
-            self.fetched.add(self._index(int(text)))
+            index = self._index(int(text))
+            if opcode == "GET":
+                self._fetch(index)
         return after
 
 
@@ -162,7 +188,7 @@ def scan_pickle(
         buffer: the bytes, or a memory-mapped file.
         start: offset of the first opcode.
         name: the input's name for the error line.
-        collect: also gather every memo index that is read back (slower).
+        collect: also gather the memo indices that are read back from afar (slower).
 
     Raises:
         UnsafePickleError: truncated data, an unknown opcode, a length beyond the end, or a memo
@@ -171,14 +197,18 @@ def scan_pickle(
     run = _RUN_TO_GET if collect else _RUN
     scanner = _Scanner(buffer, start, name)
     position = start
+    given_back = start
     while True:
+        if position - given_back > _PAGES and isinstance(buffer, mmap.mmap):
+            buffer.madvise(mmap.MADV_DONTNEED)  # pages that were read count as the process' memory
+            given_back = position
         match = run.match(buffer, position)
         if match and match.end() > position:
             position = match.end()
         elif position >= scanner.limit:
             raise scanner.fail("truncated pickle (no STOP before the end of the data)")
         elif buffer[position] == _STOP:
-            return Scan(position + 1, scanner.fetched)
+            return Scan(position + 1, scanner.far)
         else:
             position = scanner.step(position)
 
@@ -186,6 +216,13 @@ def scan_pickle(
 def normalise(module: str, name: str) -> Global:
     """Today's spelling of a global that Python 2 or NumPy 1 wrote."""
     return _RENAMED.get(module, module), name
+
+
+def corrupt(name: str, error: Exception) -> UnsafePickleError:
+    """The line for whatever an unpickler raised."""
+    return UnsafePickleError(
+        f"{name}: corrupt pickle ({type(error).__name__}: {printable(str(error), 200)})"
+    )
 
 
 class Resolver:
@@ -207,8 +244,8 @@ class Resolver:
         pair = normalise(module, name)
         # A dotted name could walk from an allowed class to anything that it can reach.
         if pair not in self._names or "." in name:
-            offender = f"{module}.{name}"
-            raise UnsafePickleError(f"{self._source}: refused, its pickle names {offender!r}")
+            offender = brief(f"{module:.200}.{name:.200}", 200)
+            raise UnsafePickleError(f"{self._source}: refused, its pickle names {offender}")
         return pair
 
     def replacement(self, pair: Global) -> Any | None:
@@ -216,12 +253,12 @@ class Resolver:
         return self._objects.get(pair)
 
 
-class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, file: IO[bytes], resolver: Resolver, encoding: str) -> None:
-        super().__init__(file, encoding=encoding)
+class _RestrictedUnpickler(BoundedUnpickler):
+    def __init__(self, data: bytes, resolver: Resolver, encoding: str) -> None:
+        super().__init__(io.BytesIO(data), len(data), encoding)
         self._resolver = resolver
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
         pair = self._resolver.check(module, name)
         found = self._resolver.replacement(pair)
         if found is not None:
@@ -247,12 +284,16 @@ def load_pickle(
         UnsafePickleError: the pickle names another global (given in the line), or it is
             unreadable, truncated or corrupt.
     """
-    name = str(source) if isinstance(source, (str, Path)) else getattr(source, "name", "pickle")
+    name = shown(source if isinstance(source, (str, Path)) else getattr(source, "name", "pickle"))
     try:
-        data = Path(source).read_bytes() if isinstance(source, (str, Path)) else source.read()
+        if isinstance(source, (str, Path)):
+            with regular_file(source) as file:
+                data = file.read()
+        else:
+            data = source.read()
     except OSError as error:
-        raise UnsafePickleError(f"{name}: unreadable ({error.strerror or error})") from error
-    return loads_pickle(data, allowed, name=str(name), encoding=encoding)
+        raise UnsafePickleError(f"{name}: unreadable ({reason(error)})") from error
+    return loads_pickle(data, allowed, name=name, encoding=encoding)
 
 
 def loads_pickle(
@@ -261,8 +302,6 @@ def loads_pickle(
     """As ``load_pickle``, from bytes in memory; ``name`` stands in the error line."""
     scan_pickle(data, name=name)
     try:
-        return _RestrictedUnpickler(io.BytesIO(data), Resolver(allowed, name), encoding).load()
+        return _RestrictedUnpickler(data, Resolver(allowed, name), encoding).load()
     except CORRUPT as error:
-        raise UnsafePickleError(
-            f"{name}: corrupt pickle ({type(error).__name__}: {error})"
-        ) from error
+        raise corrupt(name, error) from None

@@ -10,6 +10,7 @@ from typing import Any
 from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.references import write_references
 from nni_wiring.monitor.statistics import Statistic
+from nni_wiring.monitor.tab import TabSink
 from nni_wiring.monitor.tensorboard import TensorBoardSink
 from nni_wiring.records import DerivedCell, EpochRecord
 from nni_wiring.runs.result import SearchResult
@@ -45,6 +46,7 @@ class RunWriter:
         )
         epochs = trainer.max_epochs or 0
         self._pictures = TensorBoardSink(self._logger, *self._view, epochs, statistics)
+        self._tab = TabSink(self._logger.experiment, self._view, run_id, config)
 
     def epoch(self, record: EpochRecord, values: Mapping[str, float]) -> None:
         """Write an epoch's record, scalars and pictures."""
@@ -53,6 +55,7 @@ class RunWriter:
         self._folder.append_epoch(record)
         self._logger.log_metrics(dict(values), step=record.epoch)
         self._pictures(record)
+        self._tab(record)
 
     def finish(self, module: pl.LightningModule, records: Sequence[EpochRecord]) -> None:
         """Write the result: the cell that the search hands over, which a selection at its end may
@@ -61,7 +64,9 @@ class RunWriter:
         if self._folder is None:
             return
         if records:
-            self._folder.write_result(self._result(module, records[-1]))
+            result = self._result(module, records[-1])
+            self._folder.write_result(result)
+            self._tab.finish(records, result.to_json())
         if self._view.table is not None and records:
             tensorboard, epochs = self._folder.tensorboard, records[-1].epoch + 1
             write_references(tensorboard, self._view.dataset, epochs, self._view.table)

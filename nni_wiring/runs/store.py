@@ -13,15 +13,15 @@ import re
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import append_line, replace_file
 from nni_wiring.files.json_files import (
-    MAX_LINES_BYTES,
     from_json,
-    read_file,
+    read_lines,
     read_object,
     to_json,
     write_json,
@@ -180,10 +180,8 @@ class RunFolder:
             RunError: `epochs.jsonl` holds something else than records of rising epochs.
         """
         path = self.path / "epochs.jsonl"
-        content = read_file(path, MAX_LINES_BYTES) or b""
-        complete, _, _cut_off = content.rpartition(b"\n")
         records: list[dict[str, Any]] = []
-        for number, line in enumerate(complete.split(b"\n") if complete else [], start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             try:
                 record = from_json(line)
             except ValueError:
@@ -223,9 +221,7 @@ class RunFolder:
         return hashlib.sha256(self._first_lines(count)).hexdigest()
 
     def _first_lines(self, count: int) -> bytes:
-        content = read_file(self.path / "epochs.jsonl", MAX_LINES_BYTES) or b""
-        complete = content.split(b"\n", count)[:-1]
-        return b"".join(line + b"\n" for line in complete)
+        return b"".join(islice(read_lines(self.path / "epochs.jsonl"), count))
 
     def set_status(self, status: str, error: str | None = None) -> None:
         """Record how the run stands; `error` (its first line is kept) goes with ``failed``.

@@ -14,7 +14,7 @@ from nni_wiring.search.settings import DataSettings, RunSettings, ThetaSettings
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.registry import strategy_class
 from nni_wiring.strategies.settings import StrategySettings
-from nni_wiring.truth.benchmarks import BENCHMARKS, NASBENCH201
+from nni_wiring.truth.catalogue import benchmark_for
 from nni_wiring.validation import one_line_validation, unknown_name
 from search_spaces.constraints import EdgeOperations
 from search_spaces.errors import SpaceError
@@ -24,6 +24,7 @@ from search_spaces.settings import RUN_OPTIONS, SPACE_OPTIONS, SpaceSettings
 
 Model = TypeVar("Model", bound=BaseModel)
 _NUMBER = re.compile(r"[0-9]{1,12}")
+_LONGEST_ASSIGNMENT = 20_000  # characters; YAML takes minutes for a deep value of 100,000
 _PARTS: tuple[type[BaseModel], ...] = (RunSettings, DataSettings, ThetaSettings)
 assert {"seeds"}.union(*(part.model_fields for part in _PARTS)) == RUN_OPTIONS
 
@@ -142,15 +143,15 @@ def shown_dataset(config: RunConfig, usual: str = "") -> str:
     """The data set whose truth stands beside a search.
 
     Args:
-        config: its space says which benchmark, NAS-Bench-201 where it has none.
+        config: its table, else its space, says which benchmark, NAS-Bench-201 where there is none.
         usual: the one that goes with the searched data.
 
     Raises:
         BenchmarkError: the benchmark has not the one that was asked for.
     """
     run, operations = config.run, config.space_settings.operations
-    name = space_entry(run.space).truth_benchmark(operations) or NASBENCH201.name
-    return BENCHMARKS.lookup(name).shown_dataset(run.dataset, usual)
+    benchmark = benchmark_for(space_entry(run.space).truth_benchmark(operations), run.benchmark)
+    return benchmark.shown_dataset(run.dataset, usual)
 
 
 def _name(given: Mapping[str, Any], option: str) -> str:
@@ -211,9 +212,13 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set {assignment!r}: expected key=value")
+            raise ConfigError(f"--set {assignment!r:.200}: expected key=value")
+        if len(assignment) > _LONGEST_ASSIGNMENT:
+            raise ConfigError(
+                f"--set {key:.60}: {len(text)} characters, at most {_LONGEST_ASSIGNMENT} are read"
+            )
         try:
             values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, RecursionError, ValueError):
             raise ConfigError(f"--set {key}: {text!r:.60} is no YAML value") from None
     return values

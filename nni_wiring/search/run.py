@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from nni_wiring.monitor.callback import WiringMonitor
+from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.statistics import Statistic
+from nni_wiring.monitor.tab import TabSink
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.result import SearchResult
@@ -86,12 +88,15 @@ def _search(
     epochs, measured = config.theta.epochs, monitor.statistics
     pictures = TensorBoardSink(logger, parts.table, parts.dataset, epochs, measured)
     monitor.sinks.append(one_at_a_time(pictures))
+    view = View(parts.table, parts.dataset)
+    tab = TabSink(logger.experiment, view, folder.run_id, config.flat())
+    monitor.sinks.append(tab)
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)
     callbacks = [monitor, *probes, RunCheckpoint(folder, config.flat())]
     trainer = _trainer(parts, logger, callbacks, progress)
     _fit_or_restore(parts, folder, trainer, done, progress)
-    return _finish(parts, folder, logger)
+    return _finish(parts, folder, logger, tab)
 
 
 def _prepare_resume(folder: RunFolder, config: RunConfig) -> int:
@@ -164,7 +169,9 @@ def _fit(searcher: Lightning, model: Any) -> None:
         raise KeyboardInterrupt from None
 
 
-def _finish(parts: Assembly, folder: RunFolder, logger: TensorBoardLogger) -> SearchResult:
+def _finish(
+    parts: Assembly, folder: RunFolder, logger: TensorBoardLogger, tab: TabSink
+) -> SearchResult:
     """Describe the selected cells, and end the logs."""
     config, strategy = parts.config, parts.strategy
     if parts.table is not None:
@@ -181,6 +188,7 @@ def _finish(parts: Assembly, folder: RunFolder, logger: TensorBoardLogger) -> Se
     )
     known = {} if result.default is None else {"hparams/true_valid_accuracy": result.default}
     logger.log_hyperparams(config.flat(), known)
+    tab.finish(folder.records(), result.to_json())
     logger.finalize("success")
     return result
 

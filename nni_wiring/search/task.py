@@ -38,6 +38,7 @@ class ClassificationTask(LightningModule):
             momentum=config.momentum,
             weight_decay=config.weight_decay,
             nesterov=config.nesterov and config.momentum > 0,
+            foreach=True,  # the same numbers as one tensor at a time, in half the time
         )
         floor = config.lr_min / config.lr
 

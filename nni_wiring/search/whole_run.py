@@ -31,7 +31,7 @@ def whole_run(folder: RunFolder, work: Callable[[], Result], *, resume: bool) ->
     with owned(folder):
         if resume and folder.status == "finished":
             raise RunError(f"run {folder.run_id} is finished; nothing is left to do")
-        with _end_noted(folder):
+        with end_noted(folder):
             result = work()
             folder.write_result(result)
             folder.set_status("finished")
@@ -39,7 +39,7 @@ def whole_run(folder: RunFolder, work: Callable[[], Result], *, resume: bool) ->
 
 
 @contextmanager
-def _end_noted(folder: RunFolder) -> Iterator[None]:
+def end_noted(folder: RunFolder) -> Iterator[None]:
     """Let the status of ``folder`` say how the block ended, unless it ended well."""
     try:
         yield

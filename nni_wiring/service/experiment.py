@@ -8,18 +8,17 @@ everything here is paired by that id and never by the trial's own event.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
-from nni_wiring.files.json_files import read_object
-from nni_wiring.files.messages import shown
+from nni_wiring.files.json_files import from_json, read_object
+from nni_wiring.files.messages import printable, shown
+from nni_wiring.service.database import opened
 from nni_wiring.service.manifest import (
     NNI_ID,
     as_integer,
@@ -38,6 +37,7 @@ _EVENT_STATUS = {
 _NO_STATUS = ("ADD_HYPERPARAMETER", "IMPORT_DATA")
 _TAIL_BYTES = 64 * 1024
 _LINE_LENGTH = 600
+_MOST_TRIALS = 20_000
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,7 @@ def read_experiment(folder: Path) -> NniExperiment:
     if not database.is_file():
         raise RunError(f"{shown(folder)} is no NNI experiment: db/nni.sqlite is missing")
     try:
-        address = f"{database.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=20)) as connection:
+        with opened(database) as connection:
             profile = _profile(connection)
             trials = _trials(connection, folder)
     except sqlite3.Error as error:
@@ -131,7 +130,7 @@ def read_experiment(folder: Path) -> NniExperiment:
     return NniExperiment(
         experiment_id=experiment_id,
         folder=folder,
-        name=str(profile.get("experimentName") or ""),
+        name=printable(str(profile.get("experimentName") or ""), 200),
         port=as_integer(entry.get("port")),
         pid=as_integer(entry.get("pid")),
         url_prefix=str(entry.get("prefixUrl") or ""),
@@ -206,12 +205,15 @@ def _trials(connection: sqlite3.Connection, folder: Path) -> tuple[NniTrial, ...
         identifier = as_integer(given.get("parameter_id"))
         if identifier is not None and isinstance(given.get("parameters"), dict):
             parameters[identifier] = given["parameters"]
-        if not trial_id or not NNI_ID.fullmatch(trial_id):
+        if not isinstance(trial_id, str) or not NNI_ID.fullmatch(trial_id):
             continue
         seen = events.setdefault(trial_id, _Events())
         if number is not None and seen.number < 0:
-            seen.number = int(number)
-        seen.status = _EVENT_STATUS.get(event, seen.status if event in _NO_STATUS else str(event))
+            seen.number = as_integer(number) or 0
+        if event not in _NO_STATUS:
+            seen.status = _EVENT_STATUS.get(event, printable(str(event), 40))
+    if len(events) > _MOST_TRIALS:  # each takes a look into its folder
+        raise sqlite3.DatabaseError(f"it has more than {_MOST_TRIALS} trials")
     metrics = _metrics(connection)
     found = [
         _trial(
@@ -229,7 +231,9 @@ def _metrics(connection: sqlite3.Connection) -> dict[str, list[tuple[int | None,
         "select trialJobId, parameterId, type, data from MetricData order by rowid"
     )
     for trial_id, identifier, kind, data in rows:
-        metrics.setdefault(trial_id, []).append((as_integer(identifier), str(kind), _metric(data)))
+        if isinstance(trial_id, str):
+            metric = as_integer(identifier), str(kind), _metric(data)
+            metrics.setdefault(trial_id, []).append(metric)
     return metrics
 
 
@@ -282,7 +286,7 @@ def _metric(data: object) -> dict[str, Any]:
     for _ in range(2):
         if isinstance(value, str):
             try:
-                value = json.loads(value)
+                value = from_json(value)
             except ValueError:
                 return {}
     return value if isinstance(value, dict) else {"default": value}
@@ -291,7 +295,7 @@ def _metric(data: object) -> dict[str, Any]:
 def _object(text: object) -> dict[str, Any]:
     """The JSON object in `text`, {} if it is none."""
     try:
-        value = json.loads(text) if isinstance(text, str) and text.strip() else {}
+        value = from_json(text) if isinstance(text, str) and text.strip() else {}
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from nni_wiring.errors import ConfigError, WiringError
-from nni_wiring.truth import DATASETS, load_table
+from nni_wiring.truth import load_table
 from search_spaces.cell_graph import NB201, OPERATIONS, format_arch
 
-_OPTIONS = {"dataset": "cifar10", "split": "valid", "epochs": 200, "benchmark": None}
+#: None: the data set that the table has first, and its longest training.
+_OPTIONS = {"dataset": None, "split": "valid", "epochs": None, "benchmark": None}
 
 
 def look_up(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,14 +39,15 @@ def look_up(parameters: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"{edge} = {operation!r}; allowed: {', '.join(OPERATIONS)}")
     options = {**_OPTIONS, **{key: parameters[key] for key in _OPTIONS if key in parameters}}
     table = load_table(options["benchmark"])
-    values = table.values(options["dataset"], options["split"], options["epochs"])
+    dataset = options["dataset"] or table.benchmark.dataset_names[0]
+    values = table.values(dataset, options["split"], options["epochs"])
     arch = format_arch([OPERATIONS.index(str(operation)) for operation in chosen])
     index = table.index_of(arch)
     accuracy = table.query(index, options["epochs"])["accuracy"]
     others = {
-        f"{dataset}/{split}": value
-        for dataset in DATASETS
-        for split, value in accuracy[dataset].items()
+        f"{name}/{split}": value
+        for name, splits in accuracy.items()
+        for split, value in splits.items()
         if value is not None
     }
     metric = {"default": round(float(values[index]), 4), "arch": arch, "index": index}

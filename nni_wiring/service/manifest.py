@@ -11,6 +11,7 @@ import psutil
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.json_files import read_object
+from nni_wiring.files.messages import shown
 
 NNI_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -73,9 +74,21 @@ def experiment_of_trial(trial_id: str) -> Path | None:
 
 
 def trial_folder(folder: Path, trial_id: str) -> Path:
-    """Folder of a trial; where several environments have one, the first by name."""
+    """Folder of a trial; where several environments have one, the first by name.
+
+    Raises:
+        RunError: a link leads there.
+    """
     found = sorted(folder.glob(f"environments/*/trials/{trial_id}"))
-    return found[0] if found else folder / "environments" / "local-env" / "trials" / trial_id
+    inside = [path for path in found if _inside(path, folder)]
+    if found and not inside:
+        raise RunError(f"{shown(found[0])} is a link, which a trial's folder may not be")
+    return inside[0] if inside else folder / "environments" / "local-env" / "trials" / trial_id
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    """True where no link leads from `path` out of `folder`, which is where reports are written."""
+    return path.resolve() == folder.resolve() / path.relative_to(folder)
 
 
 def as_integer(value: object) -> int | None:
@@ -83,9 +96,10 @@ def as_integer(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        return int(value)
+        whole = int(value)
     except (ValueError, OverflowError):
         return None
+    return whole if abs(whole) < 2**63 else None
 
 
 def process_lives(pid: int) -> bool:

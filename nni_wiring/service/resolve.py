@@ -13,6 +13,7 @@ from nni_wiring.runs.info import FORMAT
 from nni_wiring.runs.store import RunFolder, runs_root
 from nni_wiring.service.experiment import NniExperiment, NniTrial, read_experiment
 from nni_wiring.service.manifest import (
+    as_integer,
     experiment_folder,
     experiment_of_trial,
     latest_experiment,
@@ -142,7 +143,7 @@ def _latest() -> list[RunFolder]:
     if experiment_id is None:
         return [run] if run else []
     folder = experiment_folder(experiment_id)
-    started = float(read_manifest().get(experiment_id, {}).get("startTime") or 0) / 1000
+    started = (as_integer(read_manifest().get(experiment_id, {}).get("startTime")) or 0) / 1000
     if folder is None or (run is not None and _created(run) > started):
         return [run] if run else []
     return runs_of(read_experiment(folder))
@@ -165,7 +166,7 @@ def _created(run: RunFolder) -> float:
     """The time a run was created, in seconds since 1970; 0 if it does not say so."""
     try:
         return datetime.fromisoformat(run.info.get("created") or "").timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 

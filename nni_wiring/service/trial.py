@@ -116,8 +116,8 @@ def open_run(job: Job) -> tuple[RunFolder, bool]:
 
 
 def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
-    """Search, or train the fixed cell that the parameter ``arch`` names; report to NNI epoch by
-    epoch, then report the result.
+    """Search, or train the fixed cell that the parameter ``arch`` names, or all cells of the
+    ``slice`` of a table; report to NNI as it goes, then report the result.
 
     Raises:
         ConfigError: a parameter is unknown or wrong.
@@ -132,13 +132,16 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
     if "arch" in run.config:
         _train(job, run, resumed)
         return
+    if "slice" in run.config:
+        _build(job, run, resumed)
+        return
     if run.config.get("seeds") is not None:
         raise ConfigError(
             "seeds: a trial is one search; let the search space choose its seed instead: "
             "seed: {_type: choice, _value: [1, 2, 3]}"
         )
     config = make_config(run.config)
-    parameters = _begin(job, run, config.flat(), search_epochs if resumed else None)
+    parameters = _begin(job, run, config.flat(), _done(run, search_epochs, resumed))
 
     def report_epoch(record: EpochRecord) -> None:
         # the search noted whose truth it shows once it had read its data
@@ -157,7 +160,7 @@ def _train(job: Job, run: RunFolder, resumed: bool) -> None:
     from nni_wiring.train.run import run_train, training_epochs
 
     config = make_train_config(run.config)
-    parameters = _begin(job, run, config.flat(), training_epochs if resumed else None)
+    parameters = _begin(job, run, config.flat(), _done(run, training_epochs, resumed))
 
     def report_epoch(record: EpochRecord) -> None:
         _send(nni.report_intermediate_result, train_metric(record))
@@ -166,6 +169,19 @@ def _train(job: Job, run: RunFolder, resumed: bool) -> None:
     last = train_metric(run.records()[-1])
     arch = config.training.arch
     _send(nni.report_final_result, last | {"arch": arch, "parameters": parameters})
+
+
+def _build(job: Job, run: RunFolder, resumed: bool) -> None:
+    """The same for a slice of a table: NNI is told how much of it is done."""
+    import nni
+
+    from nni_wiring.service.build_trial import finished, open_slice, train_slice
+
+    build, part = open_slice(run)
+    done = finished(build, part)
+    parameters = _begin(job, run, run.config, done if resumed else None)
+    metric = train_slice(build, part, lambda m: _send(nni.report_intermediate_result, m))
+    _send(nni.report_final_result, metric | {"parameters": parameters})
 
 
 def train_metric(record: EpochRecord) -> dict[str, float]:
@@ -243,37 +259,38 @@ def link_for_web_ui(job: Job) -> None:
     link.symlink_to(os.path.relpath(job.output, link.parent), target_is_directory=True)
 
 
-def _begin(
-    job: Job,
-    run: RunFolder,
-    options: dict[str, Any],
-    epochs_in: Callable[[Any], int] | None,
-) -> dict[str, Any]:
-    """Note the options in a new run, or go on with one where ``epochs_in`` is given; returns the
-    parameters to report under.
+def _done(run: RunFolder, epochs_in: Callable[[Any], int], resumed: bool) -> int | None:
+    """The epochs that a resumed run has reported, by its checkpoint; None for a new run.
+
+    epochs_in: counts the epochs in a checkpoint's content.
     """
-    if epochs_in is not None:
-        return _continue_as_before(run, epochs_in)
+    from nni_wiring.search.kept import kept_epochs
+
+    return kept_epochs(run, epochs_in) if resumed else None
+
+
+def _begin(job: Job, run: RunFolder, options: dict[str, Any], done: int | None) -> dict[str, Any]:
+    """Note the options in a new run, or go on with one that has reported ``done`` times; returns
+    the parameters to report under.
+    """
+    if done is not None:
+        return _continue_as_before(run, done)
     run.info = run.info | {"config": options}
     run.set_status("running")
     return job.parameters
 
 
-def _continue_as_before(run: RunFolder, epochs_in: Callable[[Any], int]) -> dict[str, Any]:
+def _continue_as_before(run: RunFolder, done: int) -> dict[str, Any]:
     """Report on under the parameter id and the sequence that the run had before it was stopped.
 
     `nnictl resume` hands a trial the parameters that were drawn for it, which with several
     trials at once are not those that it got at first (see docs/nni.md). Returns those it got.
-    epochs_in: counts the epochs in a checkpoint's content.
     """
     import nni
-
-    from nni_wiring.search.kept import kept_epochs
 
     if run.info.get("parameter_id") is not None:
         record = {"parameter_id": run.info["parameter_id"], "parameters": run.config}
         nni.trial._params = record
-    done = kept_epochs(run, epochs_in)
     if done:
         nni.trial.overwrite_intermediate_seq(done)
     return run.config

@@ -18,6 +18,10 @@ from nni_wiring.train.network import FixedNetwork
 from nni_wiring.train.parts import TrainingParts
 
 
+class Diverged(RunError):
+    """A training whose loss is not finite any more."""
+
+
 class EpochFigures(NamedTuple):
     """One epoch: its seconds and steps, mean gradient norm before clipping, loss (nats) and
     accuracy (percent) by part.
@@ -113,7 +117,7 @@ def train_epoch(parts: TrainingParts, optimizer: torch.optim.Optimizer, epoch: i
     """Train epoch ``epoch`` (from 0) and evaluate where the settings say so.
 
     Raises:
-        RunError: the training diverged.
+        Diverged: the loss of a batch is not finite.
     """
     config, network, loader = parts.config, parts.network, parts.loaders.train
     started, steps = time.perf_counter(), len(loader)
@@ -127,16 +131,38 @@ def train_epoch(parts: TrainingParts, optimizer: torch.optim.Optimizer, epoch: i
         found = train_step(network, optimizer, batch, config.regularisation, _autocast(parts))
         sums += torch.stack([value.to(sums) for value in found])
     loss, right, norm = (sums / steps).tolist()
-    if not math.isfinite(loss):
-        raise RunError(
+    trained = EpochFigures(
+        time.perf_counter() - started,
+        steps,
+        norm,
+        {"train": loss},
+        {"train": 100 * right / loader.batch_size},
+    )
+    return judged(parts, network, trained, epoch)
+
+
+def judged(
+    parts: TrainingParts, network: nn.Module, found: EpochFigures, epoch: int
+) -> EpochFigures:
+    """The figures of epoch ``epoch`` (from 0) with those of the held-out images, where the settings
+    want them; network: what was trained. The seconds grow by the evaluation's.
+
+    Raises:
+        Diverged: the loss of the training batches is not finite.
+    """
+    config, started = parts.config, time.perf_counter()
+    if not math.isfinite(found.loss["train"]):
+        raise Diverged(
             f"the training diverged in epoch {epoch + 1}: its loss is not finite; "
             f"a smaller lr than {config.theta.lr:g} may help"
         )
-    losses, accuracies = {"train": loss}, {"train": 100 * right / loader.batch_size}
-    if config.evaluates_after(epoch + 1):
-        for part, held_out in parts.held_out.items():
-            losses[part], accuracies[part] = evaluate(network, held_out, _autocast(parts))
-    return EpochFigures(time.perf_counter() - started, steps, norm, losses, accuracies)
+    if not config.evaluates_after(epoch + 1):
+        return found
+    losses, accuracies = dict(found.loss), dict(found.accuracy)
+    for part, held_out in parts.held_out.items():
+        losses[part], accuracies[part] = evaluate(network, held_out, _autocast(parts))
+    seconds = found.seconds + time.perf_counter() - started
+    return EpochFigures(seconds, found.steps, found.gradient_norm, losses, accuracies)
 
 
 @torch.no_grad()

@@ -22,7 +22,8 @@ from nni_wiring.search.assemble import choose_device
 from nni_wiring.train.arch import Operations
 from nni_wiring.train.config import TrainConfig
 from nni_wiring.train.network import FixedNetwork, fixed_network
-from nni_wiring.truth import BENCHMARKS, table_for
+from nni_wiring.truth import table_for
+from nni_wiring.truth.catalogue import benchmark_for
 from search_spaces.cell_graph import Wiring
 from search_spaces.nni_api import pl
 from search_spaces.registry import SpaceEntry
@@ -51,8 +52,12 @@ class TrainingParts:
     device: torch.device
 
 
-def assemble_training(config: TrainConfig) -> TrainingParts:
+def assemble_training(config: TrainConfig, data: ImageData | None = None) -> TrainingParts:
     """Seed the process's generators, which the weights are drawn from, and make all parts.
+
+    Args:
+        config: the training.
+        data: its images where they are in memory already.
 
     Raises:
         WiringError: one line; the device or the data are not there, or an option does not go with
@@ -61,7 +66,8 @@ def assemble_training(config: TrainConfig) -> TrainingParts:
     training, images = config.training, config.data_settings
     pl.seed_everything(training.seed, verbose=False)
     device = choose_device(training.device)
-    data = load_data(images.data, images.data_dir)
+    if data is None:
+        data = load_data(images.data, images.data_dir)
     division = training_split(data, images.split, training.seed)
     loaders = build_loaders(
         data,
@@ -105,9 +111,9 @@ def dataset_of(config: TrainConfig, usual: str) -> str:
     Raises:
         ConfigError: the benchmark has not the one that was asked for.
     """
-    name = config.space.benchmark or "nasbench201"
     try:
-        return BENCHMARKS.lookup(name).shown_dataset(config.training.dataset, usual)
+        benchmark = benchmark_for(config.space.benchmark, config.training.benchmark)
+        return benchmark.shown_dataset(config.training.dataset, usual)
     except BenchmarkError as error:
         raise ConfigError(f"dataset: {error}") from None
 

@@ -80,7 +80,7 @@ def _train(
         folder.set_status("running")
     if done:
         _restore(folder.checkpoint, parts.network, optimizer)
-    with closing(_writer(folder, config.flat(), done)) as writer, _repeatable(parts.device):
+    with closing(_writer(folder, config.flat(), done)) as writer, repeatable(parts.device):
         for epoch in range(done, config.theta.epochs):
             record = _record(epoch, train_epoch(parts, optimizer, epoch), cells, config)
             folder.append_epoch(record)
@@ -92,7 +92,7 @@ def _train(
 
 
 @contextmanager
-def _repeatable(device: torch.device) -> Iterator[None]:
+def repeatable(device: torch.device) -> Iterator[None]:
     """On CUDA, kernels whose sums have one order, where torch has such; as searches train."""
     if device.type != "cuda":
         yield

@@ -1,5 +1,6 @@
 """The truth beside every search: benchmarks, and tables of their numbers. Imports no torch."""
 
+from nni_wiring.truth.archive import cache_dir
 from nni_wiring.truth.benchmark import (
     SPLIT_TITLES,
     Benchmark,
@@ -23,7 +24,6 @@ from nni_wiring.truth.order import Arch
 from nni_wiring.truth.published import published_rows
 from nni_wiring.truth.standing import Standing
 from nni_wiring.truth.stats import stats
-from nni_wiring.truth.storage import cache_dir
 from nni_wiring.truth.table import Entry, TruthTable
 
 # Of NAS-Bench-201; what has a table at hand asks its benchmark instead.

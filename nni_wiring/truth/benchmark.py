@@ -60,6 +60,8 @@ class Protocol:
         channels, cells: of the network: after the stem, and per stage.
         optimiser: one line for a reader.
         settings: the same as numbers, under the option names of a run.
+        one_curve: whether the lengths are points of one training's curve; else each was trained
+            on its own, with a schedule of its own.
     """
 
     images: Mapping[str, int]
@@ -68,6 +70,7 @@ class Protocol:
     cells: int
     optimiser: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    one_curve: bool = False
 
     @property
     def full_epochs(self) -> int:
@@ -167,6 +170,9 @@ class Benchmark:
             order is not the codes' own; imported when it is needed.
         bundled: name of the table that is always there; None where there is none.
         obtain: how to get another table, in half a sentence.
+        same_cells_as: the benchmark whose cells these are, where a user measured them anew; None
+            for cells of its own.
+        space: name of the space whose cells the table holds, where those are not all cells.
     """
 
     title: str
@@ -180,6 +186,13 @@ class Benchmark:
     official_codes: str | None = None
     bundled: str | None = None
     obtain: str = "import one with `benchmark import PATH`"
+    same_cells_as: str | None = None
+    space: str | None = None
+
+    @property
+    def family(self) -> str:
+        """The benchmark that a space of these cells names: this one, or ``same_cells_as``."""
+        return self.same_cells_as or self.name
 
     @property
     def name(self) -> str:

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.truth.archive import cache_dir, write_atomically
+from nni_wiring.truth.benchmark import Benchmark
 from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
+from nni_wiring.truth.built import NAME
 from nni_wiring.truth.sources import bundled
-from nni_wiring.truth.storage import cache_dir, read_table, write_atomically
+from nni_wiring.truth.storage import read_table
 from nni_wiring.truth.table import TruthTable
 from search_spaces.errors import SpaceError
 from search_spaces.registry import space_entry
@@ -21,12 +24,11 @@ from search_spaces.registry import space_entry
 ENVIRONMENT = "NNI_WIRING_BENCHMARK"
 #: Whose table is meant where nothing else is said.
 FIRST = NASBENCH201.name
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def table_path(name: str) -> Path:
     """The file of an imported table; BenchmarkError if the name cannot be a file name."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise BenchmarkError(f"table name {name!r}: use letters, digits, '.', '_' and '-'")
     return cache_dir() / "tables" / f"{name}.npz"
 
@@ -40,18 +42,21 @@ def table_names() -> list[str]:
 def default_name(benchmark: str = FIRST) -> str | None:
     """The table that stands for a benchmark where none is named; None where it has none.
 
-    It is $NNI_WIRING_BENCHMARK where that table is of this benchmark, else the one chosen by
-    ``set_default``, else the bundled one, else the only one that there is.
+    It is $NNI_WIRING_BENCHMARK where that table has this benchmark's cells, else the one chosen by
+    ``set_default``, else the bundled one, else the only one that there is. A benchmark that was
+    built has its one table.
     """
     entry = BENCHMARKS.lookup(benchmark)
+    if entry.same_cells_as is not None:
+        return entry.name
     chosen = os.environ.get(ENVIRONMENT)
-    if chosen and _benchmark_of(chosen) == benchmark:
+    if chosen and _family_of(chosen) == benchmark:
         return chosen
     try:
         written = _default_file(benchmark).read_text().strip()
     except (OSError, UnicodeDecodeError):
         written = ""
-    if written in table_names() and _benchmark_of(written) == benchmark:
+    if written in table_names() and _family_of(written) == benchmark:
         return written
     if entry.bundled is not None:
         return entry.bundled
@@ -60,8 +65,10 @@ def default_name(benchmark: str = FIRST) -> str | None:
 
 
 def set_default(name: str) -> None:
-    """Make a table the default of its benchmark; BenchmarkError if there is no such table."""
-    path = _default_file(load_table(name).benchmark.name)
+    """Make a table the default of the benchmark whose cells it has; BenchmarkError if there is no
+    such table.
+    """
+    path = _default_file(load_table(name).benchmark.family)
     try:
         write_atomically(path, f"{name}\n".encode())
     except OSError as error:
@@ -105,13 +112,27 @@ def table_for(benchmark: str | None, name: str | None = None) -> TruthTable | No
         name = default_name(benchmark)
         return None if name is None else load_table(name)
     table = load_table(name)
-    if table.benchmark.name != benchmark:
-        own = BENCHMARKS.lookup(benchmark)
+    own = BENCHMARKS.lookup(benchmark)
+    if table.benchmark.family != own.family:
         raise BenchmarkError(
             f"table {name!r} is of {table.benchmark.title}, the searched cells are those of "
             f"{own.title}; allowed: a table of {benchmark} (see `benchmark sources`)"
         )
     return table
+
+
+def benchmark_for(benchmark: str | None, name: str | None = None) -> Benchmark:
+    """The benchmark of ``table_for``'s table; without a table the space's own, else NAS-Bench-201.
+
+    Raises:
+        BenchmarkError: the space's benchmark is not known.
+    """
+    own = BENCHMARKS.lookup(benchmark or FIRST)
+    try:
+        table = table_for(benchmark, name)
+    except BenchmarkError:  # who asks for the table itself is told
+        return own
+    return own if table is None else table.benchmark
 
 
 def table_of_run(config: Mapping[str, Any]) -> TruthTable | None:
@@ -143,13 +164,13 @@ def _default_of(benchmark: str) -> str:
 
 
 def _tables_of(benchmark: str) -> list[str]:
-    return [name for name in table_names() if _benchmark_of(name) == benchmark]
+    return [name for name in table_names() if _family_of(name) == benchmark]
 
 
-def _benchmark_of(table: str) -> str | None:
-    """The benchmark of a table; None if it cannot be loaded."""
+def _family_of(table: str) -> str | None:
+    """The benchmark whose cells a table has; None if it cannot be loaded."""
     try:
-        return _load(table, cache_dir()).benchmark.name
+        return _load(table, cache_dir()).benchmark.family
     except BenchmarkError:
         return None
 

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.regular import regular_file
+from nni_wiring.truth.archive import BROKEN, read_array
 from nni_wiring.truth.metrics import Floats
-from nni_wiring.truth.storage import BROKEN, read_array
 
 
 class CurveKey(NamedTuple):
@@ -75,7 +76,7 @@ class CurveFile:
 
     def __init__(self, path: Path) -> None:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with regular_file(path) as file, zipfile.ZipFile(file) as archive:
                 columns = [read_array(archive, name) for name in _COLUMNS]
                 names = read_array(archive, "keys")
                 end = min((m.header_offset for m in archive.infolist()), default=0)

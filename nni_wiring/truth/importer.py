@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.messages import reason, shown
+from nni_wiring.files.regular import regular_file
 from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 from nni_wiring.truth.catalogue import forget, set_default, table_path
 from nni_wiring.truth.curves import CurveWriter
@@ -58,12 +60,14 @@ def detect(path: Path) -> str:
     if path.is_dir():
         if (path / nats.META).is_file() or any(path.glob("[0-9]*.pickle.pbz2")):
             return nats.KIND
-        raise BenchmarkError(f"{path}: a folder without NATS-Bench cells (NNNNNN.pickle.pbz2)")
+        raise BenchmarkError(
+            f"{shown(path)}: a folder without NATS-Bench cells (NNNNNN.pickle.pbz2)"
+        )
     try:
-        with open(path, "rb") as file:
+        with regular_file(path) as file:
             start = file.read(64)
     except OSError as error:
-        raise BenchmarkError(f"{path}: cannot be read ({error.strerror})") from error
+        raise BenchmarkError(f"{shown(path)}: cannot be read ({reason(error)})") from error
     if start[:2] == b"PK" or start.startswith(_LEGACY_START):
         return official.KIND
     if start[:3] == b"BZh":
@@ -71,7 +75,7 @@ def detect(path: Path) -> str:
     if start[:2] == b"\x1f\x8b" or start[:4] == b"PAR1" or (start and b"\x00" not in start):
         return delimited.KIND
     raise BenchmarkError(
-        f"{path}: no known table; allowed: a NAS-Bench-201 .pth, a NATS-Bench tss folder or "
+        f"{shown(path)}: no known table; allowed: a NAS-Bench-201 .pth, a NATS-Bench tss folder or "
         ".pickle.pbz2, .csv, .csv.gz, .parquet"
     )
 
@@ -155,13 +159,13 @@ def _read_records(
     try:
         with open(curves, "w+b") as file:
             writer = CurveWriter(file)
-            collector = RecordCollector(CellOrder(NASBENCH201), writer, str(path))
+            collector = RecordCollector(CellOrder(NASBENCH201), writer, shown(path))
             source.read(path, collector, progress)
             if not collector.cells:
-                raise BenchmarkError(f"{path}: it holds no cells")
+                raise BenchmarkError(f"{shown(path)}: it holds no cells")
             kept = writer.finish()
     except OSError as error:
-        raise BenchmarkError(f"{path}: import failed ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: import failed ({error})") from error
     return collector.table({"version": version or source.version(path)}), kept
 
 
@@ -169,13 +173,13 @@ def _check_complete(path: Path, data: TableData, partial: bool) -> None:
     cells, whole = data.info["cells"], data.benchmark.cells
     if cells != whole and not partial:
         raise BenchmarkError(
-            f"{path}: {cells} of {whole} cells; {whole - cells} are missing "
+            f"{shown(path)}: {cells} of {whole} cells; {whole - cells} are missing "
             "(--partial imports it all the same)"
         )
     for key, metric in data.metrics.items():
         holes = cells - int(np.isfinite(metric.mean).sum())
         if holes and not partial:
-            raise BenchmarkError(f"{path}: {holes} cells have no value of {key}")
+            raise BenchmarkError(f"{shown(path)}: {holes} cells have no value of {key}")
 
 
 def _replace(target: Path, data: TableData, curves: Path | None) -> None:

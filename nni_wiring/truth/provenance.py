@@ -71,7 +71,7 @@ def provenance_of(
     own = benchmark.dataset(dataset)
     data = _printable(config.get("data"))
     parts = []
-    if data_note or config.get("data") not in own.data:
+    if config.get("data") not in own.data:
         parts.append(_data_part(data, benchmark, own, data_note))
     if benchmark.search is None:
         differences = own.protocol.differences(config)
@@ -80,7 +80,11 @@ def provenance_of(
     else:
         departures = _departures(benchmark.search.differences(config))
         subject = f"{'' if parts else 'search '}not comparable with the published rows"
-    departures += _shortcuts(config, benchmark)
+    shortcuts = _shortcuts(config, benchmark)
+    if benchmark.search is None and not departures:
+        parts += shortcuts
+    else:
+        departures += shortcuts
     if departures:
         parts.append(f"{subject}: {', '.join(departures)}")
     return Provenance(benchmark.name, dataset, data, not parts, "; ".join(parts))
@@ -122,6 +126,8 @@ def _restriction(config: Mapping[str, Any], benchmark: Benchmark) -> str:
         return ""
     try:
         entry = space_entry(config["space"])
+        if entry.name == benchmark.space and config.get("operations") is None:
+            return ""
         allowed = entry.operations(config.get("operations")).values()
     except (SpaceError, TypeError, AttributeError):
         return ""

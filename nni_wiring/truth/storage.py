@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,72 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.files.atomic import replacing
+from nni_wiring.files.messages import shown
+from nni_wiring.files.regular import regular_file
+from nni_wiring.truth.archive import BROKEN, FORMAT, read_array, read_header, save_arrays
 from nni_wiring.truth.benchmarks import BENCHMARKS
+from nni_wiring.truth.built import header_of
 from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData, check_data
-
-FORMAT = 2
-_FIRST = 1  # without the benchmark, which was NAS-Bench-201
-_SIZE_LIMIT = 64 * 2**20  # bytes; a full table has about 5 MB
-# What reading a damaged or foreign .npz raises.
-BROKEN = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    BenchmarkError,
-)
-
-
-def cache_dir() -> Path:
-    """$NNI_WIRING_CACHE, else $XDG_CACHE_HOME/nni-wiring, else ~/.cache/nni-wiring."""
-    chosen = os.environ.get("NNI_WIRING_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nni-wiring"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` so that a reader sees the old file or the new one.
-
-    Raises:
-        OSError: the folder cannot be written; nothing is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def save_arrays(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write named arrays and a JSON header to one file, atomically; OSError as above."""
-    text = json.dumps(header, sort_keys=True).encode()
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, header=np.frombuffer(text, np.uint8), **arrays)
-    write_atomically(path, buffer.getvalue())
-
-
-def read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
-    """The JSON header of an open table file, after a check that no member can blow up."""
-    members = archive.infolist()
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise BenchmarkError("it is not a table file (compressed members)")
-    header = json.loads(bytes(read_array(archive, "header")))
-    if not isinstance(header, dict) or header.get("format") not in (_FIRST, FORMAT):
-        raise BenchmarkError("it is not a table file of this version")
-    return header
-
-
-def read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """One array of an open table file (its CRC is checked, pickled objects are refused)."""
-    if archive.getinfo(f"{name}.npy").file_size > _SIZE_LIMIT:
-        raise BenchmarkError(f"its array {name!r} is too large")
-    with archive.open(f"{name}.npy") as file:
-        return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
 
 
 def save_table(path: Path, data: TableData) -> None:
@@ -95,7 +32,7 @@ def save_table(path: Path, data: TableData) -> None:
         arrays[f"cost{number}"] = cost.astype(np.float32)
     header = {
         "format": FORMAT,
-        "benchmark": data.benchmark.name,
+        **header_of(data.benchmark),
         "metrics": rows,
         "costs": [list(key) for key in data.costs],
         "info": data.info,
@@ -110,12 +47,12 @@ def read_table(path: Path) -> TableData:
         BenchmarkError: one line naming the file and what is wrong with it.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with regular_file(path) as file, zipfile.ZipFile(file) as archive:
             header = read_header(archive)
             data = _read_parts(archive, header)
         check_data(data, "table")
     except BROKEN as error:
-        raise BenchmarkError(f"{path}: not a readable table file ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: not a readable table file ({error})") from error
     return data
 
 
@@ -133,5 +70,4 @@ def _read_parts(archive: zipfile.ZipFile, header: dict[str, Any]) -> TableData:
         for number, key in enumerate(header["costs"])
     }
     codes = read_array(archive, "codes").astype(np.int64)
-    name = "nasbench201" if header["format"] == _FIRST else str(header["benchmark"])
-    return TableData(codes, metrics, costs, dict(header["info"]), BENCHMARKS.lookup(name))
+    return TableData(codes, metrics, costs, dict(header["info"]), BENCHMARKS.of_table(header))

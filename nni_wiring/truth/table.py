@@ -37,7 +37,7 @@ class TruthTable:
         self._order = CellOrder(data.benchmark, data.codes)
         self._standings: dict[MetricKey, Standing] = {}
         self._rows: dict[int | None, Rows] = {}
-        self._by_code: dict[MetricKey, NDArray[np.float64]] = {}
+        self._by_code: dict[MetricKey, tuple[NDArray[np.float64], NDArray[np.intp]]] = {}
 
     def __len__(self) -> int:
         return self.benchmark.cells
@@ -177,22 +177,25 @@ class TruthTable:
                 edges and operations.
 
         Raises:
-            BenchmarkError: the metric is missing, for all cells or for some.
+            BenchmarkError: the metric is missing, for all cells or for some that can be drawn.
         """
-        return _dot(self.benchmark.codec.probabilities(p), self._values_by_code(dataset, split))
+        return self._expected(self.benchmark.codec.probabilities(p), dataset, split)
 
-    def _values_by_code(self, dataset: str, split: str) -> NDArray[np.float64]:
+    def _expected(self, weights: NDArray[np.float64], dataset: str, split: str) -> float:
+        """The sum of weighted values; cells of weight 0 may be missing."""
         key = self.key(dataset, split)
         if key not in self._by_code:
-            values = self.values(*key)
-            lacking = int(np.isnan(values).sum())
-            if lacking:
-                raise BenchmarkError(
-                    f"table {self.name!r} has no {self.benchmark.measure(dataset).name} {key} for "
-                    f"{lacking} cells: an expectation needs all {len(self):,}"
-                )
-            self._by_code[key] = values[self._order.index_of_code].astype(np.float64)
-        return self._by_code[key]
+            by_code = self.values(*key)[self._order.index_of_code].astype(np.float64)
+            gaps = np.flatnonzero(np.isnan(by_code))
+            self._by_code[key] = np.nan_to_num(by_code), gaps
+        values, gaps = self._by_code[key]
+        lacking = int((weights[gaps] > 0).sum())
+        if lacking:
+            raise BenchmarkError(
+                f"table {self.name!r} has no {self.benchmark.measure(dataset).name} {key} for "
+                f"{lacking} cells: an expectation needs all cells that can be drawn"
+            )
+        return _dot(weights, values)
 
     def truth(self, arch: Arch, epochs: int | None = None) -> Truth:
         """The truth of one cell: a Score for every column of the benchmark, its figures None where
@@ -206,13 +209,13 @@ class TruthTable:
     def expected_truth(self, p: ArrayLike) -> Truth:
         """The exact expectations of a cell drawn edge by edge, as ``expectation``.
 
-        A column that the table has not in full is UNKNOWN.
+        A column that lacks a cell that can be drawn is UNKNOWN.
         """
         weights = self.benchmark.codec.probabilities(p)
         scores = {}
         for column in self.benchmark.columns:
             try:
-                scores[column] = Score(_dot(weights, self._values_by_code(*column)))
+                scores[column] = Score(self._expected(weights, *column))
             except BenchmarkError:
                 scores[column] = UNKNOWN
         return Truth(scores, None, self.benchmark.name)

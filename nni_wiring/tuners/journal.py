@@ -10,10 +10,14 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import append_line, replace_file
+from nni_wiring.files.json_files import from_json, read_file
 from nni_wiring.tuners.samplers import Cell
+
+_LIMIT = 64 << 20  # bytes; a call takes 40
 
 
 class Event(NamedTuple):
@@ -36,8 +40,8 @@ class Journal:
     def read(self) -> list[Event]:
         """All calls up to the first damaged line, which a kill may have left at the end."""
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
+            lines = (read_file(self.path, _LIMIT) or b"").decode().splitlines()
+        except (RunError, UnicodeDecodeError):
             return []
         events = []
         for line in lines:
@@ -58,9 +62,9 @@ def _text(event: Event) -> str:
 
 def _parse(line: str) -> Event | None:
     try:
-        raw = json.loads(line)
+        raw: Any = from_json(line)
         cell = tuple(int(operation) for operation in raw["cell"])
         value = None if raw["value"] is None else float(raw["value"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError):
         return None
     return None if value is not None and not math.isfinite(value) else Event(cell, value)

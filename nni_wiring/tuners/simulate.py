@@ -7,6 +7,7 @@ regret is that of the cell it would return: the best seen so far, judged after f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,21 +111,31 @@ def make_task(table: TruthTable, dataset: str, signal_epochs: int | None = None)
     )
     by_code = np.empty((len(columns), len(table)))
     by_code[:, table.codes] = columns
-    if np.isnan(by_code).any():
-        raise ConfigError(f"table {table.name!r} is incomplete; a baseline needs every cell")
+    known_cells = np.isfinite(by_code).all(axis=0)
+    choices = _choices(benchmark.codec.cells[known_cells])
+    if choices is None:
+        raise ConfigError(
+            f"table {table.name!r} is incomplete; a baseline needs every cell of a space"
+        )
     signal, seconds, score = by_code.tolist()
     return Task(
-        choices=benchmark.codec.choices,
+        choices=choices,
         signal=signal,
         seconds=seconds,
         score=score,
-        best=max(score),
+        best=float(by_code[2, known_cells].max()),
         measure=measure,
         signal_epochs=signal_epochs,
         dataset=dataset,
         split=split,
         table=table.name,
     )
+
+
+def _choices(cells: NDArray[np.integer]) -> Choices | None:
+    """The operations of each edge of (n, edges) cells; None unless these are all their cells."""
+    found = tuple(tuple(np.unique(column).tolist()) for column in cells.T)
+    return found if len(cells) and prod(map(len, found)) == len(cells) else None
 
 
 class Search(NamedTuple):

@@ -11,11 +11,16 @@ from typing import Any
 
 import psutil
 import pytest
+from board import get, opened, write_tab
 from click.testing import CliRunner
+from synthetic_runs import write_run
 
 from nni_wiring.commands import main
-from nni_wiring.commands.tensorboard import _launch, link_runs, write_provenance
+from nni_wiring.commands.tensorboard import _launch, link_runs, write_provenance, write_tabs
+from nni_wiring.explain import explain
+from nni_wiring.monitor.epoch import View
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.truth import load_table
 
 
 @pytest.fixture
@@ -73,6 +78,8 @@ def test_it_serves_the_runs_on_the_loopback_address_only(run: RunFolder, tmp_pat
     ]
     assert listening == ["127.0.0.1"]
     assert _answer(f"{address}data/runs") == ["darts-s3-run-1"]
+    plugins = _answer(f"{address}data/plugins_listing")
+    assert plugins["wiring"]["tab_name"] == "Wiring" and "scalars" in plugins
 
 
 def _answer(address: str, seconds: float = 30.0) -> Any:  # noqa: ANN401
@@ -99,3 +106,17 @@ def test_what_a_truth_is_worth_is_said_beside_its_run(run: RunFolder, tmp_path: 
     said = event.tensor_proto.string_val[0].decode()
     assert said.startswith("Truth: NAS-Bench-201; search not comparable: searched on digits")
     assert [folder.name for folder in logdir.iterdir()] == ["darts-s3-run-1"]
+
+
+def test_a_run_of_an_earlier_version_gets_the_tab_too(run: RunFolder, tmp_path: Path) -> None:
+    told = write_run(tmp_path / "told", "cccccc")
+    write_tab(told, View(None, ""))
+    old = write_run(tmp_path / "old", "cccccc ssssss")
+    logdir = tmp_path / "logdir"
+    write_tabs(logdir, [run, told, old])  # the first has no epoch
+    with opened(logdir) as tab:
+        assert list(get(tab, "/runs")) == ["darts-s1-old/wiring"]
+        found = get(tab, "/run", name="darts-s1-old/wiring")
+    assert [one["arch"] for one in found["epochs"]] == [r["arch"] for r in old.epochs()]
+    expected = explain(old, load_table())
+    assert found["explanation"]["regret"] == pytest.approx(expected.regret, rel=1e-5)

@@ -238,6 +238,23 @@ def test_any_damaged_byte_is_a_data_error_or_harmless(tmp_path: Path) -> None:
             assert "\n" not in str(error)
 
 
+def test_the_limit_holds_for_arrays_under_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member without ``.npy`` was read, too, and not counted."""
+    np.savez_compressed(tmp_path / "own.npz", **_arrays())
+    with (
+        zipfile.ZipFile(tmp_path / "own.npz") as named,
+        zipfile.ZipFile(tmp_path / "bare.npz", "w") as bare,
+    ):
+        for member in named.namelist():
+            bare.writestr(member.removesuffix(".npy"), named.read(member))
+    monkeypatch.setattr("nni_wiring.data.npz.MAX_BYTES", 1000)
+    for file in ("own.npz", "bare.npz"):
+        with pytest.raises(DataError, match="at most 1000 are read"):
+            _load(tmp_path / file)
+
+
 def test_a_header_that_claims_more_than_the_file_holds(tmp_path: Path) -> None:
     path = tmp_path / "own.npz"
     header = io.BytesIO()

@@ -158,10 +158,3 @@ def test_a_few_bytes_cannot_claim_gigabytes(data: bytes) -> None:
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UnsafePickleError, match="No such file"):
         load_pickle(tmp_path / "none.pkl", set())
-
-
-def test_collected_memo_indices() -> None:
-    shared = ["x"]
-    # PUT 0 for the outer list, 1 for the shared one, 2 for its string; one GET of 1
-    data = pickle.dumps([shared, shared], 2)
-    assert scan_pickle(data, collect=True).fetched == {1}

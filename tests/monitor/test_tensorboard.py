@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_runs import run
 
 from nni_wiring.errors import WiringError
+from nni_wiring.explain import explain
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.truth import load_table, published_rows
 from search_spaces.cell_graph import NB201, OPERATIONS
@@ -80,6 +82,31 @@ def test_scalars_are_those_of_the_epochs(events: EventAccumulator, folder: RunFo
                     value = values[f"cost/{edge}/{name}"]
                     expected = record["cost"]["alpha"]["mean"][edge][name]
                     assert value == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
+def test_the_tab_is_told_of_every_epoch_and_of_the_end(
+    events: EventAccumulator, folder: RunFolder
+) -> None:
+    def told(tag: str) -> list[Any]:
+        return [json.loads(e.tensor_proto.string_val[0]) for e in events.Tensors(tag)]
+
+    records = folder.records()
+    for one, record in zip(told("wiring/epoch"), records, strict=True):
+        assert one["epoch"] == record.epoch and one["arch"] == record.arch
+        assert one["chosen"] == record.cells["cell"].operations
+        assert record.truth is not None
+        score = record.truth.at("cifar10", "valid")
+        assert one["truth"]["valid"]["rank"] == score.rank
+        assert one["truth"]["valid"]["accuracy"] == pytest.approx(score.accuracy, rel=1e-5)
+    [about] = told("wiring/run")
+    assert (about["run_id"], about["strategy"]) == (folder.run_id, folder.config["strategy"])
+    [ending] = told("wiring/explanation")
+    expected = explain(folder, load_table(), "cifar10", "valid")  # with the result in its folder
+    assert ending["notes"] == list(expected.notes) and ending["arch"] == expected.arch
+    assert [edge["decision"]["verdict"] for edge in ending["edges"]] == [
+        edge.decision.verdict for edge in expected.edges if edge.decision
+    ]
+    assert ending["regret"] == pytest.approx(expected.regret, rel=1e-5)
 
 
 def test_pictures_text_and_hyperparameters(events: EventAccumulator) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import chromium
 from synthetic_runs import write_run
 
 from nni_wiring.errors import RunError
@@ -153,13 +153,6 @@ def test_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 # --- in a real browser -----------------------------------------------------------------------
-
-
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
-    return found
 
 
 def visit(page: Path, profile: Path) -> tuple[str, list[str]]:

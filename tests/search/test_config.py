@@ -37,6 +37,8 @@ SUPPORT = Path(__file__).resolve().parents[1] / "support"
         ({"alpha_learning_rate": 1}, ["'alpha_learning_rate'", "allowed:", "alpha_lr"]),
         ({"method": {"order": 2}}, ["'method'"]),
         ({"channels": 0}, ["channels", "greater than or equal to 1", "got 0"]),
+        ({"channels": 1_000_000}, ["channels", "less than or equal to 1024", "got 1000000"]),
+        ({"cells": 10**9}, ["cells", "less than or equal to 100"]),
         ({"lr": -0.1}, ["lr", "greater than 0", "-0.1"]),
         ({"lr": "fast"}, ["lr", "fast"]),
         ({"lr": float("inf")}, ["lr", "finite", "inf"]),
@@ -209,7 +211,8 @@ def test_assignments_are_yaml() -> None:
         "operations": {"0-1": ["none"]},
         "data": "npz:a=b.npz",
     }
-    for bad in ("channels", "=8", "operations=[1"):
+    deep = ("channels=" + "[" * 10_000, "channels=" + "[" * 100_000)
+    for bad in ("channels", "=8", *deep, "operations=[1"):
         with pytest.raises(ConfigError, match="--set"):
             parse_assignments((bad,))
 

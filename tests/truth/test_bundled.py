@@ -13,8 +13,8 @@ import pytest
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.truth import load_table
+from nni_wiring.truth.archive import cache_dir
 from nni_wiring.truth.sources import bundled
-from nni_wiring.truth.storage import cache_dir
 from search_spaces.cell_graph import format_arch
 
 

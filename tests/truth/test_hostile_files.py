@@ -112,6 +112,10 @@ def changed_curve(name: str, key: object, value: object) -> dict[str, Any]:
 NAN, INF = float("nan"), float("inf")
 HUGE_MEMO = b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b"."
 NUMBER = np.float64(1.0)
+SHORT_NUMBER = (
+    b"\x80\x04cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\n\x8c\x02f8K\x00K\x01\x87R"
+    b"C\x03abc\x86R."
+)
 
 PTH_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "system call": (lambda: pth(Call(os.system, "true")), "posix.system"),
@@ -197,7 +201,15 @@ CSV_FILES: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "same header twice": ("a.csv", lambda: b"arch,acc,acc\n", "stands twice"),
     "not UTF-8": ("a.csv", lambda: b"arch,acc\n\xff\xfe,1\n", "not a table with a header"),
     "truncated gzip": ("a.csv.gz", lambda: gzip.compress(rows(f"{first()},1"))[:-9], "damaged"),
-    "gzip bomb": ("a.csv.gz", lambda: gzip.compress(bytes(300 << 20), 1), "unpacks to more than"),
+    "gzip bomb": ("a.csv.gz", lambda: gzip.compress(bytes(8 << 20), 1), "line 1 has more than"),
+    "gzip of commas": ("a.csv.gz", lambda: gzip.compress(b"," * (8 << 20)), "line 1 has more than"),
+    "long field": ("a.csv", lambda: rows(f"{'x' * 1001},1"), "a field of more than 1000"),
+    "empty rows": ("a.csv.gz", lambda: gzip.compress(rows(*[""] * 99)), "line 2 has 0 fields"),
+    "control characters": (
+        "a.csv",
+        lambda: b"\x1b]0;owned\x07,b\n1,2\n",
+        r"has: \\x1b\]0;owned\\x07, b",
+    ),
     "broken parquet": ("a.parquet", lambda: b"PAR1" + bytes(50) + b"PAR1", "parquet"),
     "binary": ("a.csv", lambda: bytes(range(256)), "no known table"),
     "empty": ("a.csv", lambda: b"", "no known table"),
@@ -210,8 +222,29 @@ NATS_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "not a record": (lambda: bz2.compress(pickle.dumps([])), "not a NATS-Bench cell"),
     "another cell": (lambda: bz2.compress(pickle.dumps({"12": record(5)})), "it holds cell 5"),
     "another length": (lambda: bz2.compress(pickle.dumps({"200": record()})), "12 epochs where"),
+    "short number": (lambda: bz2.compress(SHORT_NUMBER), "corrupt pickle .error: unpack"),
+    "latency is no list": (
+        lambda: bz2.compress(pickle.dumps({"12": with_latency(5)})),
+        "latency is 5, expected a list",
+    ),
+    "latency of 400 digits": (
+        lambda: bz2.compress(pickle.dumps({"12": with_latency([10**400])})),
+        "latency is a number of 1329 bits",
+    ),
+    "index of 5,000 digits": (
+        lambda: bz2.compress(pickle.dumps({"12": record(arch_index=10**5000)})),
+        "holds cell a number of 16610 bits",
+    ),
+    "length of 5,000 digits": (
+        lambda: bz2.compress(pickle.dumps({"1" * 5000: record()})),
+        "not a training length",
+    ),
     "no length": (lambda: bz2.compress(pickle.dumps({"x": record()})), "not a training length"),
 }
+
+
+def with_latency(value: object) -> dict[str, Any]:
+    return record(all_results={("cifar10-valid", 777): trial(latency=value)})
 
 
 def state_of_tables() -> list[tuple[str, int]]:
@@ -240,6 +273,23 @@ def test_delimited(name: str, tmp_path: Path) -> None:
     file, make, expected = CSV_FILES[name]
     (tmp_path / file).write_bytes(make())
     refuse(tmp_path / file, expected, columns=COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"arch": None, "cifar10/valid@200": "acc"}, "expected a column name"),
+        ({"arch": 5, "cifar10/valid@200": "acc"}, "expected a column name"),
+        ({"arch": ["arch", "acc"], "cifar10/valid@200": "acc"}, "expected one column name"),
+        ({"arch": "arch", "\x1b" * 10**6: "acc"}, "is unknown"),
+        ({"arch": "arch", "cifar10/valid@200": ["acc"] * 101}, "expected a column name"),
+    ],
+)
+def test_column_maps(columns: Any, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(rows(f"{first()},1"))
+    with pytest.raises(WiringError, match=expected) as caught:
+        import_table(tmp_path / "a.csv", "hostile", columns=columns)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize("name", NATS_FILES)

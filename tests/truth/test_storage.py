@@ -66,3 +66,56 @@ def test_a_file_that_fits_no_benchmark_is_one_line(
     path = write(tmp_path / "bad.npz", header(**changes), cells)
     with pytest.raises(BenchmarkError, match=f"bad.npz: not a readable table file .*{expected}"):
         read_table(path)
+
+
+BUILT = {
+    "name": "own",
+    "cells": "nasbench201",
+    "space": None,
+    "dataset": "grey",
+    "data": ["npz:grey.npz"],
+    "images": 24,
+    "epochs": [1, 3],
+    "network": [4, 1],
+    "optimiser": "SGD",
+    "settings": {"lr": 0.1},
+}
+
+
+def test_a_table_brings_the_benchmark_that_a_user_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NNI_WIRING_CACHE", str(tmp_path))
+    changes = {"format": 2, "benchmark": "own", "built": BUILT}
+    metrics = [["grey", "test", 3, False]]
+    (tmp_path / "tables").mkdir()
+    assert "own" not in BENCHMARKS
+    path = write(tmp_path / "tables/own.npz", header(**changes, metrics=metrics), 15_625)
+    data = read_table(path)
+    assert data.benchmark is BENCHMARKS["own"] and "own" not in list(BENCHMARKS)
+    assert (data.benchmark.name, data.benchmark.family) == ("own", "nasbench201")
+    assert data.benchmark.dataset("grey").protocol.full_epochs == 3
+    assert data.benchmark.codec.parse(NASBENCH201.codec.spell([1] * 6)) == (1,) * 6
+    save_table(tmp_path / "again.npz", data)
+    assert read_table(tmp_path / "again.npz").benchmark is data.benchmark
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"cells": "nb301"}, "its cells are those of 'nb301', which is not known"),
+        ({"epochs": []}, "epochs"),
+        ({"name": "../own"}, "name"),
+        ({"images": "many"}, "images"),
+        ({"more": 1}, "more"),
+        ({"optimiser": "a\nb"}, "optimiser"),
+    ],
+)
+def test_a_malformed_built_benchmark_is_one_line(
+    tmp_path: Path, changes: dict[str, Any], expected: str
+) -> None:
+    built = {"format": 2, "benchmark": "own", "built": {**BUILT, **changes}}
+    path = write(tmp_path / "bad.npz", header(**built), 15_625)
+    with pytest.raises(BenchmarkError, match=expected) as caught:
+        read_table(path)
+    assert "\n" not in str(caught.value)

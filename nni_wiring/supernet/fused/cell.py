@@ -15,8 +15,9 @@ from nni_wiring.supernet.autocast import autocast_type, without_autocast
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.fused import kernels as fused_kernels
-from nni_wiring.supernet.fused.compiled import EAGER, Kernels, kernels_for
+from nni_wiring.supernet.fused.compiled import EAGER, Kernels, kernels_for, native_kernels
 from nni_wiring.supernet.fused.kernels import Moments, Needs, Saved
+from nni_wiring.supernet.fused.native import suits
 from nni_wiring.supernet.fused.plan import (
     Active,
     Plan,
@@ -79,13 +80,16 @@ class _FusedFunction(torch.autograd.Function):
 
 
 class _Stage(NamedTuple):
-    """All that a cell needs to run one set of active operations."""
+    """All that a cell needs to run one set of active operations. connected: no input is cut off.
+    native: native.cpp may run it.
+    """
 
     plan: Plan
     parameters: list[Tensor]
     norms: list[nn.BatchNorm2d]
     candidates: list[nn.Module]
     connected: bool
+    native: bool
 
     def runs_fused(self) -> bool:
         """Batch norm uses the batch's statistics, nobody listens to a candidate module, and no
@@ -103,7 +107,7 @@ class FusedCell(SupernetCell):
     plain cell does where batch norm uses running statistics (evaluation of a tracked supernet),
     where a candidate module has forward hooks, where an input is cut off, and inside
     ``plain_cells``. Under autocast it runs in autocast's type, sums and batch statistics in
-    float32. compiled: use torch.compile wherever all operations run.
+    float32. compiled: use native code, or torch.compile wherever all operations run.
     """
 
     def __init__(self, graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> None:
@@ -120,13 +124,20 @@ class FusedCell(SupernetCell):
         lowered = autocast_type(device)
         if lowered is not None:
             inputs = tuple(x.to(lowered) for x in inputs)
-        # a compiled kernel is made for one set of operations, and samples have thousands
-        whole = draw.active == self.group.allowed
-        kernels = kernels_for(device) if self.compiled and whole else EAGER
-        call = _Call(stage.plan, kernels, [])
+        call = _Call(stage.plan, self._kernels(stage, inputs[0], draw), [])
         output = _FusedFunction.apply(call, draw.z, *inputs, *stage.parameters)
         _track(stage.norms, call.moments, pixels=inputs[0].numel() // inputs[0].shape[1])
         return output
+
+    def _kernels(self, stage: _Stage, x: Tensor, draw: Draw) -> Kernels:
+        if not self.compiled:
+            return EAGER
+        native = native_kernels(draw.z, x, stage.parameters) if stage.native else None
+        if native is not None:
+            return native
+        # torch.compile makes a kernel for one set of operations, and samples have thousands
+        whole = draw.active == self.group.allowed
+        return kernels_for(x.device.type) if whole else EAGER
 
     def _stage(self, active: Active) -> _Stage:
         if active not in self._stages:
@@ -134,7 +145,9 @@ class FusedCell(SupernetCell):
                 self._stages.clear()
             candidates = [self.operation(e, k) for e, ks in enumerate(active) for k in ks]
             plan, parameters, norms = make_plan(self.graph, active, self.operation)
-            self._stages[active] = _Stage(plan, parameters, norms, candidates, plan.uses_all_inputs)
+            self._stages[active] = _Stage(
+                plan, parameters, norms, candidates, plan.uses_all_inputs, suits(plan)
+            )
         return self._stages[active]
 
 

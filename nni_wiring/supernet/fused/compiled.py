@@ -1,9 +1,13 @@
-"""The kernels of a fused cell: the eager ones, or the same through torch.compile, checked."""
+"""The kernels of a fused cell: the eager ones, or compiled ones that are checked against them.
+
+On one CPU thread they are native.cpp's, elsewhere those that torch.compile makes.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -11,7 +15,10 @@ import torch
 from torch import Tensor
 
 from nni_wiring.supernet.fused import kernels as fused_kernels
+from nni_wiring.supernet.fused import native, native_backward
 from nni_wiring.supernet.fused.backward import backward
+from nni_wiring.supernet.fused.kernels import Needs
+from nni_wiring.supernet.fused.native_library import NUMBERS, library
 from nni_wiring.supernet.fused.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -63,6 +70,28 @@ def kernels_for(device_type: str) -> Kernels:
     return Kernels(_forward, _backward)
 
 
+def native_kernels(z: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> Kernels | None:
+    """The kernels of native.cpp, for plans that ``native.suits``; None where they do not serve: on
+    a GPU, on several threads, in half precision, for other widths than multiples of 4, or where
+    they cannot be compiled.
+    """
+    here = x.is_cpu and torch.get_num_threads() == 1 and x.shape[1] % 4 == 0
+    if not here or any(t.dtype != x.dtype or t.dtype not in NUMBERS for t in (z, *parameters)):
+        return None
+    return NATIVE if native_problem(x.shape[1], x.dtype) is None else None
+
+
+@cache
+def native_problem(channels: int, dtype: torch.dtype) -> str | None:
+    """None where native.cpp can be had for a width and type, else what is wrong, in one line."""
+    try:
+        library(channels, dtype)
+    except (OSError, subprocess.SubprocessError) as error:
+        log.info("compile: torch.compile serves cells of %d channels (%s)", channels, error)
+        return _one_line(error)
+    return None
+
+
 def _allow_versions() -> None:
     """torch keeps this setting for each thread, and autograd has threads of its own."""
     dynamo: Any = torch._dynamo.config
@@ -84,14 +113,13 @@ def _checked(kernel: Kernel, plan: Plan) -> Checked:
     return Checked(kernel, plan)
 
 
-class Checked:
-    """A compiled kernel for one plan. The first call of every shape is compared with the eager
-    kernel; where it fails or differs, the eager kernel serves from then on, with one warning.
+class _Compared:
+    """A kernel in the place of an eager one. The first call of every shape is compared with the
+    eager kernel; where it fails or differs, the eager one serves from then on, with one warning.
     """
 
-    def __init__(self, kernel: Kernel, plan: Plan) -> None:
-        self._eager = lambda *arguments: kernel(plan, *arguments)
-        self._compiled = torch.compile(self._eager, dynamic=False, fullgraph=True)
+    def __init__(self, eager: Kernel, fast: Kernel) -> None:
+        self._eager, self._fast = eager, fast
         self._known: set[Any] = set()
         self.problem: str | None = None
 
@@ -99,14 +127,12 @@ class Checked:
         """The kernel's own outputs."""
         if self.problem is not None:
             return self._eager(*arguments)
-        _allow_versions()
-        arguments = _detached(arguments)
-        key = _key(arguments)
+        arguments, key = self._prepared(arguments)
         if key in self._known:
-            return self._compiled(*arguments)
+            return self._fast(*arguments)
         expected, found = self._eager(*arguments), None
         try:
-            found = self._compiled(*arguments)
+            found = self._fast(*arguments)
             self.problem = difference(found, expected)
         except Exception as error:  # noqa: BLE001  a failing compiler shows up as many types
             self.problem = _one_line(error)
@@ -115,6 +141,40 @@ class Checked:
             return found  # as at every other call: a resumed search has first calls of its own
         log.warning("compile: a cell runs uncompiled (%s)", self.problem)
         return expected
+
+    def _prepared(self, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        """The arguments as the kernel takes them, and a key of their shapes."""
+        raise NotImplementedError
+
+
+class Checked(_Compared):
+    """A kernel through torch.compile, for one plan."""
+
+    def __init__(self, kernel: Kernel, plan: Plan) -> None:
+        def eager(*arguments: Any) -> Any:
+            return kernel(plan, *arguments)
+
+        super().__init__(eager, torch.compile(eager, dynamic=False, fullgraph=True))
+
+    def _prepared(self, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        _allow_versions()
+        arguments = _detached(arguments)
+        return arguments, _key(arguments)
+
+
+class _CheckedNative(_Compared):
+    """A kernel of native.cpp, which is one for all plans."""
+
+    def _prepared(self, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        last = arguments[-1]  # counts (forward) or needs (backward)
+        x, rest = (arguments[1], last) if isinstance(last, Needs) else (arguments[2][0], last.shape)
+        return arguments, (x.shape, x.dtype, rest)
+
+
+NATIVE = Kernels(
+    _CheckedNative(EAGER.forward, native.forward),
+    _CheckedNative(EAGER.backward, native_backward.backward),
+)
 
 
 def _detached(value: Any) -> Any:

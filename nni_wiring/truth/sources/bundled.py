@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError, WiringError
 from nni_wiring.files.pickles import load_pickle
+from nni_wiring.truth.archive import cache_dir
 from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData, check_data
-from nni_wiring.truth.storage import cache_dir, read_table, save_table
+from nni_wiring.truth.storage import read_table, save_table
 
 NAME = "bundled"
 _CODEC = NASBENCH201.codec

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.lines import bounded_lines
+from nni_wiring.files.messages import shown
 from nni_wiring.files.pickles import loads_pickle, scan_pickle
+from nni_wiring.files.regular import regular_file
 
 # done, total: in bytes or cells, whatever the source counts
 Progress = Callable[[int, int], None]
@@ -30,7 +33,7 @@ class Span(NamedTuple):
 
     start: int
     end: int
-    fetched: set[int]
+    far: set[int]
 
 
 def file_hash(path: Path) -> str:
@@ -40,7 +43,7 @@ def file_hash(path: Path) -> str:
     for file in files:
         if path.is_dir():
             digest.update(file.name.encode())
-        with open(file, "rb") as content:
+        with regular_file(file) as content:
             while chunk := content.read(_CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
@@ -50,10 +53,10 @@ def file_hash(path: Path) -> str:
 def mapped(path: Path) -> Iterator[mmap.mmap]:
     """Memory-map a file for reading; BenchmarkError if it is empty or unreadable."""
     try:
-        with open(path, "rb") as file:
+        with regular_file(path) as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{path}: cannot be read ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: cannot be read ({error})") from error
     with content:
         yield content
 
@@ -67,37 +70,39 @@ def saved_object(path: Path, content: mmap.mmap) -> Span:
     """
     if content[:2] == b"PK":
         start, size = _zip_member(path)
-        return Span(start, *scan_pickle(content, start, name=str(path), collect=True))
+        return Span(start, *scan_pickle(content, start, name=shown(path), collect=True))
     position = 0
     for expected in (LEGACY_MAGIC, 1001):
-        scan = scan_pickle(content, position, name=str(path))
-        if loads_pickle(content[position : scan.end], set(), name=str(path)) != expected:
-            raise BenchmarkError(f"{path}: not a file of torch.save")
+        scan = scan_pickle(content, position, name=shown(path))
+        if loads_pickle(content[position : scan.end], set(), name=shown(path)) != expected:
+            raise BenchmarkError(f"{shown(path)}: not a file of torch.save")
         position = scan.end
-    position = scan_pickle(content, position, name=str(path)).end  # system information
-    main = Span(position, *scan_pickle(content, position, name=str(path), collect=True))
-    keys_end = scan_pickle(content, main.end, name=str(path)).end
-    if loads_pickle(content[main.end : keys_end], set(), name=str(path)) != []:
-        raise BenchmarkError(f"{path}: it holds tensors, which no NAS-Bench-201 table does")
+    position = scan_pickle(content, position, name=shown(path)).end  # system information
+    main = Span(position, *scan_pickle(content, position, name=shown(path), collect=True))
+    keys_end = scan_pickle(content, main.end, name=shown(path)).end
+    if loads_pickle(content[main.end : keys_end], set(), name=shown(path)) != []:
+        raise BenchmarkError(f"{shown(path)}: it holds tensors, which no NAS-Bench-201 table does")
     return main
 
 
 def _zip_member(path: Path) -> tuple[int, int]:
     """Offset and size of data.pkl in a zip that must store it as it is, with a true checksum."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with regular_file(path) as raw, zipfile.ZipFile(raw) as archive:
             members = [m for m in archive.infolist() if m.filename.endswith("/data.pkl")]
             if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
-                raise BenchmarkError(f"{path}: not a file of torch.save (no stored data.pkl)")
+                raise BenchmarkError(
+                    f"{shown(path)}: not a file of torch.save (no stored data.pkl)"
+                )
             member = members[0]
             with archive.open(member) as file:
                 while file.read(_CHUNK):  # reading to the end checks the CRC
                     pass
-        with open(path, "rb") as raw:
+        with regular_file(path) as raw:
             raw.seek(member.header_offset + 26)
             lengths = raw.read(4)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DECOMPRESS_ERRORS) as error:
-        raise BenchmarkError(f"{path}: damaged zip file ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: damaged zip file ({error})") from error
     names = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
     return member.header_offset + 30 + names, member.file_size
 
@@ -109,13 +114,46 @@ def read_compressed(path: Path, limit: int) -> bytes:
         BenchmarkError: it is damaged, or would grow beyond the limit.
     """
     try:
-        with _opened(path) as file:
+        with regular_file(path) as raw, _opened(raw) as file:
             content = file.read(limit + 1)
     except _DECOMPRESS_ERRORS as error:
-        raise BenchmarkError(f"{path}: damaged or unreadable ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
     if len(content) > limit:
-        raise BenchmarkError(f"{path}: it unpacks to more than {limit >> 20} MiB; refused")
+        raise BenchmarkError(f"{shown(path)}: it unpacks to more than {limit >> 20} MiB; refused")
     return content
+
+
+@contextmanager
+def text_lines(path: Path, limit: int, longest: int) -> Iterator[Iterator[str]]:
+    """The lines of a UTF-8 text in a .bz2 or .gz file (or in a plain one).
+
+    Args:
+        path: the file.
+        limit: bytes that it may unpack to.
+        longest: bytes that a line may have.
+
+    Raises:
+        BenchmarkError: it is damaged, no UTF-8, or larger than that.
+    """
+    try:
+        with regular_file(path) as raw, _opened(raw) as file:
+            yield _decoded(path, bounded_lines(file, longest), limit)
+    except _DECOMPRESS_ERRORS as error:
+        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
+
+
+def _decoded(path: Path, lines: Iterator[bytes], limit: int) -> Iterator[str]:
+    size = 0
+    for number, line in enumerate(lines):
+        size += len(line)
+        if size > limit:
+            raise BenchmarkError(
+                f"{shown(path)}: it unpacks to more than {limit >> 20} MiB; refused"
+            )
+        try:
+            yield line.decode("utf-8" if number else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BenchmarkError(f"{shown(path)}: not a table with a header ({error})") from error
 
 
 @contextmanager
@@ -126,26 +164,27 @@ def unpacked(path: Path, ratio: int, progress: Progress) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile(prefix="nni-wiring-", suffix=".pickle") as copy:
         written = 0
         try:
-            with open(path, "rb") as raw, bz2.open(raw) as file:
+            with regular_file(path) as raw, bz2.open(raw) as file:
                 while chunk := file.read(_CHUNK):
                     written += len(chunk)
                     if written > limit:
                         raise BenchmarkError(
-                            f"{path}: it unpacks to more than {ratio} times its size"
+                            f"{shown(path)}: it unpacks to more than {ratio} times its size"
                         )
                     copy.write(chunk)
                     progress(raw.tell(), packed)
         except _DECOMPRESS_ERRORS as error:
-            raise BenchmarkError(f"{path}: damaged or unreadable ({error})") from error
+            raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
         copy.flush()
         yield Path(copy.name)
 
 
-def _opened(path: Path) -> IO[bytes]:
-    with open(path, "rb") as file:
-        start = file.read(3)
+def _opened(raw: IO[bytes]) -> IO[bytes]:
+    """The content of ``raw`` at its beginning, unpacked as it is read."""
+    start = raw.read(3)
+    raw.seek(0)
     if start == b"BZh":
-        return bz2.open(path)
+        return bz2.open(raw)
     if start[:2] == b"\x1f\x8b":
-        return cast(IO[bytes], gzip.open(path))
-    return open(path, "rb")  # noqa: SIM115 - the caller closes it
+        return cast(IO[bytes], gzip.open(raw))
+    return raw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.messages import brief, shown
 from nni_wiring.truth.benchmark import Benchmark
 from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.metrics import COST_KINDS, CostKey, Metric, MetricKey, TableData
@@ -21,6 +22,7 @@ from nni_wiring.truth.sources.sheets import Sheet, open_sheet
 from search_spaces.errors import SpaceError
 
 KIND = "delimited"
+_MOST_TRIALS = 100  # columns of one metric
 
 # What is read -> its column, or a list of columns that hold single seeds.
 ColumnMap = Mapping[str, str | list[str]]
@@ -65,7 +67,7 @@ def read(path: Path, columns: ColumnMap | None, version: str | None) -> TableDat
     try:
         benchmark = BENCHMARKS.lookup(sheet.benchmark)
     except BenchmarkError as error:
-        raise BenchmarkError(f"{path}: its header names a {error}") from None
+        raise BenchmarkError(f"{shown(path)}: its header names a {error}") from None
     if columns is None:
         columns, version = _own_columns(sheet, benchmark, version)
     meaning = understand(columns, benchmark)
@@ -148,10 +150,14 @@ def understand(columns: ColumnMap, benchmark: Benchmark) -> Columns:
     grammar = _Grammar(benchmark)
     found = Columns("", "ops" in columns, {}, {}, {})
     for target, entry in columns.items():
-        names = [entry] if isinstance(entry, str) else list(entry or ())
-        if not names or not all(isinstance(name, str) for name in names):
-            raise BenchmarkError(f"column map: {target}: expected a column name or a list of them")
+        names = [entry] if isinstance(entry, str) else entry
+        if not isinstance(names, (list, tuple)) or not names or not _texts(names):
+            raise BenchmarkError(
+                f"column map: {brief(target)}: expected a column name or a list of them"
+            )
         if target in ("arch", "ops"):
+            if len(names) > 1:
+                raise BenchmarkError(f"column map: {target}: expected one column name")
             found = found._replace(cells=names[0])
         elif (key := grammar.metric(str(target))) is not None:
             found.metrics[key], found.single[key] = names, isinstance(entry, str)
@@ -159,14 +165,19 @@ def understand(columns: ColumnMap, benchmark: Benchmark) -> Columns:
             found.costs[cost[0]] = names[0], cost[1]
         else:
             raise BenchmarkError(
-                f"column map: {target!r} is unknown; allowed: arch, ops, DATASET/SPLIT@EPOCHS and "
-                f"{', '.join(COST_KINDS)}, train_EPOCHS with /DATASET; data sets of "
-                f"{benchmark.title}: {', '.join(benchmark.dataset_names)}"
+                f"column map: {brief(target, 80)} is unknown; allowed: arch, ops, "
+                f"DATASET/SPLIT@EPOCHS and {', '.join(COST_KINDS)}, train_EPOCHS "
+                f"with /DATASET; data sets of {benchmark.title}: "
+                f"{', '.join(benchmark.dataset_names)}"
             )
     if not found.metrics:
         example = f"{benchmark.dataset_names[0]}/valid"
         raise BenchmarkError(f"column map: it names no accuracy or other metric, such as {example}")
     return found
+
+
+def _texts(names: Sequence[object]) -> bool:
+    return len(names) <= _MOST_TRIALS and all(isinstance(name, str) for name in names)
 
 
 def _rows_of_cells(
@@ -183,13 +194,13 @@ def _rows_of_cells(
                 codec = order.benchmark.codec
                 text = codec.spell(codec.parse(text))
         except SpaceError as error:
-            raise BenchmarkError(f"{path}: row {line}: {error}") from error
+            raise BenchmarkError(f"{shown(path)}: row {line}: {error}") from error
         rows.append(order.indices[text])
     repeated = len(rows) - len(set(rows))
     if repeated:
-        raise BenchmarkError(f"{path}: {repeated} cells stand in it more than once")
+        raise BenchmarkError(f"{shown(path)}: {repeated} cells stand in it more than once")
     if not rows:
-        raise BenchmarkError(f"{path}: it has no rows")
+        raise BenchmarkError(f"{shown(path)}: it has no rows")
     return np.array(rows)
 
 
@@ -215,7 +226,9 @@ def _number(path: Path, text: object, name: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise BenchmarkError(f"{path}: {text!r:.40} in column {name!r} is not a number")
+        raise BenchmarkError(
+            f"{shown(path)}: {brief(text)} in column {brief(name)} is not a number"
+        )
     return number
 
 
@@ -224,7 +237,9 @@ def _refuse_gap(
 ) -> None:
     empty = np.flatnonzero(np.isnan(column[rows]))
     if len(empty):
-        raise BenchmarkError(f"{path}: row {int(empty[0]) + 1} has no value in column {name!r}")
+        raise BenchmarkError(
+            f"{shown(path)}: row {int(empty[0]) + 1} has no value in column {name!r}"
+        )
 
 
 def _metric(
@@ -241,5 +256,5 @@ def _metric(
     lacking = np.isnan(trials[:, rows]).all(axis=0)
     if lacking.any():
         row = int(np.flatnonzero(lacking)[0]) + 1
-        raise BenchmarkError(f"{path}: row {row} has no value for {key}")
+        raise BenchmarkError(f"{shown(path)}: row {row} has no value for {key}")
     return Metric.from_trials(trials, np.zeros(trials.shape, np.int16))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.messages import brief, shown
 from nni_wiring.files.pickles import loads_pickle, scan_pickle
 from nni_wiring.truth.sources.containers import Progress, Span, mapped, read_compressed, unpacked
 from nni_wiring.truth.sources.official_records import RecordCollector
@@ -29,7 +30,7 @@ def read(path: Path, collector: RecordCollector, progress: Progress) -> None:
     else:
         with unpacked(path, _SINGLE_RATIO, progress) as plain, mapped(plain) as content:
             scan = scan_pickle(content, name=str(path), collect=True)
-            span = Span(0, scan.end, scan.fetched)
+            span = Span(0, scan.end, scan.far)
             table = read_records(plain, content, span, collector.add, progress)
         collector.check_order(table.get("meta_archs"))
 
@@ -40,22 +41,33 @@ def _read_folder(folder: Path, collector: RecordCollector, progress: Progress) -
         raise BenchmarkError(f"{folder}: no NATS-Bench cells (NNNNNN.pickle.pbz2) in it")
     for done, file in enumerate(files, start=1):
         stem = file.name.removesuffix(".pickle.pbz2")
-        if not stem.isdecimal():
-            raise BenchmarkError(f"{file}: its name is not a cell index")
+        index = as_index(stem)
+        if index is None:
+            raise BenchmarkError(f"{shown(file)}: its name is not a cell index")
         record = loads_pickle(read_compressed(file, _CELL_LIMIT), ALLOWED, name=str(file))
         if not isinstance(record, Mapping) or not record:
-            raise BenchmarkError(f"{file}: not a NATS-Bench cell")
+            raise BenchmarkError(f"{shown(file)}: not a NATS-Bench cell")
         for epochs, results in record.items():
-            if not str(epochs).isdecimal() or not isinstance(results, Mapping):
-                raise BenchmarkError(f"{file}: {epochs!r:.40} is not a training length")
-            if results.get("arch_index") != int(stem):
-                raise BenchmarkError(f"{file}: it holds cell {results.get('arch_index')!r:.40}")
-            collector.add(results, int(epochs))
+            length = as_index(epochs)
+            if length is None or not isinstance(results, Mapping):
+                raise BenchmarkError(f"{shown(file)}: {brief(epochs)} is not a training length")
+            if results.get("arch_index") != index:
+                own = brief(results.get("arch_index"))
+                raise BenchmarkError(f"{shown(file)}: it holds cell {own}")
+            collector.add(results, length)
         progress(done, len(files))
     meta = folder / META
     if meta.is_file():
         content = loads_pickle(read_compressed(meta, _CELL_LIMIT), ALLOWED, name=str(meta))
         collector.check_order(content.get("meta_archs") if isinstance(content, Mapping) else None)
+
+
+def as_index(value: object) -> int | None:
+    """A whole number of up to six digits, or the text of one; None for anything else."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,6}", value):
+        return int(value)
+    whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**6
+    return value if whole else None  # type: ignore[return-value]
 
 
 def version(path: Path) -> str:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.messages import shown
 from nni_wiring.truth.sources.containers import Progress, mapped, saved_object
 from nni_wiring.truth.sources.official_records import RecordCollector
 from nni_wiring.truth.sources.piecewise import read_records
@@ -26,7 +27,7 @@ def read(path: Path, collector: RecordCollector, progress: Progress) -> None:
         table = read_records(path, content, saved_object(path, content), collector.add, progress)
     for key in ("meta_archs", "arch2infos", "evaluated_indexes"):
         if key not in table:
-            raise BenchmarkError(f"{path}: not a NAS-Bench-201 table (no {key!r})")
+            raise BenchmarkError(f"{shown(path)}: not a NAS-Bench-201 table (no {key!r})")
     collector.check_order(table["meta_archs"])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.messages import brief, shown
 from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 from nni_wiring.truth.curves import CurveKey, CurveWriter
 from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData
@@ -17,6 +18,7 @@ from nni_wiring.truth.order import CellOrder
 
 _TRAININGS = (12, 200)  # epochs
 _MOST_SEEDS = 16
+_LARGEST = 1e30  # loss or seconds; beyond it numpy's float32, and a whole number even float, ends
 RUNS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 IMAGES = ("train", "x-valid", "x-test", "ori-test")
 _COLUMN_OF_CURVE = {source: column for column, source in NASBENCH201.curves.items()}
@@ -72,10 +74,12 @@ class RecordCollector:
             record.get(key) for key in ("arch_index", "arch_str", "all_results")
         )
         if not isinstance(arch, str) or arch not in self._order.indices:
-            raise self._fail(f"record {own_index!r:.40}: {arch!r:.80} is not a NAS-Bench-201 cell")
+            raise self._fail(
+                f"record {brief(own_index)}: {brief(arch)} is not a NAS-Bench-201 cell"
+            )
         index = self._order.indices[arch]
         if not isinstance(own_index, int) or self.own_indices.setdefault(own_index, arch) != arch:
-            raise self._fail(f"record {own_index!r:.40} does not stand for one cell alone")
+            raise self._fail(f"record {brief(own_index)} does not stand for one cell alone")
         if not isinstance(results, Mapping) or not results:
             raise self._fail(f"cell {index} has no results")
         for key, result in results.items():
@@ -87,7 +91,7 @@ class RecordCollector:
         self.cells.add(index)
 
     def _add_trial(self, index: int, key: object, result: object, epochs: int | None) -> None:
-        where = f"cell {index}, {key!r:.60}"
+        where = f"cell {index}, {brief(key)}"
         if not (isinstance(key, tuple) and len(key) == 2 and key[0] in RUNS):
             raise self._fail(f"{where}: not a (data set, seed) of NAS-Bench-201")
         run, seed = key
@@ -129,8 +133,8 @@ class RecordCollector:
             if value is None or (math.isinf(upper) and _diverged(value)):
                 continue
             # NaN fails the comparison, too.
-            if not isinstance(value, (int, float)) or not 0 <= value <= upper:
-                raise self._fail(f"{what} is {value!r:.40}, allowed: 0..{upper:g}")
+            if not isinstance(value, (int, float)) or not 0 <= value <= min(upper, _LARGEST):
+                raise self._fail(f"{what} is {brief(value)}, allowed: 0..{upper:g}")
         numbers = np.array([math.nan if value is None else value for value in values], float)
         numbers[np.isinf(numbers)] = math.nan
         return numbers
@@ -157,7 +161,7 @@ class RecordCollector:
         train, evaluated = result.get("train_times"), result.get("eval_times")
         series: dict[str, list[Any]] = {
             "train": list(train.values()) if isinstance(train, Mapping) else [],
-            "latency": list(result.get("latency") or []),
+            "latency": self._list(f"{where}: latency", result.get("latency")),
         }
         if isinstance(evaluated, Mapping):
             for images in IMAGES[1:]:
@@ -168,6 +172,11 @@ class RecordCollector:
                 key = cost_key(run, what)
                 seconds = self._numbers(f"{where}: {key.kind}", values, math.inf).mean()
                 self._costs.setdefault(key, np.full(self._cells, np.nan))[index] = seconds
+
+    def _list(self, what: str, value: object) -> list[Any]:
+        if value is not None and not isinstance(value, (list, tuple)):
+            raise self._fail(f"{what} is {brief(value)}, expected a list of seconds")
+        return list(value or ())
 
     def check_order(self, archs: object) -> None:
         """Compare the source's own list of arch strings with its records and, if whole, with ours.
@@ -180,7 +189,7 @@ class RecordCollector:
             raise self._fail("its meta_archs is not a list of cells")
         for index, arch in self.own_indices.items():
             if not 0 <= index < len(archs) or archs[index] != arch:
-                raise self._fail(f"record {index} is not the cell that its meta_archs names")
+                raise self._fail(f"record {brief(index)} is not the cell that its meta_archs names")
         if len(archs) == self._cells and list(archs) != self._order.archs:
             raise self._fail("its cells stand in another order than the official one")
 
@@ -192,7 +201,7 @@ class RecordCollector:
         return TableData(self._order.codes, metrics, costs, info, self._order.benchmark)
 
     def _fail(self, what: str) -> BenchmarkError:
-        return BenchmarkError(f"{self._name}: {what}")
+        return BenchmarkError(f"{shown(self._name)}: {what}")
 
 
 def _diverged(value: object) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from cell_pairs import assert_same, cells, pair, step
 from one_shot import evaluator, random_batches, search, set_alphas, tiny_space
 from tiny_runs import run
-from torch import nn
 from torch.nn import functional
 
 from nni_wiring.errors import ConfigError
@@ -21,15 +21,11 @@ from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.strategies.darts import DARTS
 from nni_wiring.strategies.pc_darts import PCDarts
 from nni_wiring.strategies.registry import STRATEGIES
-from nni_wiring.supernet.cell import SupernetCell
-from nni_wiring.supernet.edge_group import Draw
 from nni_wiring.supernet.fused import compiled
 from nni_wiring.supernet.fused.cell import FusedCell, fused_or_plain, plain_cells
 
 #: Methods whose cells are not fused.
 PLAIN_ONLY = {"pc_darts"}
-
-Pair = tuple[tuple[Any, Any], tuple[Any, Any]]
 
 
 @pytest.fixture
@@ -38,72 +34,6 @@ def float64() -> Iterator[None]:
     torch.manual_seed(1)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def pair(name: str, **options: Any) -> Pair:
-    """(strategy, model) plain and fused, with one state_dict."""
-    found = []
-    for supernet in ("plain", "fused"):
-        strategy = STRATEGIES[name](supernet=supernet)
-        model = strategy.mutate_model(tiny_space(**options))
-        set_alphas(strategy.groups, seed=3)
-        strategy.on_epoch_start(0, 4)
-        found.append((strategy, model))
-    (_, plain), (_, fused) = found
-    for parameter in plain.parameters():
-        if parameter.dim() == 1:  # scales and shifts other than 1 and 0
-            nn.init.normal_(parameter, mean=0.5)
-    assert list(plain.state_dict()) == list(fused.state_dict())
-    fused.load_state_dict(plain.state_dict())
-    assert all(isinstance(cell, FusedCell) for cell in cells(fused))
-    assert not any(isinstance(cell, FusedCell) for cell in cells(plain))
-    return found[0], found[1]
-
-
-def cells(model: nn.Module) -> list[SupernetCell]:
-    return [module for module in model.modules() if isinstance(module, SupernetCell)]
-
-
-def listen(model: nn.Module) -> list[torch.Tensor]:
-    """dL/dZ of the cells, in the order in which backward meets them."""
-    heard: list[torch.Tensor] = []
-
-    def tap(z: torch.Tensor, draw: Draw) -> torch.Tensor:
-        own = z.view_as(z) if z.requires_grad else z.detach().requires_grad_()
-        own.register_hook(heard.append)
-        return own
-
-    for cell in cells(model):
-        cell.tap = tap
-    return heard
-
-
-def step(model: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
-    """Everything that one training pass leaves behind."""
-    costs = listen(model)
-    model.zero_grad()
-    images = images.clone().requires_grad_()
-    logits = model(images)
-    functional.cross_entropy(logits, labels).backward()
-    return {
-        "logits": logits.detach(),
-        "images": images.grad,
-        "costs": costs,
-        "gradients": {name: p.grad for name, p in model.named_parameters()},
-        "buffers": {name: b.clone() for name, b in model.named_buffers()},
-    }
-
-
-def assert_same(found: Any, expected: Any) -> None:
-    for key in ("logits", "images", "costs", "buffers"):
-        torch.testing.assert_close(found[key], expected[key], rtol=1e-9, atol=1e-11)
-    for name, gradient in expected["gradients"].items():
-        # a gradient of zeros is not none: weight decay would move the weights
-        assert (found["gradients"][name] is None) == (gradient is None), name
-        if gradient is not None:
-            torch.testing.assert_close(
-                found["gradients"][name], gradient, rtol=1e-8, atol=1e-10, msg=name
-            )
 
 
 @pytest.mark.usefixtures("float64")
@@ -300,6 +230,7 @@ def test_bf16_is_as_near_the_truth_as_the_plain_cells_under_autocast() -> None:
 def test_no_compiler_is_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("nni_wiring.supernet.fused.cell.native_kernels", lambda *given: None)
     monkeypatch.setattr(compiled, "compiler_problem", lambda device: "no g++")
     compiled.kernels_for.cache_clear()
     strategy = DARTS(compile=True)
@@ -334,7 +265,10 @@ def test_a_compiled_kernel_that_differs_is_not_used(
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_cells_are_the_eager_ones(caplog: pytest.LogCaptureFixture) -> None:
+def test_compiled_cells_are_the_eager_ones(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nni_wiring.supernet.fused.cell.native_kernels", lambda *given: None)
     strategy = DARTS(compile=True)
     model = strategy.mutate_model(tiny_space())
     (group,) = strategy.groups
