@@ -64,6 +64,12 @@ def test_study_tables_are_what_their_command_writes() -> None:
     command = [sys.executable, str(RESULTS / "study_tables.py"), "--check"]
     assert subprocess.run(command, check=False).returncode == 0
     text = (RESULTS / "README.md").read_text()
-    for name in ("growing", "early-stop", "published-order", "selected-speed"):
+    for name in (
+        "growing",
+        "search-trajectories",
+        "early-stop",
+        "published-order",
+        "selected-speed",
+    ):
         body = text.split(f"<!-- begin {name} -->")[1].split(f"<!-- end {name} -->")[0]
         assert body.count("\n|") >= 3, name

@@ -29,6 +29,7 @@ class Shown(NamedTuple):
 
 STUDIES = {
     "growing": Shown({"space": "nasbench201_minimal"}, (0, 1), bundled=True),
+    "search-trajectories": Shown({}, (0,), bundled=True),
     "early-stop": Shown({}, (0,), bundled=True),
     "published-order": Shown({}, (0,), bundled=False),
     "selected-speed": Shown({}, (0,), bundled=False),
@@ -67,7 +68,8 @@ def markdown(name: str, result: dict[str, Any]) -> str:
     for place in STUDIES[name].tables:
         lines += table_lines(result["tables"][place])
     for v in result["verdicts"]:
-        lines.append(f"- {v['claim']}: **{v['verdict']}** (n = {v['n']}, p = {v['p']:.2g})")
+        p = "-" if v["p"] is None else f"{v['p']:.2g}"
+        lines.append(f"- {v['claim']}: **{v['verdict']}** (n = {v['n']}, p = {p})")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Controllers trained on the truth alone, and what their hidden states tell of cells (S4)."""
+"""Controllers trained on the truth alone, and the graphs that their hidden states tell (S4)."""
 
 from __future__ import annotations
 

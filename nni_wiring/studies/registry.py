@@ -50,6 +50,7 @@ _OURS: dict[str, str] = {
     "rewired-pairs": "S3: one edge rewired, accuracy after 12 and after 200 epochs",
     "selected-speed": "S3: do searches choose cells that are fast beyond what they end at?",
     "published-order": "ours: do kept searches rank the methods as the published rows do?",
+    "search-trajectories": "S1, S2: kept searches epoch by epoch: gap, skip dominance, late fall",
     "early-stop": "ours: regret where rules without truth would have stopped kept searches",
     "topology-vs-truth": "S3: width and depth against accuracy, live operations equal",
     "landscape": "S3: the loss around trained cells, smoothness and gradient variance",

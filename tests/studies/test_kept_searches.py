@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from nni_wiring.errors import ConfigError
 from nni_wiring.records import CostMoments, EpochRecord
 from nni_wiring.runs.kept import kept_runs
-from nni_wiring.studies import early_stop, published_order
+from nni_wiring.studies import early_stop, published_order, search_trajectories
 from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.kept_searches import EDGES, OPERATIONS
 from nni_wiring.studies.registry import study
@@ -124,6 +124,40 @@ def test_early_stop_saves_are_differences_of_the_tables_regret(
         got = (row["regret"], row["at_the_end"], row["best"])
         assert got == pytest.approx((true[stop], true[-1], min(true)), abs=1e-3)
         assert row["epochs"] == len(epochs)
+
+
+def test_trajectories_are_the_records_means(tmp_path: Path) -> None:
+    found = study("search-trajectories")
+    paths = [str(REFERENCE / f"{label}.json.gz") for label in ("darts-s2", "gdas-s1")]
+    options = found.options({"rows": paths, "benchmark": "bundled"}, paper=False)
+    result = run_study(found, options, tmp_path / "study")
+    for row in result["rows"]:
+        epochs = json.loads(gzip.decompress((REFERENCE / f"{row['label']}.json.gz").read_bytes()))[
+            "epochs"
+        ]
+        z = [np.mean([edge["skip_connect"] for edge in e["z"].values()]) for e in epochs]
+        np.testing.assert_allclose(row["curves"]["Z skip"], z)
+        gaps = [e["loss_minus_entropy"]["search"] for e in epochs]
+        np.testing.assert_allclose(row["curves"]["L - H search"], gaps)
+        true = [e["truth"]["accuracy"]["cifar10"]["valid"] for e in epochs]
+        np.testing.assert_allclose(row["curves"]["true %"], true, atol=1e-3)
+        assert row["fall"] == pytest.approx(np.mean(true[25:]) - true[-1], abs=1e-3)
+    assert {v["verdict"] for v in result["verdicts"]} == {"cannot be said"}  # one seed each
+
+
+def test_skip_overtakes_only_where_it_was_behind_and_ends_ahead() -> None:
+    def overtaking(skip: list[float], conv: list[float]) -> float:
+        flat = [0.0] * len(skip)
+        curves = {"Z skip": skip, "Z conv 3x3": conv, "gap": flat, "true %": flat}
+        return search_trajectories.changes(curves)["skip"]
+
+    assert overtaking([0.2, 0.2, 0.3], [0.2, 0.25, 0.2]) == pytest.approx(0.15)
+    assert overtaking([0.2, 0.22, 0.3], [0.2, 0.2, 0.2]) == 0  # never behind
+    assert overtaking([0.2, 0.15, 0.18], [0.2, 0.2, 0.2]) == pytest.approx(-0.02)
+    # gap: the mean of the first tenth against the end
+    gaps = [0.0, 0.1] + [0.2] * 17 + [0.5]
+    curves = {"Z skip": gaps, "Z conv 3x3": gaps, "gap": gaps, "true %": gaps}
+    assert search_trajectories.changes(curves)["gap"] == pytest.approx(0.45)
 
 
 def test_selected_speed_runs_on_kept_searches(shared_data: Path, tmp_path: Path) -> None:
