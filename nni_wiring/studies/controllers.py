@@ -25,7 +25,7 @@ EDGES = len(NB201.edges)
 
 
 class Recipe(NamedTuple):
-    """How a controller is trained; rewards are true accuracies (percent / 100).
+    """The training of a controller; rewards are true accuracies (percent / 100).
 
     Attributes:
         steps: updates of ENAS' number of cells each.
