@@ -51,8 +51,7 @@ class TopK(Relaxation):
         """Nothing is drawn: Z follows from the scores."""
         candidates, hard = _candidates(group), self.wiring(group)
         score = group.alpha * candidates
-        rows = (hard if phase == "weights" else candidates).bool().tolist()
-        active = tuple(tuple(k for k, runs in enumerate(row) if runs) for row in rows)
+        active = _active(group) if phase != "weights" else _ones(hard)
         return Draw(hard + (score - score.detach()), active)
 
     def strengths(self, group: EdgeGroup) -> torch.Tensor:
@@ -80,6 +79,18 @@ class TopK(Relaxation):
     def evaluation_weights(self, group: EdgeGroup) -> torch.Tensor:
         """Z itself, as the supernet is trained with."""
         return self.wiring(group)
+
+
+def _active(group: EdgeGroup) -> tuple[tuple[int, ...], ...]:
+    """The candidates of every edge; known on the host, so that no step waits for the device."""
+    return tuple(
+        tuple(k for k in allowed if group.operations[k] != "none") for allowed in group.allowed
+    )
+
+
+def _ones(z: torch.Tensor) -> tuple[tuple[int, ...], ...]:
+    """The operations of every edge that Z is 1 at."""
+    return tuple(tuple(k for k, one in enumerate(row) if one) for row in z.tolist())
 
 
 def _candidates(group: EdgeGroup) -> torch.Tensor:
