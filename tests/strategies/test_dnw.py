@@ -140,6 +140,29 @@ def test_a_weight_step_leaves_unselected_weights_alone() -> None:
             assert all(moved) if edge in chain and k == conv else not any(moved)
 
 
+@pytest.mark.parametrize("top_k", [1, 2, 3])
+def test_the_first_cell_is_connected(top_k: int) -> None:
+    """By the four paths of the graph; of one operation, on the direct edge. 71 % are unasked."""
+    live, direct = [], 0
+    for seed in range(30):
+        torch.manual_seed(seed)
+        strategy = DNW(top_k=top_k)
+        strategy.mutate_model(tiny_space())
+        (group,) = strategy.groups
+        wiring = strategy.relaxation.wiring(group).any(-1).tolist()
+        names = {edge for edge, runs in zip(group.edges, wiring, strict=True) if runs}
+        paths = ({"0-3"}, {"0-1", "1-3"}, {"0-2", "2-3"}, {"0-1", "1-2", "2-3"})
+        live.append(any(path <= names for path in paths))
+        direct += "0-3" in names
+    assert all(live)
+    assert direct == 30 if top_k == 1 else direct >= 15
+
+
+def test_a_start_that_cannot_connect_is_refused() -> None:
+    with pytest.raises(ConfigError, match="top_k = 1: .* allowed: a larger top_k"):
+        DNW(top_k=1).mutate_model(tiny_space(operations={"0-3": ["none"]}))
+
+
 def test_a_budget_beyond_the_operations_is_refused() -> None:
     with pytest.raises(ConfigError, match="top_k = 25: .* allowed: 1 to 24"):
         DNW(top_k=25).mutate_model(tiny_space())
