@@ -10,6 +10,7 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.selection.base import Selection
 from nni_wiring.selection.magnitude import Magnitude, MagnitudeWithoutNone
 from nni_wiring.selection.perturbation import Perturbation
+from nni_wiring.selection.supernet_evolution import SupernetEvolution
 from nni_wiring.selection.supernet_ranking import SupernetRanking
 from search_spaces.names import Registry
 
@@ -22,7 +23,7 @@ def _check(selection: type[Selection]) -> None:
 SELECTIONS: Registry[type[Selection]] = Registry(
     "selection",
     ConfigError,
-    (Magnitude, MagnitudeWithoutNone, SupernetRanking, Perturbation),
+    (Magnitude, MagnitudeWithoutNone, SupernetRanking, SupernetEvolution, Perturbation),
     group="nni_wiring.selections",
     check=_check,
 )

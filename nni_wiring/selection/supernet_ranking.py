@@ -17,18 +17,37 @@ from nni_wiring.selection.base import (
 from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
 
 
-class SupernetRankingSettings(SelectionSettings):
-    """samples: how many cells are drawn. batches: how many batches each is evaluated on, in order
-    (AutoDL: one of 512 images; None: all of the search half). batch_statistics: how batch norm
-    normalises.
+class EvaluationSettings(SelectionSettings):
+    """batches: how many batches each cell is evaluated on, in order (AutoDL: one of 512 images;
+    None: all of the search half). batch_statistics: how batch norm normalises.
     """
 
-    samples: int = Field(default=100, ge=1)
     batches: int | None = Field(default=None, ge=1)
     batch_statistics: bool = True
 
 
-class SupernetRanking(Selection):
+class SupernetRankingSettings(EvaluationSettings):
+    """samples: how many cells are drawn."""
+
+    samples: int = Field(default=100, ge=1)
+
+
+class RankedCells(Selection):
+    """A selection by the supernet's accuracy of single cells."""
+
+    Settings = EvaluationSettings
+    settings: EvaluationSettings
+
+    def accuracy(self, context: SelectionContext, cells: Cells) -> float:
+        """The supernet's accuracy of one cell, percent."""
+        z = {g.name: one_hot(g, cells[g.name]) for g in context.module.groups}
+        batches = islice(iter(context.evaluation), self.settings.batches)
+        return supernet_accuracy(
+            context.module.model, batches, z, batch_statistics=self.settings.batch_statistics
+        )
+
+
+class SupernetRanking(RankedCells):
     """The best of n cells, drawn as the strategy draws them, by the supernet's accuracy on the
     search half (Li & Talwalkar, UAI 2019; the 100 samples are AutoDL's).
 
@@ -58,11 +77,3 @@ class SupernetRanking(Selection):
         ]
         details: dict[str, Any] = {"supernet_accuracy": found[best], "cells": trace}
         return Selected({g.name: list(row) for g, row in zip(groups, best, strict=True)}, details)
-
-    def accuracy(self, context: SelectionContext, cells: Cells) -> float:
-        """The supernet's accuracy of one cell, percent."""
-        z = {g.name: one_hot(g, cells[g.name]) for g in context.module.groups}
-        batches = islice(iter(context.evaluation), self.settings.batches)
-        return supernet_accuracy(
-            context.module.model, batches, z, batch_statistics=self.settings.batch_statistics
-        )

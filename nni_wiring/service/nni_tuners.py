@@ -17,6 +17,7 @@ from nni.tuner import Tuner
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.tuners.bayes import BayesSampler
+from nni_wiring.tuners.growth import GrowthSampler
 from nni_wiring.tuners.journal import Event, Journal
 from nni_wiring.tuners.samplers import (
     Cell,
@@ -213,6 +214,14 @@ class WiringEvolution(WiringTuner):
     sampler_class = EvolutionSampler
 
 
+class WiringGrowth(WiringTuner):
+    """Evolution whose cells start with one edge and only gain some; options population, sample,
+    grow.
+    """
+
+    sampler_class = GrowthSampler
+
+
 class WiringReinforce(WiringTuner):
     """REINFORCE on independent edges; options learning_rate, momentum."""
 
@@ -231,4 +240,11 @@ class WiringBayes(WiringTuner):
     sampler_class = BayesSampler
 
 
-TUNERS = (WiringRandom, WiringEvolution, WiringReinforce, WiringLocalSearch, WiringBayes)
+TUNERS = (
+    WiringRandom,
+    WiringEvolution,
+    WiringGrowth,
+    WiringReinforce,
+    WiringLocalSearch,
+    WiringBayes,
+)

@@ -10,6 +10,7 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.darts import DARTS, FixedAlphaDARTS
 from nni_wiring.strategies.darts_plus import DARTSPlus
+from nni_wiring.strategies.dnw import DNW
 from nni_wiring.strategies.drnas import DrNAS
 from nni_wiring.strategies.dsnas import DSNAS
 from nni_wiring.strategies.enas import ENAS
@@ -53,6 +54,7 @@ STRATEGIES: Registry[type[WiringStrategy]] = Registry(
         SGAS,
         RandomSampling,
         ENAS,
+        DNW,
     ),
     group="nni_wiring.strategies",
     check=_check,

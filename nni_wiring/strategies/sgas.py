@@ -32,7 +32,9 @@ class SGASSettings(StrategySettings):
     decision_warmup: int = Field(default=9, ge=0)
     decision_interval: int = Field(default=5, ge=1)
     decision_rest: int = Field(default=6, ge=1)
-    refused_selections = {"supernet_ranking": _DECIDED, "perturbation": _DECIDED}
+    refused_selections = dict.fromkeys(
+        ("supernet_ranking", "supernet_evolution", "perturbation"), _DECIDED
+    )
 
 
 class SGAS(WiringStrategy):

@@ -99,15 +99,20 @@ class EvolutionSampler(Sampler):
         self._free = [edge for edge, allowed in enumerate(self.choices) if len(allowed) > 1]
 
     def ask(self) -> Cell:
-        """A random cell until the population is full, then a mutated one."""
+        """A first cell until the population is full, then a mutated one."""
         if self._unborn > 0 or not self.population:
             self._unborn -= 1
-            return self.draw()
+            return self.first()
         pick, population = self.random.random, self.population
         parent = max([population[int(pick() * len(population))] for _ in range(self.sample)])[1]
-        return self._mutate(parent)
+        return self.mutated(parent)
 
-    def _mutate(self, cell: Cell) -> Cell:
+    def first(self) -> Cell:
+        """A cell of the first population, drawn uniformly."""
+        return self.draw()
+
+    def mutated(self, cell: Cell) -> Cell:
+        """The cell with another operation on one edge; itself where no edge has a choice."""
         if not self._free:
             return cell
         pick = self.random.random

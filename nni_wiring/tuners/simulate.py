@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nni_wiring.errors import ConfigError
 from nni_wiring.truth import Measure, TruthTable
 from nni_wiring.tuners.bayes import BayesSampler
+from nni_wiring.tuners.growth import GrowthSampler
 from nni_wiring.tuners.samplers import (
     Choices,
     EvolutionSampler,
@@ -31,6 +32,7 @@ METHODS: dict[str, type[Sampler]] = {
     for sampler in (
         RandomSampler,
         EvolutionSampler,
+        GrowthSampler,
         ReinforceSampler,
         LocalSearchSampler,
         BayesSampler,

@@ -66,7 +66,7 @@ def test_lost_and_late_answers_do_no_harm(method: str) -> None:
             open_cells = []
 
 
-@pytest.mark.parametrize("method", ["evolution", "local_search", "reinforce", "bayes"])
+@pytest.mark.parametrize("method", ["evolution", "growth", "local_search", "reinforce", "bayes"])
 def test_learning_beats_random_on_a_smooth_objective(method: str) -> None:
     budget = {"reinforce": 1500, "bayes": 40}.get(method, 300)
 

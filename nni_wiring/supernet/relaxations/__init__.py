@@ -13,6 +13,7 @@ from nni_wiring.supernet.relaxations.one_hot import BinaryGates, OneHotScore
 from nni_wiring.supernet.relaxations.perturbed import PerturbedSoftmax
 from nni_wiring.supernet.relaxations.sigmoid import Sigmoid
 from nni_wiring.supernet.relaxations.softmax import Softmax
+from nni_wiring.supernet.relaxations.top_k import TopK
 from nni_wiring.supernet.relaxations.uniform import Uniform
 from search_spaces.names import Registry
 
@@ -28,6 +29,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "StraightThroughGumbel",
+    "TopK",
     "Uniform",
     "register_relaxation",
     "relaxation_class",
@@ -52,6 +54,7 @@ RELAXATIONS: Registry[type[Relaxation]] = Registry(
         PerturbedSoftmax,
         DirichletRelaxation,
         Uniform,
+        TopK,
     ),
     group="nni_wiring.relaxations",
     check=_check,
