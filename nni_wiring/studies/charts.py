@@ -9,7 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nni_wiring.figures.palette import INK, looks
-from nni_wiring.figures.style import Margins, heading, legend_below, new_figure, tidy
+from nni_wiring.figures.style import (
+    Margins,
+    heading,
+    legend_below,
+    new_figure,
+    tidy,
+    whole_epochs,
+)
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
@@ -36,6 +43,33 @@ def line_chart(
     axes.set_xlabel(xlabel, fontsize=9)
     axes.set_ylabel(unit, fontsize=9)
     tidy(axes)
+    heading(figure, title)
+    legend_below(figure, shown)
+    return figure
+
+
+def curve_panels(
+    panels: Mapping[str, Mapping[str, Sequence[float]]], title: str, unit: str, xlabel: str
+) -> Figure:
+    """One panel a name, all in one scale: one line a label over 1, 2, ..."""
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = new_figure(2.9 * columns, 0.9 + 2.0 * rows, Margins(0.65, 0.1, 0.8, 0.7))
+    figure.subplots_adjust(wspace=0.1, hspace=0.4)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    shown: dict[str, Any] = {}
+    for axes, (name, curves) in zip(grid, panels.items(), strict=False):
+        for place, (label, values) in enumerate(curves.items()):
+            x = range(1, len(values) + 1)
+            [shown[label]] = axes.plot(x, values, color=_COLOURS[place], lw=1.6)
+        axes.set_title(name, fontsize=9.5, color=INK)
+        axes.set_xlabel(xlabel, fontsize=9)
+        whole_epochs(axes)
+        tidy(axes)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for place in range(0, len(panels), columns):
+        grid[place].set_ylabel(unit, fontsize=9)
     heading(figure, title)
     legend_below(figure, shown)
     return figure

@@ -19,7 +19,7 @@ from nni_wiring.studies.plane_charts import contour_panels, surface_panels
 from nni_wiring.studies.standing import BATCH, Standing, open_run, standing, untrained
 from nni_wiring.studies.statistics import FlipRule, Verdict, interval, paired_flip
 from nni_wiring.studies.surfaces import Grid, measure_landscape, ticks
-from nni_wiring.studies.trainings import PAIRS, trained, training_config
+from nni_wiring.studies.trainings import PAIRS, trained, training_config, unless_small
 
 _MEASURES = ("roughness", "curvature", "convex", "noise", "relative_noise")
 #: Measures that enter as logarithms; the noises are logarithms already, the share is none.
@@ -31,8 +31,6 @@ _TITLES = {
     "noise": "G",
     "relative_noise": "G_rel",
 }
-#: Channels of NAS-Bench-201's own network; what smaller ones show is printed, not judged.
-_TABULATED_CHANNELS = 16
 
 _NULL = "either cell of a pair is as likely to have the larger value"
 SMOOTHER = FlipRule(
@@ -153,17 +151,8 @@ def judged(run: StudyRun, rows: list[Row]) -> list[Verdict]:
         return list(lead(rows, measure, "end").values())
 
     smoother = SMOOTHER.judge_all({_TITLES[name]: of(name) for name in _LOGS}, "units: pairs")
-    found = [*smoother, QUIETER.judge(of("relative_noise"), "units: pairs")]
-    channels = training_config(run, arch=PAIRS[0].wide).flat()["channels"]
-    if channels >= _TABULATED_CHANNELS:
-        return found
-    return [
-        verdict._replace(
-            verdict="cannot be said",
-            evidence=f"no verdict: small, {channels} channels; {verdict.evidence}",
-        )
-        for verdict in found
-    ]
+    quieter = QUIETER.judge(of("relative_noise"), "units: pairs")
+    return unless_small(run, [*smoother, quieter])
 
 
 def _title(run: StudyRun, what: str) -> str:

@@ -53,6 +53,7 @@ _OURS: dict[str, str] = {
     "search-trajectories": "S1, S2: kept searches epoch by epoch: gap, skip dominance, late fall",
     "early-stop": "ours: regret where rules without truth would have stopped kept searches",
     "topology-vs-truth": "S3: width and depth against accuracy, live operations equal",
+    "convergence": "S3: training curves with one edge rewired, under three learning rates",
     "landscape": "S3: the loss around trained cells, smoothness and gradient variance",
 }
 

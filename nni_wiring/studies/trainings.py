@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies.frame import StudyRun
+from nni_wiring.studies.statistics import Verdict
 from nni_wiring.train.config import TrainConfig, make_train_config, train_options
 from nni_wiring.train.run import run_train
 from search_spaces.cell_graph import NB201, OPERATIONS, format_arch
+
+#: Channels of NAS-Bench-201's own network; what smaller ones show is printed, not judged.
+_TABULATED_CHANNELS = 16
 
 _FIRST, _WIDE, _DEEP = (NB201.edge_index(name) for name in ("0-1", "0-2", "1-2"))
 
@@ -65,6 +70,28 @@ def training_config(run: StudyRun, **changes: Any) -> TrainConfig:
         raise ConfigError(f"study {run.study.name}: {foreign[0]} is no option of a training")
     given.pop("supernet", None)  # of every study's options, for those that search
     return make_train_config({"eval_epochs": (), **given, **changes})
+
+
+def is_small(run: StudyRun) -> bool:
+    """True where the study's networks have fewer channels than those of the table."""
+    return _channels(run) < _TABULATED_CHANNELS
+
+
+def unless_small(run: StudyRun, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts as they are, or as no verdicts where the networks are small."""
+    if not is_small(run):
+        return list(verdicts)
+    return [
+        verdict._replace(
+            verdict="cannot be said",
+            evidence=f"no verdict: small, {_channels(run)} channels; {verdict.evidence}",
+        )
+        for verdict in verdicts
+    ]
+
+
+def _channels(run: StudyRun) -> int:
+    return int(training_config(run, arch=PAIRS[0].wide).flat()["channels"])
 
 
 def trained(run: StudyRun, label: str, config: TrainConfig) -> RunFolder:

@@ -35,6 +35,7 @@ OWN: dict[str, dict[str, Any]] = {
     "cost-vs-truth": {"strategies": ["darts"]},
     "strength": {"batches": 1, "tune_steps": 1},
     "skip-dominance": {},
+    "convergence": {"pairs": 1, "rates": ["full"]},
     "landscape": {
         "pairs": 1,
         "points": 3,
