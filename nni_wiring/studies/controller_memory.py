@@ -31,12 +31,13 @@ from nni_wiring.studies.statistics import FlipRule, interval
 from nni_wiring.truth import load_table
 
 _LEAST = "the difference to the same seed's controller without a memory is symmetric about 0"
+#: The spread is what ten seeds showed; .1 was presumed before, with which no verdict could hold.
 RAISES = FlipRule(
     claim="a memory raises the correlation of hidden states with graph similarity",
     null=_LEAST,
     minimum=0.05,
     unit="of Spearman's rho",
-    spread=0.1,
+    spread=0.03,
     family=12,
 )
 PAYS = FlipRule(
