@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.assemble import Assembly, assemble
@@ -30,12 +31,20 @@ def open_search(config: RunConfig) -> OpenSearch:
     return OpenSearch(**vars(parts), module=module)
 
 
-def reopen(folder: RunFolder) -> OpenSearch:
-    """The trained supernet of a run; RunError where it has no whole checkpoint of its own."""
+def reopen(folder: RunFolder, changes: Mapping[str, Any] | None = None) -> OpenSearch:
+    """The trained supernet of a run, for a use of its own.
+
+    Args:
+        folder: of the run.
+        changes: options that this use needs otherwise than the search had them; they must leave
+            the weights and alphas as they are (augmentation, the form of the cells, ...).
+
+    Raises:
+        RunError: it has no whole checkpoint of its own.
+    """
     kept = read_kept(folder.checkpoint, search_epochs)
-    config = make_config(folder.config)
-    kept.check(folder, config.flat())  # refuses a bad one before anything is built
-    found = open_search(config)
+    kept.check(folder, make_config(folder.config).flat())  # refuses a bad one, nothing is built
+    found = open_search(make_config({**folder.config, **(changes or {})}))
     restore_trained(found.module, found.module.model, folder.checkpoint, found.config.theta.epochs)
     found.module.to(found.device)
     return found

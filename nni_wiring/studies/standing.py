@@ -119,8 +119,7 @@ def untrained(config: TrainConfig, images: int) -> Standing:
 
 
 def _supernet(folder: RunFolder, images: int) -> Standing:
-    config = {**folder.config, **_PLAIN, **_WRITTEN_OUT}
-    found = reopen(RunFolder(folder.path, {**folder.info, "config": config}))
+    found = reopen(folder, {**_PLAIN, **_WRITTEN_OUT})
     for group in found.module.groups:
         group.draw = fixed_draw(group, found.module.evaluated(group))
     batches = _batches(found.loaders.train, images)

@@ -13,6 +13,7 @@ import torch
 from cell_pairs import assert_same, cells, pair, step
 from one_shot import random_batches, tiny_space
 
+from nni_wiring.files import native as native_files
 from nni_wiring.strategies.darts import DARTS
 from nni_wiring.supernet.fused import cell as fused_cell
 from nni_wiring.supernet.fused import compiled, native, native_library
@@ -137,7 +138,7 @@ def test_the_library_is_compiled_once(tmp_path: Path, monkeypatch: pytest.Monkey
     native_library.library(4, torch.float64)
     (made,) = (tmp_path / "native").iterdir()
     native_library.library.cache_clear()
-    monkeypatch.setattr(native_library, "replacing", None)  # whatever compiles again fails
+    monkeypatch.setattr(native_files, "replacing", None)  # whatever compiles again fails
     x = torch.arange(8.0).view(2, 4) - 3
     r, mean, covariance = torch.empty(2, 4), torch.empty(4), torch.empty(4, 4)
     code = native_library.library(4, torch.float64)
