@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tokenize
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ BROKEN = (
     TypeError,
     EOFError,
     MemoryError,
-    NotImplementedError,
+    RuntimeError,  # encrypted, or an unknown compression
+    SyntaxError,  # numpy's header reader
+    tokenize.TokenError,
     zipfile.BadZipFile,
     BenchmarkError,
 )
