@@ -70,6 +70,7 @@ setup(
             "pytest>=8,<10",
             "pytest-timeout>=2.2,<3",
             "pytest-xdist>=3.5,<4",
+            "hypothesis>=6.100,<7",  # draws the edits of tests/support/fuzz.py
             # an official API of the truth tables, against which our readers and drop-in are tested
             "nats_bench>=1.8,<2",
             *ONNX,
