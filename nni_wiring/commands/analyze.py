@@ -27,8 +27,9 @@ from nni_wiring.service.resolve import resolve
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the report; default: report/ in the folder of the run, or of all the runs.",
 )
+@click.option("--figures", is_flag=True, help="Write the pictures as PDF beside PNG.")
 @json_option
-def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def analyze(run_ids: tuple[str, ...], out: Path | None, figures: bool, as_json: bool) -> None:
     """Explain finished or running searches.
 
     RUN_ID is the id of a run, an NNI trial or an NNI experiment (all its trials), a run's folder,
@@ -38,7 +39,7 @@ def analyze(run_ids: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     over all of them.
     """
     runs = analysed(run_ids)
-    pages, overview = write_reports(runs, out)
+    pages, overview = write_reports(runs, out, pdf=figures)
     if as_json:
         print_json(
             {
@@ -86,9 +87,11 @@ def analysed(run_ids: Sequence[str]) -> list[RunAnalysis]:
 
 
 def write_reports(
-    runs: Sequence[RunAnalysis], out: Path | None
+    runs: Sequence[RunAnalysis], out: Path | None, *, pdf: bool = False
 ) -> tuple[dict[Path, Path], Path | None]:
     """Write the page of every run that has an epoch and, over several runs, the overview.
+
+    pdf: whether the pictures of runs are written as PDF, too.
 
     Returns the pages by the run's folder, and the overview's page (None for a single run).
 
@@ -103,7 +106,7 @@ def write_reports(
         folder = run.facts.report
         if out is not None:  # run ids may be equal in different folders: a number keeps them apart
             folder = out if single else out / f"{place}-{run.facts.run_id}"
-        pages[run.facts.folder] = write_report(run, folder)
+        pages[run.facts.folder] = write_report(run, folder, pdf=pdf)
     if single:
         return pages, None
     return pages, write_overview(runs, pages, out or common_report_folder(runs))

@@ -1,7 +1,7 @@
-"""Self-contained HTML pages: pictures embedded, no script, no request to anywhere.
+"""Self-contained HTML pages: pictures embedded, at most one script, no request to anywhere.
 
 Run folders may be foreign, so autoescape is on and a content security policy forbids everything
-but inline styles and embedded pictures.
+but inline styles, embedded pictures and, on a run's page, the one script that its hash names.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.messages import reason, shown
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.comparison import compare, comparison_picture, comparison_rows
+from nni_wiring.report.interactive import interactive
 from nni_wiring.report.sections import Picture, Section, run_sections
 from nni_wiring.report.sections.notes import notes_of
 from nni_wiring.report.verdict import collapse
@@ -40,18 +41,19 @@ class EmbeddedPicture(NamedTuple):
     uri: Markup
 
 
-def write_report(run: RunAnalysis, folder: Path) -> Path:
+def write_report(run: RunAnalysis, folder: Path, *, pdf: bool = False) -> Path:
     """Write `index.html` and the pictures of one run into `folder` (made if missing).
 
-    Returns the page's path.
+    pdf: whether the pictures are written as PDF, too. Returns the page's path.
 
     Raises:
         RunError: the folder cannot be written.
     """
     make_folder(folder)
-    sections = [(s, save_pictures(section_pictures(s), folder)) for s in run_sections(run)]
+    sections = [(s, save_pictures(section_pictures(s), folder, pdf=pdf)) for s in run_sections(run)]
     page = _template("run.html.j2").render(
         facts=run.facts,
+        live=interactive(run),
         epochs=len(run.records),
         sections=sections,
         table=run.table.name if run.table else None,
@@ -84,6 +86,7 @@ def write_overview(
     comparisons = compare(runs)
     pictures = save_pictures([comparison_picture(runs, one) for one in comparisons], folder)
     page = _template("overview.html.j2").render(
+        live=None,
         runs=[(run, collapse(run.wiring) or "no" if run.wiring else None) for run in runs],
         links={run: _relative(page, folder) for run, page in pages.items()},
         sections=[
@@ -104,6 +107,13 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def as_pdf(figure: Figure) -> bytes:
+    """`figure` as PDF, without a time stamp, for papers."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+    return buffer.getvalue()
+
+
 def make_folder(folder: Path) -> None:
     """Make the folder of a report, if it is missing.
 
@@ -118,8 +128,10 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
-def save_pictures(pictures: Sequence[Picture], folder: Path) -> list[EmbeddedPicture]:
-    """Write the pictures as PNG files into `folder`, which exists, and embed them.
+def save_pictures(
+    pictures: Sequence[Picture], folder: Path, *, pdf: bool = False
+) -> list[EmbeddedPicture]:
+    """Write the pictures as PNG files (and as PDF) into `folder`, which exists, and embed them.
 
     Raises:
         RunError: a file cannot be written.
@@ -128,6 +140,8 @@ def save_pictures(pictures: Sequence[Picture], folder: Path) -> list[EmbeddedPic
     for picture in pictures:
         content = png(picture.figure)
         _put(folder / f"{picture.name}.png", content)
+        if pdf:
+            _put(folder / f"{picture.name}.pdf", as_pdf(picture.figure))
         uri = Markup("data:image/png;base64,") + base64.b64encode(content).decode("ascii")
         saved.append(EmbeddedPicture(picture.name, picture.caption, uri))
     return saved

@@ -790,7 +790,8 @@ export function draw(root, data) {
     ArrowLeft: () => show(state.epoch - 1), ArrowRight: () => show(state.epoch + 1),
     Home: () => show(0), End: () => show(Infinity), " ": toggle,
   };
-  document.addEventListener("keydown", (event) => {
+  // In a longer page the keys scroll, unless the reader is here.
+  (root === document.body ? document : page).addEventListener("keydown", (event) => {
     const busy = event.target instanceof Element && event.target.closest("input, select, button");
     if (busy || event.ctrlKey || event.altKey || event.metaKey || !(event.key in keys)) return;
     event.preventDefault();
