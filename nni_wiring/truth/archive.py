@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tokenize
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ BROKEN = (
     TypeError,
     EOFError,
     MemoryError,
-    NotImplementedError,
+    RuntimeError,  # encrypted, or an unknown compression
+    SyntaxError,  # numpy's header reader
+    tokenize.TokenError,
     zipfile.BadZipFile,
     BenchmarkError,
 )

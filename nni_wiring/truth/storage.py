@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import tokenize
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,71 +16,6 @@ from nni_wiring.truth.archive import BROKEN, FORMAT, read_array, read_header, sa
 from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.built import header_of
 from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData, check_data
-
-FORMAT = 2
-_FIRST = 1  # without the benchmark, which was NAS-Bench-201
-_SIZE_LIMIT = 64 * 2**20  # bytes; a full table has about 5 MB
-# What reading a damaged or foreign .npz raises.
-BROKEN = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    MemoryError,
-    RuntimeError,  # encrypted, or an unknown compression
-    SyntaxError,  # numpy's header reader
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    BenchmarkError,
-)
-
-
-def cache_dir() -> Path:
-    """$NNI_WIRING_CACHE, else $XDG_CACHE_HOME/nni-wiring, else ~/.cache/nni-wiring."""
-    chosen = os.environ.get("NNI_WIRING_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nni-wiring"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` so that a reader sees the old file or the new one.
-
-    Raises:
-        OSError: the folder cannot be written; nothing is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def save_arrays(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write named arrays and a JSON header to one file, atomically; OSError as above."""
-    text = json.dumps(header, sort_keys=True).encode()
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, header=np.frombuffer(text, np.uint8), **arrays)
-    write_atomically(path, buffer.getvalue())
-
-
-def read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
-    """The JSON header of an open table file, after a check that no member can blow up."""
-    members = archive.infolist()
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise BenchmarkError("it is not a table file (compressed members)")
-    header = json.loads(bytes(read_array(archive, "header")))
-    if not isinstance(header, dict) or header.get("format") not in (_FIRST, FORMAT):
-        raise BenchmarkError("it is not a table file of this version")
-    return header
-
-
-def read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """One array of an open table file (its CRC is checked, pickled objects are refused)."""
-    if archive.getinfo(f"{name}.npy").file_size > _SIZE_LIMIT:
-        raise BenchmarkError(f"its array {name!r} is too large")
-    with archive.open(f"{name}.npy") as file:
-        return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
 
 
 def save_table(path: Path, data: TableData) -> None:
