@@ -129,7 +129,7 @@ def _controlled(run: StudyRun) -> dict[str, Any]:
 def _search(run: StudyRun, supernet: str, seed: int) -> RunFolder:
     """A search whose own selection is none: the study ranks for itself."""
     changes = _controlled(run) if supernet == "enas" else {"strategy": "random_sampling"}
-    own = {"selection_settings": {"samples": 1, "batches": 1}, "seed": seed}
+    own: dict[str, Any] = {"selection_settings": {"samples": 1, "batches": 1}, "seed": seed}
     return run.search(f"{supernet}-s{seed}", **changes, **own)
 
 
@@ -234,20 +234,20 @@ def _published() -> Table:
 
 
 def _bars(rows: list[Row]) -> dict[str, dict[str, list[float]]]:
-    arms = [f"{net} supernet, {who}" for net in _SUPERNETS for who in _SAMPLERS]
-    panels = {"the chosen cell": "percentile", "mean of the candidates": "candidates_percentile"}
+    """{supernet: {sampler: (mean, low, high)}} of the chosen cell's percentile."""
+    found = values(rows, "percentile").reshape(-1, len(_SUPERNETS), len(_SAMPLERS))
     return {
-        title: {
-            arm: list(interval(column)[:3])
-            for arm, column in zip(arms, values(rows, name).T, strict=True)
+        f"supernet trained by {supernet}": {
+            f"{sampler} cells": list(interval(found[:, net, place])[:3])
+            for place, sampler in enumerate(_SAMPLERS)
         }
-        for title, name in panels.items()
+        for net, supernet in enumerate(("ENAS", "chance"))
     }
 
 
 def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """The four arms."""
-    title = "True percentile by whose cells trained the supernet and who drew the candidates"
+    title = "True percentile of the cell that is chosen"
     return {"enas_vs_random": operation_bars(numbers["bars"], title, "percentile")}
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import chain
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ def taught(found: OpenSearch, settings: ENASSettings, seed: int) -> Controller:
         loader.set_epoch(epoch)
         batches = chain.from_iterable(iter(lambda: iter(loader), None))
 
-        def reward(cell: list[int], batches: chain = batches) -> float:  # type: ignore[type-arg]
+        def reward(cell: list[int], batches: Iterator[Any] = batches) -> float:
             cells = split_cells(cell, groups)
             z = {group.name: one_hot(group, cells[group.name]) for group in groups}
             return supernet_accuracy(found.module.model, [next(batches)], z) / 100
