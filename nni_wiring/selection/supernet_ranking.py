@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -62,10 +63,14 @@ class SupernetRanking(RankedCells):
 
     def select(self, context: SelectionContext) -> Selected:
         """Draw, evaluate, take the best; details: every cell with its accuracy in percent."""
+        samples = self.settings.samples
+        return self.best_of(context, (context.module.sample_cells() for _ in range(samples)))
+
+    def best_of(self, context: SelectionContext, candidates: Iterable[Cells]) -> Selected:
+        """The best of given cells, as ``select`` of those that it draws."""
         groups = context.module.groups
         found: dict[tuple[tuple[int, ...], ...], float] = {}
-        for number in range(self.settings.samples):
-            cells = context.module.sample_cells()
+        for number, cells in enumerate(candidates):
             key = tuple(tuple(cells[group.name]) for group in groups)
             if key not in found:
                 found[key] = self.accuracy(context, cells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nni_wiring.truth import TruthTable
 from search_spaces.cell_graph import NB201, OPERATIONS
@@ -10,11 +11,16 @@ from search_spaces.cell_graph import NB201, OPERATIONS
 _SHAPE = (len(OPERATIONS),) * len(NB201.edges)
 
 
+def as_cube(table: TruthTable, column: ArrayLike) -> np.ndarray:
+    """A column of a table, (cells,) by official index, as one axis of 5 operations per edge."""
+    values = np.empty(len(table))
+    values[table.codes] = column
+    return values.reshape(_SHAPE)
+
+
 def accuracy_cube(table: TruthTable, dataset: str, split: str) -> np.ndarray:
     """True accuracies (percent), one axis of 5 operations per edge."""
-    values = np.empty(len(table))
-    values[table.codes] = table.values(dataset, split)
-    return values.reshape(_SHAPE)
+    return as_cube(table, table.values(dataset, split))
 
 
 def mean_marginals(cube: np.ndarray) -> np.ndarray:

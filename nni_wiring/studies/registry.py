@@ -47,6 +47,7 @@ _OURS: dict[str, str] = {
     "controller-conditioning": "S4: does ENAS' controller condition on its past? exactly",
     "controller-states": "S4: hidden states of ENAS' controller against graph distances",
     "controller-memory": "S4: a memory buffer for the controller: hidden states and policy",
+    "enas-vs-random": "S4: ENAS against random search with weight sharing, a 2 x 2 design",
     "rewired-pairs": "S3: one edge rewired, accuracy after 12 and after 200 epochs",
     "selected-speed": "S3: do searches choose cells that are fast beyond what they end at?",
     "published-order": "ours: do kept searches rank the methods as the published rows do?",

@@ -18,6 +18,7 @@ from nni_wiring.studies.statistics import (
     EquivalenceRule,
     FlipRule,
     IdentityRule,
+    NotBetterRule,
     ShareRule,
     SlopeRule,
     Verdict,
@@ -94,6 +95,22 @@ def slopes(rule: SlopeRule, runs: int, slope: float, g: np.random.Generator) -> 
     return rule.judge_all({"": (edges.tolist(), x.tolist())}, 3)
 
 
+def assert_seldom_refuted_and_a_better_method_is_seen(rule: NotBetterRule, n: int) -> None:
+    """Its claim is an absence: here `does not hold` is the discovery, and noise is no evidence."""
+
+    def share(mean: float, spread: float) -> dict[str, float]:
+        g = np.random.default_rng(4)
+        found = [rule.judge(mean + spread * g.standard_normal(n)).verdict for _ in range(REPEATS)]
+        return {verdict: found.count(verdict) / REPEATS for verdict in set(found)}
+
+    assert n >= rule.needed()
+    assert share(0.0, rule.spread).get("does not hold", 0.0) <= 0.05
+    assert share(0.0, rule.spread)["holds"] >= 0.9
+    assert share(2 * rule.spread, rule.spread)["does not hold"] >= 0.8
+    assert share(-2 * rule.spread, rule.spread) == {"holds": 1.0}  # worse is not better
+    assert share(0.0, 5 * rule.minimum).get("holds", 0.0) <= 0.01
+
+
 @pytest.mark.parametrize(("rule", "seeds"), rules())
 def test_a_rule_is_seldom_fooled_and_sees_a_clear_effect(rule: Any, seeds: int) -> None:
     twice = 2 * rule.minimum
@@ -106,6 +123,8 @@ def test_a_rule_is_seldom_fooled_and_sees_a_clear_effect(rule: Any, seeds: int) 
         for edge in (rule.minimum, -rule.minimum):
             assert_no_more_than_five_percent(partial(margins, rule, seeds, edge))
         assert_clear_effect_is_seen(partial(margins, rule, seeds, 0.0))
+    elif isinstance(rule, NotBetterRule):
+        assert_seldom_refuted_and_a_better_method_is_seen(rule, seeds)
     elif isinstance(rule, SlopeRule):
         runs = 2 * seeds  # two shares of the images
         fewer = partial(slopes, rule, runs)

@@ -33,6 +33,7 @@ from nni_wiring.studies.statistics.rules import (
     flips_needed,
     runs_needed,
 )
+from nni_wiring.studies.statistics.superiority import NotBetterRule
 from nni_wiring.studies.statistics.verdict import ALPHA, Holds, Verdict
 from nni_wiring.studies.statistics.walks import WalkNull, fallen, random_walk_null
 
@@ -46,6 +47,7 @@ __all__ = [
     "Interval",
     "LogisticSlope",
     "MantelTest",
+    "NotBetterRule",
     "Rule",
     "ShareRule",
     "SlopeRule",
