@@ -99,7 +99,7 @@ def normalised_steps(operation: nn.Module) -> list[Any] | None:
 def scaled_norm(norm: nn.BatchNorm2d, x: Tensor, weight: Tensor) -> Tensor:
     """weight * norm(x) in one pass, for a scalar ``weight`` and batch statistics."""
     width = x.shape[1]
-    # contiguous: torch's backward pass of a batch norm reads past the end of an expanded scale
+    # contiguous: torch's channels-last backward pass of a batch norm is wrong for strides of 0
     scale = weight.to(x.dtype).expand(width).contiguous()
     shift = None
     if norm.weight is not None:

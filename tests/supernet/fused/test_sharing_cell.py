@@ -85,7 +85,8 @@ def test_second_derivatives() -> None:
         ending = "0-2.sep_conv_3x3.1.weight"
         weights = [p for name, p in model.named_parameters() if name.endswith(ending)]
         assert weights
-        results.append(torch.autograd.grad(sum(g.square().sum() for g in first), weights))
+        norm = torch.stack([g.square().sum() for g in first]).sum()
+        results.append(torch.autograd.grad(norm, weights))
     torch.testing.assert_close(results[1], results[0], rtol=1e-7, atol=1e-14)
 
 
