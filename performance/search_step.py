@@ -1,4 +1,7 @@
-"""One DARTS step (first order) of our supernets against NNI's hub NasBench201 with NNI's DARTS.
+"""One DARTS step (first order) of our supernets against NNI's hub space with NNI's DARTS.
+
+The space is NAS-Bench-201's, or with ``--space darts`` that of DARTS (--cells is then their number
+in all; its cells are "auto", for which nothing is compiled).
 
     python performance/search_step.py --cells 5 --channels 16 --batch 64 --rounds 5 --json
 
@@ -35,12 +38,14 @@ from nni_wiring.strategies.engine.gradient_graphs import WARM_UP_STEPS
 #: Options of our variants, by name.
 OURS: dict[str, dict[str, Any]] = {
     "plain": {"supernet": "plain"},
+    "auto": {"supernet": "auto"},
     "fused": {"supernet": "fused"},
     "fused_compiled": {"supernet": "fused", "compile": True},
     "fused_graphs": {"supernet": "fused", "cuda_graphs": True},
     "fused_compiled_graphs": {"supernet": "fused", "compile": True, "cuda_graphs": True},
 }
 ON_CPU = ("nni", "plain", "fused", "fused_compiled")
+OF_DARTS = ("nni", "plain", "auto")
 VARIANTS = ("nni", *OURS)
 
 
@@ -104,6 +109,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_size(parser)
     add_side(parser)
+    parser.add_argument("--space", choices=["nasbench201", "darts"], default="nasbench201")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of all variants")
     parser.add_argument("--threads", type=int, default=1, help="threads")
     add_device(parser)
@@ -112,7 +118,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--memory-of", choices=VARIANTS, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    given.variants = given.variants or (VARIANTS if given.device == "cuda" else ON_CPU)
+    usual = OF_DARTS if given.space == "darts" else VARIANTS if given.device == "cuda" else ON_CPU
+    given.variants = given.variants or usual
     return given
 
 

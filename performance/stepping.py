@@ -23,6 +23,7 @@ from nni_wiring.search.config import RunConfig, make_config
 from nni_wiring.search.precision import set_precision
 from nni_wiring.search.task import ClassificationTask
 from search_spaces.nni_api import (
+    HubDarts,
     Lightning,
     NasBench201,
     NniDarts,
@@ -68,7 +69,7 @@ def options_of(given: argparse.Namespace) -> dict[str, Any]:
     """The options of a run that the arguments of ``add_size``, ``add_device`` and ``add_speed``
     stand for, as far as they were added.
     """
-    names = ("cells", "channels", "device", "precision", "compile", "cuda_graphs")
+    names = ("space", "cells", "channels", "device", "precision", "compile", "cuda_graphs")
     found = {name: getattr(given, name) for name in names if name in given}
     return {**found, "batch_size": given.batch}
 
@@ -142,10 +143,15 @@ def our_stepper(batch: dict[str, Batch], **options: Any) -> Stepper:
 
 
 def nni_stepper(batch: dict[str, Batch], **options: Any) -> Stepper:
-    """``nni.nas.strategy.DARTS`` on NNI's hub space, with theta trained as in ours."""
+    """``nni.nas.strategy.DARTS`` on NNI's hub space of DARTS or NAS-Bench-201, with theta trained
+    as in ours.
+    """
     config = make_config(options)
     torch.manual_seed(config.seed)
-    space = NasBench201(stem_out_channels=config.channels, num_modules_per_stack=config.cells)
+    if config.space == "darts":
+        space = HubDarts(width=config.channels, num_cells=config.cells, dataset="cifar")
+    else:
+        space = NasBench201(stem_out_channels=config.channels, num_modules_per_stack=config.cells)
     return _set_up(config, NniDarts(gradient_clip_val=5.0), space, batch)
 
 

@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 from nni.mutable import Categorical, CategoricalMultiple, label_scope
 from nni.nas.evaluator.pytorch import Classification, Lightning, LightningModule, Trainer
 from nni.nas.experiment import NasExperiment
+from nni.nas.hub.pytorch import DARTS as HubDarts
 from nni.nas.hub.pytorch import NasBench201
 from nni.nas.hub.pytorch.modules.nasbench201 import NasBench201Cell
 from nni.nas.nn.pytorch import Cell, LayerChoice, ModelSpace, MutableModule
@@ -39,6 +40,7 @@ __all__ = [
     "Cell",
     "Classification",
     "DifferentiableMixedLayer",
+    "HubDarts",
     "LayerChoice",
     "Lightning",
     "LightningModule",

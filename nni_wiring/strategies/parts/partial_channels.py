@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from torch import nn
 
@@ -10,6 +11,7 @@ from nni_wiring.strategies.parts.base import CellKind
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.edge_weights import add_edge_weights
+from nni_wiring.supernet.fused.sharing_cell import SharingPartialCell
 from nni_wiring.supernet.partial_cell import ChannelShare, PartialCell
 from search_spaces.cell_graph import CellGraph
 
@@ -35,8 +37,8 @@ class PartialChannels(CellKind):
                 add_edge_weights(group, self.edge_scale)
 
     def factory(self, *, plain: bool) -> Callable[..., SupernetCell]:
-        """Cells on 1/K of the channels; there is no fused form of them."""
-        return self._make
+        """Cells on 1/K of the channels; there is no fused form of them, but a sharing one."""
+        return partial(self._make, PartialCell if plain else SharingPartialCell)
 
     def operations(self) -> Iterator[nn.Module]:
         """Every candidate of every cell."""
@@ -44,6 +46,12 @@ class PartialChannels(CellKind):
             for edge, allowed in enumerate(cell.group.allowed):
                 yield from (cell.operation(edge, k) for k in allowed)
 
-    def _make(self, graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> PartialCell:
-        self.cells.append(PartialCell(graph, edges, group, self.share))
+    def _make(
+        self,
+        kind: type[PartialCell],
+        graph: CellGraph,
+        edges: nn.ModuleDict,
+        group: EdgeGroup,
+    ) -> PartialCell:
+        self.cells.append(kind(graph, edges, group, self.share))
         return self.cells[-1]

@@ -25,6 +25,7 @@ from nni_wiring.supernet.fused.plan import (
     make_plan,
     uses_batch_statistics,
 )
+from nni_wiring.supernet.fused.sharing_cell import SharingCell, can_share
 from search_spaces.cell_graph import CellGraph
 from search_spaces.nni_api import LayerChoice
 
@@ -196,14 +197,18 @@ def can_fuse(graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> bool:
     """True where a cell has only operations that the fused cell knows, of one width and with batch
     norms alike in whether they are affine.
     """
+    modules = _candidates(edges, group)
+    widths = {m.out_channels for module in modules for m in module.modules() if _is_conv(m)}
+    return graph.nodes > 2 and all(fusable(module) for module in modules) and len(widths) <= 1
+
+
+def _candidates(edges: nn.ModuleDict, group: EdgeGroup) -> list[nn.Module]:
     choices = [cast(LayerChoice, choice) for choice in edges.values()]
-    modules = [
+    return [
         choices[edge][group.choice(edge, k)]
         for edge, allowed in enumerate(group.allowed)
         for k in allowed
     ]
-    widths = {m.out_channels for module in modules for m in module.modules() if _is_conv(m)}
-    return graph.nodes > 2 and all(fusable(module) for module in modules) and len(widths) <= 1
 
 
 def _is_conv(module: nn.Module) -> bool:
@@ -211,9 +216,11 @@ def _is_conv(module: nn.Module) -> bool:
 
 
 def fused_or_plain(graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> SupernetCell:
-    """A FusedCell where ``can_fuse``, else a SupernetCell."""
-    kind = FusedCell if can_fuse(graph, edges, group) else SupernetCell
-    return kind(graph, edges, group)
+    """A FusedCell where ``can_fuse``, a SharingCell where ``can_share``, else a SupernetCell."""
+    if can_fuse(graph, edges, group):
+        return FusedCell(graph, edges, group)
+    shares = graph.nodes > 2 and can_share(_candidates(edges, group))
+    return (SharingCell if shares else SupernetCell)(graph, edges, group)
 
 
 def all_fused(model: nn.Module) -> bool:
