@@ -19,6 +19,8 @@ from nni_wiring.report.summary import summarise, summary_json
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
 
+COLUMNS = ("method", "runs", "mean", "std", "95 % interval", "p, random cells (Holm)", "source")
+
 
 @click.command()
 @click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
@@ -162,19 +164,23 @@ def print_comparison(runs: Sequence[RunAnalysis]) -> None:
     if not comparisons:
         click.echo("no run has a truth yet: nothing to compare")
     for one in comparisons:
+        found = comparison_rows(runs, one)
         rows: list[list[object]] = [
             [
                 row.label,
                 row.runs if row.runs is not None else "",
                 f"{row.mean:.2f}",
                 "" if row.std is None else f"{row.std:.2f}",
+                "" if row.low is None else f"[{row.low:.2f}, {row.high:.2f}]",
+                "" if row.p_random_holm is None else f"{row.p_random_holm:.3g}",
                 row.source,
             ]
-            for row in comparison_rows(runs, one)
+            for row in found
         ]
         unit = one.benchmark.measure(one.dataset).label
         title = f"{one.title}, {unit} (finished runs)"
-        print_table(title, ["method", "runs", "mean", "std", "source"], rows)
+        pale = [place for place, row in enumerate(found) if not row.comparable]
+        print_table(title, COLUMNS, rows, pale)
 
 
 def _text(path: Path | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -20,10 +20,19 @@ def print_json(data: object) -> None:
     click.echo(json.dumps(data, allow_nan=False))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    pale: Container[int] = (),
+) -> None:
     """Print rows under a title; None is written as "missing".
 
     On a terminal the table is drawn; elsewhere it is one tab-separated line a row.
+
+    Args:
+        title, columns, rows: the table.
+        pale: places of rows that a terminal shows in grey.
     """
     texts = [["missing" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -37,8 +46,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
-    for line in texts:
-        table.add_row(*line)
+    for place, line in enumerate(texts):
+        table.add_row(*line, style="dim" if place in pale else None)
     Console(markup=False).print(table)
 
 

@@ -10,6 +10,7 @@ from nni_wiring.figures.edge_figures import (
     edge_series_figure,
     wiring_timeline_figure,
 )
+from nni_wiring.figures.rank_figures import critical_difference_figure
 from nni_wiring.figures.truth_figures import (
     Mark,
     Strip,
@@ -25,6 +26,7 @@ __all__ = [
     "cell_graph_figure",
     "comparison_figure",
     "cost_heat_map_figure",
+    "critical_difference_figure",
     "edge_series_figure",
     "regret_figure",
     "truth_histogram_figure",

@@ -21,6 +21,7 @@ _KINDS: dict[MarkKind, tuple[str, str, float]] = {  # colour, line style, width
     "published": (MUTED, "-", 1.0),
     "random": (INK, "--", 1.2),
 }
+_PALE = "#b4b4b4"  # a published row that no run is comparable with
 
 
 class Mark(NamedTuple):
@@ -113,7 +114,8 @@ def comparison_figure(
 ) -> Figure:
     """Runs by strategy as points with mean and spread, above published rows; lines for the rest.
 
-    Strips that are not comparable with the published rows stand hollow below them, behind a gap.
+    Strips that are not comparable with the published rows stand hollow below them, behind a gap;
+    where no strip is comparable, the published rows are pale.
     """
     published = sorted((m for m in marks if m.kind == "published"), key=lambda m: -m.value)
     beside = [strip for strip in strips if strip.comparable]
@@ -132,7 +134,7 @@ def comparison_figure(
     for place, strip in zip(places, beside, strict=False):
         _strip(axes, place, strip)
     for place, mark in enumerate(published, start=len(beside)):
-        _mean_bar(axes, place, mark.value, mark.std, "#5b5b5b")
+        _mean_bar(axes, place, mark.value, mark.std, "#5b5b5b" if beside else _PALE)
     for place, strip in zip(below, apart, strict=True):
         _strip(axes, place, strip)
     if apart and len(places) > len(apart):
@@ -145,6 +147,8 @@ def comparison_figure(
     axes.set_ylim(rows - 0.4, -0.6)
     axes.set_xlabel(f"{unit} (bars: mean ± one standard deviation)", fontsize=9)
     tidy(axes)
+    for place in range(len(published)) if not beside else ():
+        axes.get_yticklabels()[place].set_color(_PALE)
     axes.legend(frameon=False, fontsize=8.5, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     heading(figure, title)
     return figure

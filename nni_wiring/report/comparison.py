@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from nni_wiring import figures
 from nni_wiring.figures import Mark, Strip
 from nni_wiring.report.analysis import RunAnalysis
+from nni_wiring.report.null import random_cells_p, searched_all_cells
 from nni_wiring.report.provenance import NOT_COMPARABLE
 from nni_wiring.report.sections.base import Picture
 from nni_wiring.report.summary import (
@@ -18,8 +21,12 @@ from nni_wiring.report.summary import (
     strategy_labels,
     summarise,
 )
+from nni_wiring.studies.statistics import holm, interval
 from nni_wiring.truth import Benchmark
 from nni_wiring.truth.references import Reference, references_of
+
+#: Said of published rows where no run was searched as they were.
+NO_RUN_BESIDE = "no run here was searched as it was"
 
 
 class Comparison(NamedTuple):
@@ -50,7 +57,12 @@ class ComparisonRow(NamedTuple):
         runs: how many, None for what is no run of ours.
         mean, std: over the runs, or as published.
         source: where the number comes from, and why it may not be comparable.
-        comparable: False for a search on other data than the benchmark's.
+        comparable: False for a search on other data or by another protocol than the published
+            ones, and for a published row beside no other searches.
+        low, high: 95 % t-interval of the mean over runs; None for one run and for what is no run.
+        p_random: probability that as many random cells reach this mean; None for what is no run, or
+            where the search could choose among a part of the cells only.
+        p_random_holm: the same, adjusted by Holm over the methods.
     """
 
     label: str
@@ -60,6 +72,10 @@ class ComparisonRow(NamedTuple):
     std: float | None
     source: str
     comparable: bool = True
+    low: float | None = None
+    high: float | None = None
+    p_random: float | None = None
+    p_random_holm: float | None = None
 
 
 def compare(runs: Sequence[RunAnalysis]) -> list[Comparison]:
@@ -78,27 +94,70 @@ def compare(runs: Sequence[RunAnalysis]) -> list[Comparison]:
 
 
 def comparison_rows(runs: Sequence[RunAnalysis], one: Comparison) -> list[ComparisonRow]:
-    """Strategies, published rows and references of one metric, best first; then, best first,
-    strategies whose search is not comparable with them.
+    """Blocks of rows of one metric, each best first: strategies with the best and the mean random
+    cell, published rows, strategies whose search is not comparable with those.
     """
-    rows = [
-        ComparisonRow(
-            mark.label,
-            "published" if mark.kind == "published" else "reference",
-            None,
-            mark.value,
-            mark.std,
-            mark.source,
-        )
-        for mark in one.references
+    parts = _apart(runs)
+    beside = any(comparable and _known(part, one) for comparable, part, _ in parts)
+    rows = [_reference_row(mark, beside) for mark in one.references]
+    own = [
+        _run_row(name, summary, part, labels, one)._replace(comparable=comparable)
+        for comparable, part, labels in parts
+        for name, summary in summarise(part, labels).items()
+        if summary.accuracy(one.dataset, one.split) is not None
     ]
-    for comparable, part, labels in _apart(runs):
-        for name, summary in summarise(part, labels).items():
-            found = summary.accuracy(one.dataset, one.split)
-            if found is not None:
-                source = _source(summary, part, labels)
-                rows.append(ComparisonRow(name, "run", *_counted(found), source, comparable))
-    return sorted(rows, key=lambda row: (not row.comparable, -row.mean))
+    adjusted = holm([np.nan if row.p_random is None else row.p_random for row in own])
+    rows += [
+        row if row.p_random is None else row._replace(p_random_holm=float(p))
+        for row, p in zip(own, adjusted, strict=True)
+    ]
+    return sorted(rows, key=lambda row: (_block(row), -row.mean))
+
+
+def _block(row: ComparisonRow) -> int:
+    if row.kind == "published":
+        return 1
+    return 0 if row.comparable else 2
+
+
+def _reference_row(mark: Reference, beside: bool) -> ComparisonRow:
+    """beside: whether a run is comparable with the published rows."""
+    if mark.kind != "published":
+        return ComparisonRow(mark.label, "reference", None, mark.value, mark.std, mark.source)
+    source = mark.source if beside else f"{mark.source}; {NO_RUN_BESIDE}"
+    return ComparisonRow(mark.label, "published", None, mark.value, mark.std, source, beside)
+
+
+def _run_row(
+    name: str,
+    summary: StrategySummary,
+    runs: Sequence[RunAnalysis],
+    labels: Sequence[str],
+    one: Comparison,
+) -> ComparisonRow:
+    """The row of one strategy, which has a finished run with a truth."""
+    own = [run for run, label in zip(runs, labels, strict=True) if label == name]
+    accuracies = _known(own, one)
+    found = interval(accuracies)
+    std = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None
+    table, p = own[0].table, None
+    whole = all(searched_all_cells(run) for run in own if run.facts.status == "finished")
+    if whole and table is not None and table.has(one.dataset, one.split):
+        cells = table.values(one.dataset, one.split)
+        p = random_cells_p(found.mean, found.values, cells)
+    source = _source(summary, runs, labels)
+    row = ComparisonRow(name, "run", found.values, found.mean, std, source, p_random=p)
+    return row if std is None else row._replace(low=found.low, high=found.high)
+
+
+def _known(runs: Sequence[RunAnalysis], one: Comparison) -> list[float]:
+    """The true accuracies of the finished runs."""
+    scores = [
+        run.truth.at(one.dataset, one.split).accuracy
+        for run in runs
+        if run.truth and run.facts.status == "finished"
+    ]
+    return [score for score in scores if score is not None and np.isfinite(score)]
 
 
 def comparison_picture(runs: Sequence[RunAnalysis], comparison: Comparison) -> Picture:
@@ -120,6 +179,7 @@ def comparison_picture(runs: Sequence[RunAnalysis], comparison: Comparison) -> P
         )
         for one in comparison.references
     ]
+    beside = any(strip.comparable for strip in strips)
     measure = comparison.benchmark.measure(comparison.dataset)
     caption = (
         f"True {comparison.title} {measure.name} of the derived cells: one orange dot a finished "
@@ -127,9 +187,11 @@ def comparison_picture(runs: Sequence[RunAnalysis], comparison: Comparison) -> P
     )
     if not all(strip.comparable for strip in strips):
         caption += (
-            " Hollow: the search was not on the benchmark's data, so it is not comparable with the "
-            "published rows."
+            " Hollow: other data or another protocol than that of the published searches, so the "
+            "two are not comparable."
         )
+    if not beside:
+        caption += " Published rows are pale: no run was searched as they were."
     return Picture(
         f"compare_{comparison.dataset}_{comparison.split}",
         caption,
@@ -157,11 +219,6 @@ def _apart(
         if own:
             parts.append((comparable, [run for run, _ in own], [label for _, label in own]))
     return parts
-
-
-def _counted(found: tuple[float, float | None, int]) -> tuple[int, float, float | None]:
-    mean, std, count = found
-    return count, mean, std
 
 
 def _source(summary: StrategySummary, runs: Sequence[RunAnalysis], labels: Sequence[str]) -> str:

@@ -23,8 +23,14 @@ from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.messages import reason, shown
 from nni_wiring.report.analysis import RunAnalysis
-from nni_wiring.report.comparison import compare, comparison_picture, comparison_rows
+from nni_wiring.report.comparison import (
+    Comparison,
+    compare,
+    comparison_picture,
+    comparison_rows,
+)
 from nni_wiring.report.interactive import interactive
+from nni_wiring.report.paired import paired_tests, ranks_picture
 from nni_wiring.report.sections import Picture, Section, run_sections
 from nni_wiring.report.sections.notes import notes_of
 from nni_wiring.report.verdict import collapse
@@ -84,20 +90,27 @@ def write_overview(
     """
     make_folder(folder)
     comparisons = compare(runs)
-    pictures = save_pictures([comparison_picture(runs, one) for one in comparisons], folder)
+    pictures = [save_pictures(_pictures(runs, one), folder) for one in comparisons]
     page = _template("overview.html.j2").render(
         live=None,
         runs=[(run, collapse(run.wiring) or "no" if run.wiring else None) for run in runs],
         links={run: _relative(page, folder) for run, page in pages.items()},
         sections=[
-            (one.title, picture, comparison_rows(runs, one))
-            for one, picture in zip(comparisons, pictures, strict=True)
+            (one.title, saved, comparison_rows(runs, one))
+            for one, saved in zip(comparisons, pictures, strict=True)
         ],
         notes=list(dict.fromkeys(note for run in runs if run.truth for note in notes_of(run))),
         table=", ".join(dict.fromkeys(run.table.name for run in runs if run.table)) or None,
         version=__version__,
     )
     return _write_page(folder, page)
+
+
+def _pictures(runs: Sequence[RunAnalysis], one: Comparison) -> list[Picture]:
+    """The comparison in one metric, and the diagram of mean ranks where there are any."""
+    paired = paired_tests(runs, one.dataset, one.split)
+    ranks = ranks_picture(paired, f"ranks_{one.dataset}_{one.split}", one.title)
+    return [comparison_picture(runs, one), *([] if ranks is None else [ranks])]
 
 
 def png(figure: Figure) -> bytes:

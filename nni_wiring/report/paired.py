@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from nni_wiring import figures
 from nni_wiring.report.analysis import RunAnalysis
+from nni_wiring.report.sections.base import Picture
 from nni_wiring.report.summary import strategy_labels
 from nni_wiring.studies.statistics import flips_needed, holm, interval, paired_flip
 
@@ -88,6 +90,27 @@ def paired_tests(runs: Sequence[RunAnalysis], dataset: str, split: str) -> Paire
             for label, seeds in found.items()
         }
     )
+
+
+def ranks_picture(paired: Paired, name: str, title: str) -> Picture | None:
+    """The critical-difference diagram; None where there are no mean ranks.
+
+    Args:
+        paired: the tests of one metric.
+        name: of the picture's file.
+        title: the metric in words.
+    """
+    found = paired.ranks
+    if found is None:
+        return None
+    caption = (
+        f"Mean ranks over {found.seeds} common seeds, best on the left; a bar joins methods that "
+        f"are no further apart than Nemenyi's critical difference at the 5 % level. Friedman's "
+        f"p = {found.p:.3g}"
+        + ("." if found.p < ALPHA else ": the methods do not differ, whatever the ranks say.")
+    )
+    figure = figures.critical_difference_figure(found.ranks, found.critical_difference, title)
+    return Picture(name, caption, figure)
 
 
 def over_common_seeds(methods: Mapping[str, Mapping[int, float]]) -> Paired:

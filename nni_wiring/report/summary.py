@@ -8,10 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nni_wiring.report.analysis import RunAnalysis
+from nni_wiring.report.variants import strategy_labels
 from nni_wiring.report.verdict import collapse
 
-_NOT_A_VARIANT = {"seed", "strategy", "run_id", "threads"}
-_MOST_VARIANTS = 4  # a setting with more values is a tuned number, not a variant of the method
+__all__ = [
+    "ScoreSpread",
+    "Spread",
+    "StrategySummary",
+    "spread",
+    "strategy_labels",
+    "summarise",
+    "summary_json",
+]
 
 
 class Spread(NamedTuple):
@@ -68,25 +76,6 @@ def spread(values: Iterable[float | None]) -> Spread | None:
         return None
     std = float(array.std(ddof=1)) if len(array) > 1 else None
     return Spread(float(array.mean()), std, len(array))
-
-
-def strategy_labels(runs: Sequence[RunAnalysis]) -> list[str]:
-    """Per run its strategy's name, with the settings in which the runs of that strategy differ."""
-    labels = []
-    for run in runs:
-        facts = run.facts
-        siblings = [
-            r.facts.config for r in runs if r.facts.strategy == facts.strategy and r.records
-        ]
-        keys = sorted({key for config in siblings for key in config} - _NOT_A_VARIANT)
-        parts = [
-            f"{key}={facts.config[key]}"
-            for key in keys
-            if key in facts.config
-            and 2 <= len({config[key] for config in siblings if key in config}) <= _MOST_VARIANTS
-        ]
-        labels.append(f"{facts.strategy} ({', '.join(parts)})" if parts else facts.strategy)
-    return labels
 
 
 def summarise(

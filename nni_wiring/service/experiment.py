@@ -49,7 +49,8 @@ class NniTrial:
         status: NNI's word for it: WAITING, RUNNING or one of :data:`ENDED`.
         folder: what the trial has as NNI_OUTPUT_DIR.
         parameter_id: id of the parameters that the trial really got, None if it never said.
-        parameters: those parameters, as its final metric names them, else by the id; None without.
+        parameters: those parameters, as its run.json or else its final metric names them, else by
+            the id; None without.
         intermediate: reported metrics in order, each a dict with ``default``.
         final: the final metric, None if there is none.
         error: one line that says why the trial failed, None unless it failed.
@@ -246,9 +247,12 @@ def _trial(
 ) -> NniTrial:
     """One trial out of its events, its metrics and the parameters of the whole experiment."""
     identifiers = [identifier for identifier, _, _ in metrics if identifier is not None]
-    identifier = identifiers[-1] if identifiers else _recorded_parameter_id(folder)
+    info = _run_info(folder, trial_id)
+    identifier = identifiers[-1] if identifiers else as_integer(info.get("parameter_id"))
     finals = [metric for _, kind, metric in metrics if kind == "FINAL"]
-    said = finals[-1].get("parameters") if finals else None
+    said = info.get("parameters")
+    if not isinstance(said, dict) and finals:  # a look-up has no run; nor had runs of 0.1.0 it
+        said = finals[-1].get("parameters")
     return NniTrial(
         trial_id=trial_id,
         number=seen.number,
@@ -262,13 +266,13 @@ def _trial(
     )
 
 
-def _recorded_parameter_id(folder: Path) -> int | None:
-    """The parameter id that a trial without metrics wrote into its run.json, if it got so far."""
+def _run_info(folder: Path, trial_id: str) -> dict[str, Any]:
+    """What the trial wrote into its run.json; empty if it did not get so far."""
     try:
         info = read_object(folder / "run.json") or {}
     except RunError:
-        return None
-    return as_integer(info.get("parameter_id"))
+        return {}
+    return info if info.get("run_id") == trial_id else {}
 
 
 def _tail(path: Path) -> list[str]:

@@ -141,15 +141,14 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
             "seed: {_type: choice, _value: [1, 2, 3]}"
         )
     config = make_config(run.config)
-    parameters = _begin(job, run, config.flat(), _done(run, search_epochs, resumed))
+    _begin(job, run, config.flat(), _done(run, search_epochs, resumed))
 
     def report_epoch(record: EpochRecord) -> None:
         # the search noted whose truth it shows once it had read its data
         _send(nni.report_intermediate_result, epoch_metric(record, str(run.truth_dataset)))
 
     result = run_search(config, run, resume=resumed, on_epoch=report_epoch)
-    metric = final_metric(run, str(result.truth_dataset), parameters)
-    _send(nni.report_final_result, metric)
+    _send(nni.report_final_result, final_metric(run, str(result.truth_dataset)))
 
 
 def _train(job: Job, run: RunFolder, resumed: bool) -> None:
@@ -160,15 +159,13 @@ def _train(job: Job, run: RunFolder, resumed: bool) -> None:
     from nni_wiring.train.run import run_train, training_epochs
 
     config = make_train_config(run.config)
-    parameters = _begin(job, run, config.flat(), _done(run, training_epochs, resumed))
+    _begin(job, run, config.flat(), _done(run, training_epochs, resumed))
 
     def report_epoch(record: EpochRecord) -> None:
         _send(nni.report_intermediate_result, train_metric(record))
 
     run_train(config, run, resume=resumed, on_epoch=report_epoch)
-    last = train_metric(run.records()[-1])
-    arch = config.training.arch
-    _send(nni.report_final_result, last | {"arch": arch, "parameters": parameters})
+    _send(nni.report_final_result, train_metric(run.records()[-1]))
 
 
 def _build(job: Job, run: RunFolder, resumed: bool) -> None:
@@ -179,9 +176,9 @@ def _build(job: Job, run: RunFolder, resumed: bool) -> None:
 
     build, part = open_slice(run)
     done = finished(build, part)
-    parameters = _begin(job, run, run.config, done if resumed else None)
+    _begin(job, run, run.config, done if resumed else None)
     metric = train_slice(build, part, lambda m: _send(nni.report_intermediate_result, m))
-    _send(nni.report_final_result, metric | {"parameters": parameters})
+    _send(nni.report_final_result, metric)
 
 
 def train_metric(record: EpochRecord) -> dict[str, float]:
@@ -230,17 +227,18 @@ def epoch_metric(record: EpochRecord, dataset: str) -> dict[str, float]:
     return {"default": default} | known
 
 
-def final_metric(run: RunFolder, dataset: str, parameters: dict[str, Any]) -> dict[str, Any]:
+def final_metric(run: RunFolder, dataset: str) -> dict[str, float]:
     """The last epoch's numbers with those of the selected cell in the place of the cell derived in
-    that epoch (a selection at the end of the search may choose another one), its arch string and
-    the parameters that the trial really got.
+    that epoch (a selection at the end of the search may choose another one).
+
+    Numbers only, as NNI's Hyper-parameter page draws them; the run's folder holds the cell
+    (result.json) and the parameters that the trial really got (run.json).
     """
     last, result = run.records()[-1], run.search_result()
     if result is not None:
         truth, topology = result.truth or last.truth, result.topology or last.topology
         last = replace(last, truth=truth, topology=topology)
-    arch = None if result is None else result.arch
-    return epoch_metric(last, dataset) | {"arch": arch, "parameters": parameters}
+    return epoch_metric(last, dataset)
 
 
 def link_for_web_ui(job: Job) -> None:
@@ -269,22 +267,22 @@ def _done(run: RunFolder, epochs_in: Callable[[Any], int], resumed: bool) -> int
     return kept_epochs(run, epochs_in) if resumed else None
 
 
-def _begin(job: Job, run: RunFolder, options: dict[str, Any], done: int | None) -> dict[str, Any]:
-    """Note the options in a new run, or go on with one that has reported ``done`` times; returns
-    the parameters to report under.
+def _begin(job: Job, run: RunFolder, options: dict[str, Any], done: int | None) -> None:
+    """Note options and drawn parameters in a new run, or go on with one that has reported ``done``
+    times.
     """
     if done is not None:
-        return _continue_as_before(run, done)
-    run.info = run.info | {"config": options}
+        _continue_as_before(run, done)
+        return
+    run.info = run.info | {"config": options, "parameters": job.parameters}
     run.set_status("running")
-    return job.parameters
 
 
-def _continue_as_before(run: RunFolder, done: int) -> dict[str, Any]:
+def _continue_as_before(run: RunFolder, done: int) -> None:
     """Report on under the parameter id and the sequence that the run had before it was stopped.
 
     `nnictl resume` hands a trial the parameters that were drawn for it, which with several
-    trials at once are not those that it got at first (see docs/nni.md). Returns those it got.
+    trials at once are not those that it got at first (see docs/nni.md).
     """
     import nni
 
@@ -293,7 +291,6 @@ def _continue_as_before(run: RunFolder, done: int) -> dict[str, Any]:
         nni.trial._params = record
     if done:
         nni.trial.overwrite_intermediate_seq(done)
-    return run.config
 
 
 def _send(report: Callable[[dict[str, Any]], None], metric: dict[str, Any]) -> None:

@@ -119,7 +119,7 @@ def test_several_runs_with_a_failed_an_empty_and_a_running_one(root: Path) -> No
     assert "error: ConfigError: strategy: 'dartz' is not known" in answer.output
     assert "note: the run has no epoch yet" in answer.output
     assert "1 of 4 epochs, running" in answer.output
-    assert "DrNAS\t\t91.55\t0.00\tDrNAS table" in answer.output
+    assert "DrNAS\t\t91.55\t0.00\t\t\tDrNAS table" in answer.output
     assert "mean random cell" in answer.output
     assert f"report over all runs: {root / 'report' / 'index.html'}" in answer.output
     found = json.loads(call("r1", "r2", "bad", "new", "going", "--json").stdout)

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy import stats
 from synthetic_runs import write_run
 
 from nni_wiring.commands import main
@@ -72,6 +74,50 @@ def test_a_search_on_random_pixels_is_listed_below_the_published_rows(tmp_path: 
     assert labels[-1].endswith("(search not comparable)")
     page = write_overview(runs, {}, tmp_path / "report").read_text()
     assert page.count('<tr class="apart">') == 1
+
+
+def test_published_rows_are_pale_where_no_run_was_searched_as_they_were(tmp_path: Path) -> None:
+    table = load_table()
+    run = analyse_run(write_run(tmp_path / "digits", "cccccc", data="digits"), table)
+    [one] = compare([run])
+    published = [row for row in comparison_rows([run], one) if row.kind == "published"]
+    assert published and not any(row.comparable for row in published)
+    assert all(row.source.endswith("no run here was searched as it was") for row in published)
+    axes = comparison_picture([run], one).figure.axes[0]
+    colours = {label.get_text(): label.get_color() for label in axes.get_yticklabels()}
+    assert {colours[f"{row.label} (published)"] for row in published} == {"#b4b4b4"}
+    own = analyse_run(write_run(tmp_path / "own", "cccccc", data="cifar10", epochs=50), table)
+    rows = comparison_rows([run, own], one)
+    assert all(row.comparable for row in rows if row.kind == "published")
+    axes = comparison_picture([run, own], one).figure.axes[0]
+    labels = axes.get_yticklabels()
+    assert "#b4b4b4" not in {label.get_color() for label in labels}
+
+
+def test_a_mean_has_its_interval_and_its_null(tmp_path: Path) -> None:
+    table = load_table()
+    runs = [
+        analyse_run(
+            write_run(tmp_path / str(seed), row, seed=seed, data="cifar10", epochs=50), table
+        )
+        for seed, row in enumerate(("cccccc", "ssssss", "1c1c1c"))
+    ]
+    alone = write_run(tmp_path / "alone", "cccccc", strategy="gdas", data="cifar10", epochs=250)
+    runs.append(analyse_run(alone, table))
+    [one] = compare(runs)
+    found = {row.label: row for row in comparison_rows(runs, one) if row.kind == "run"}
+    darts, gdas = found["darts"], found["gdas"]
+    values = [run.truth.at("cifar10", "valid").accuracy for run in runs if run.truth]
+    low, high = stats.t.interval(0.95, 2, np.mean(values[:3]), stats.sem(values[:3]))
+    assert (darts.low, darts.high) == (pytest.approx(low), pytest.approx(high))
+    assert gdas.low is None and gdas.high is None
+    every = table.values("cifar10", "valid")
+    assert gdas.p_random == pytest.approx((every >= np.float32(values[3])).mean(), abs=1e-4)
+    assert darts.p_random is not None and gdas.p_random is not None
+    smaller, larger = sorted((darts.p_random, gdas.p_random))
+    assert sorted((darts.p_random_holm, gdas.p_random_holm)) == [  # type: ignore[type-var]
+        pytest.approx(2 * smaller), pytest.approx(max(2 * smaller, larger)),
+    ]  # fmt: skip
 
 
 def test_every_view_of_a_run_says_what_its_number_is(tmp_path: Path) -> None:

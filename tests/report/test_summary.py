@@ -80,8 +80,10 @@ def test_comparison_has_published_rows_of_the_same_metric(runs: list[RunAnalysis
     [one] = compare(runs)
     assert (one.dataset, one.split) == ("cifar10", "valid")
     rows = comparison_rows(runs, one)
-    for comparable in (True, False):
-        means = [row.mean for row in rows if row.comparable == comparable]
+    kinds = [row.kind for row in rows]  # the runs saw digits: apart from the published searches
+    assert kinds == sorted(kinds, key=["reference", "published", "run"].index)
+    for kind in ("reference", "published", "run"):
+        means = [row.mean for row in rows if row.kind == kind]
         assert means and means == sorted(means, reverse=True)
     expected = {r.method: r.mean for r in published_rows("cifar10") if r.split == "valid"}
     assert {row.label: row.mean for row in rows if row.kind == "published"} == expected

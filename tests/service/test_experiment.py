@@ -143,6 +143,21 @@ def test_what_a_trial_says_it_got_outweighs_the_id(make: Make) -> None:
     assert trials["AAAAA"].parameters == {"seed": 9}
 
 
+def test_what_a_trials_folder_says_it_got_outweighs_all(make: Make) -> None:
+    final = metric("AAAAA", 1, "FINAL", 0, {"default": 1.0})
+    folder = make(metrics=[final])
+    run = RunFolder.create(trial_folder(folder, "AAAAA"), "AAAAA", {"seed": 7, "epochs": 50})
+    run.info = run.info | {"parameters": {"seed": 7}}
+    run.set_status("finished")
+    assert by_id(read_experiment(folder))["AAAAA"].parameters == {"seed": 7}
+
+    other = RunFolder.create(trial_folder(folder, "BBBBB"), "another-run", {"seed": 8})
+    other.info = other.info | {"parameters": {"seed": 8}}
+    other.set_status("finished")
+    found = by_id(read_experiment(folder))["BBBBB"]
+    assert found.parameters != {"seed": 8}  # another run's folder is not believed
+
+
 def test_a_trial_that_never_said_what_it_got_has_no_parameters(make: Make) -> None:
     trials = by_id(read_experiment(make()))
 
