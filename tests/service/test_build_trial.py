@@ -57,7 +57,7 @@ def test_the_slices_of_an_experiment_become_a_table(
     for job in jobs:
         run_job(job, *open_run(job))
     assert [m["default"] for m in sent["intermediate"]] == [50.0, 100.0] * 2
-    assert [m["parameters"] for m in sent["final"]] == [job.parameters for job in jobs]
+    assert all(isinstance(v, (int, float)) for m in sent["final"] for v in m.values())
     assert [(m["default"], m["trainings"], m["diverged"]) for m in sent["final"]] == [
         (100, 2, 0)
     ] * 2
