@@ -84,7 +84,7 @@ def test_a_slice_that_was_stopped_goes_on(
     run_job(other, *open_run(other))
     assert sequence == [3] and [m["default"] for m in sent["intermediate"]] == [100.0]
     assert sent["final"][-1]["trainings"] == 4
-    assert sent["final"][-1]["parameters"]["slice"] == "1/1"
+    assert RunFolder.open(job.output).info["parameters"]["slice"] == "1/1"
 
 
 def test_a_wrong_slice_is_one_line(tmp_path: Path) -> None:
