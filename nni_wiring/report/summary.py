@@ -9,7 +9,7 @@ import numpy as np
 
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.variants import strategy_labels
-from nni_wiring.report.verdict import collapse
+from nni_wiring.report.verdict import COLLAPSES, collapse
 
 __all__ = [
     "ScoreSpread",
@@ -120,7 +120,7 @@ def _summary(label: str, runs: Sequence[RunAnalysis]) -> StrategySummary:
         truth=truth,
         growing_index=spread(float(one.growing_index) for one in found),
         selected_edges=spread(float(one.selected_edges) for one in found),
-        collapse={verdict: verdicts.count(verdict) for verdict in ("skip", "none")},
+        collapse={verdict: verdicts.count(verdict) for verdict in COLLAPSES},
     )
 
 

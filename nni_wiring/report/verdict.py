@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from nni_wiring.truth import NASBENCH201, Benchmark
 from search_spaces.cell_graph import Wiring, live_mask
 
+#: The verdicts, the first that fits is given.
+COLLAPSES = ("none", "skip", "pooling", "no parameters")
 COLLAPSE_DEFINITION = (
-    "none = nothing reaches the output; skip = more than half of the live edges are skip_connect"
+    "none = nothing reaches the output; skip, pooling = more than half of the live edges are of "
+    "that kind; no parameters = more than half of them are no convolutions of any kind"
 )
-_SKIP = "skip_connect"
 _FIGURES = {
     "width": ("width", "c", "wide"),
     "depth": ("depth", "", "deep"),
@@ -59,27 +62,38 @@ def null_rows(wiring: Wiring, benchmark: Benchmark = NASBENCH201) -> tuple[NullR
 
 
 def collapse(wiring: Wiring) -> str | None:
-    """`none`, `skip` or None (no collapse), by :data:`COLLAPSE_DEFINITION`."""
+    """One of :data:`COLLAPSES`, or None, by :data:`COLLAPSE_DEFINITION`.
+
+    A cell without a convolution on any live path has no live edge with parameters, so it is
+    collapsed.
+    """
     live = wiring.live()
     operations = [name for edge, name in wiring.chosen.items() if live[edge]]
     if not operations:
         return "none"
-    return "skip" if 2 * operations.count(_SKIP) > len(operations) else None
+    for verdict, kind in _KINDS.items():
+        if 2 * sum(map(kind, operations)) > len(operations):
+            return verdict
+    return None
+
+
+#: A verdict's operations, in the order in which the verdicts are tried.
+_KINDS: dict[str, Callable[[str], bool]] = {
+    "skip": lambda name: name == "skip_connect",
+    "pooling": lambda name: "pool" in name,
+    "no parameters": lambda name: "conv" not in name,
+}
 
 
 @lru_cache(maxsize=8)
 def collapse_rates(benchmark: Benchmark = NASBENCH201) -> dict[str, float]:
-    """Share (0..1) of a benchmark's random cells that each verdict would be given to.
-
-    `no convolution` is no verdict but a remark: connected, without a convolution on a live path.
-    """
+    """Share (0..1) of a benchmark's random cells that each verdict would be given to."""
     codec = benchmark.codec
     live = live_mask(codec.cells, codec.graph, codec.operations)
-    is_skip = np.array([name == _SKIP for name in codec.operations])[codec.cells]
     count: NDArray[np.int64] = live.sum(axis=1)
-    skips: NDArray[np.int64] = (live & is_skip).sum(axis=1)
-    return {
-        "none": float((count == 0).mean()),
-        "skip": float((2 * skips > count).mean()),
-        "no convolution": float(((count > 0) & (benchmark.topology.conv_depth == 0)).mean()),
-    }
+    rates, left = {"none": float((count == 0).mean())}, count > 0
+    for verdict, kind in _KINDS.items():
+        is_kind = np.array([kind(name) for name in codec.operations])[codec.cells]
+        given = left & (2 * (live & is_kind).sum(axis=1) > count)
+        rates[verdict], left = float(given.mean()), left & ~given
+    return rates

@@ -57,7 +57,12 @@ def test_summary_by_strategy(runs: list[RunAnalysis]) -> None:
     # growing indices: 6 - 0, 2 - 0, 3 - 3; selected edges: 6, 2, 3
     assert darts.growing_index == Spread(pytest.approx(8 / 3), pytest.approx(3.0550505), 3)
     assert darts.selected_edges == Spread(pytest.approx(11 / 3), pytest.approx(2.0816660), 3)
-    assert darts.collapse == {"skip": 1, "none": 1}  # c: 0-3 alone; b: nothing reaches node 3
+    assert darts.collapse == {
+        "none": 1,
+        "skip": 1,
+        "pooling": 0,
+        "no parameters": 0,
+    }  # c: 0-3 alone; b: nothing reaches node 3
     assert found["random"].accuracy("cifar10", "valid").std is None  # type: ignore[union-attr]
 
 

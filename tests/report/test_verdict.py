@@ -7,7 +7,8 @@ import random
 import networkx as nx
 import pytest
 
-from nni_wiring.report.verdict import collapse, collapse_rates, null_rows
+from nni_wiring.report.verdict import COLLAPSES, collapse, collapse_rates, null_rows
+from search_spaces.cell_codes import NASBENCH201
 from search_spaces.cell_graph import NB201, OPERATIONS, Wiring
 
 # Joint counts of (width, depth) over the 15,625 cells, enumerated independently (theory, section 5)
@@ -25,8 +26,13 @@ def brute_force(wiring: Wiring) -> str | None:
     live = {edge for path in paths for edge in path}
     if not live:
         return "none"
-    skips = sum(chosen[edge] == "skip_connect" for edge in live)
-    return "skip" if skips > len(live) / 2 else None
+    names = [chosen[edge] for edge in live]
+    if names.count("skip_connect") > len(names) / 2:
+        return "skip"
+    if names.count("avg_pool_3x3") > len(names) / 2:
+        return "pooling"
+    convolutions = [name for name in names if name in ("nor_conv_1x1", "nor_conv_3x3")]
+    return "no parameters" if len(convolutions) < len(names) / 2 else None
 
 
 def test_verdict_equals_brute_force() -> None:
@@ -37,21 +43,20 @@ def test_verdict_equals_brute_force() -> None:
         wiring = Wiring(NB201, tuple(draw.choices(OPERATIONS, weights, k=6)))
         assert collapse(wiring) == brute_force(wiring), wiring.arch
         seen.add(collapse(wiring))
-    assert seen == {"skip", "none", None}
+    assert seen == {"skip", "pooling", "no parameters", "none", None}
 
 
 def test_rates_of_random_cells() -> None:
     rates = collapse_rates()
     assert rates["none"] == 341 / 15625
-    # 1,983 cells have conv depth 0, the 341 disconnected ones among them (theory, section 5)
-    assert rates["no convolution"] == pytest.approx((1983 - 341) / 15625)
-    counted = 0
-    for code in range(0, 15625, 25):  # every 25th cell: the last two edges are none there
-        digits = [code // 5**place % 5 for place in range(5, -1, -1)]
-        counted += collapse(Wiring.from_indices(digits)) == "skip"
-    # 1-3 and 2-3 none: only 0-3 can be live, so the verdict is skip for its one operation in 5
-    assert counted == 625 / 5
-    assert 0 < rates["skip"] < 0.2
+    cells = [Wiring.from_indices(cell) for cell in NASBENCH201.cells.tolist()]
+    verdicts = [collapse(cell) for cell in cells]
+    for verdict in COLLAPSES:
+        assert rates[verdict] == pytest.approx(verdicts.count(verdict) / 15625)
+    # 1,983 cells have no convolution on a live path, the disconnected ones among them (theory,
+    # section 5): all of them are collapsed
+    bare = [v for cell, v in zip(cells, verdicts, strict=True) if cell.topology().conv_depth == 0]
+    assert len(bare) == 1983 and None not in bare
 
 
 @pytest.mark.parametrize(("figure", "counts"), [("width", WIDTHS), ("depth", DEPTHS)])

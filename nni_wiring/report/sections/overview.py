@@ -98,20 +98,22 @@ def collapse_sentence(wiring: Wiring, benchmark: Benchmark) -> str:
     """The verdict, its definition, and how many of the benchmark's random cells would get it."""
     verdict, live = collapse(wiring), wiring.live()
     operations = [name for edge, name in wiring.chosen.items() if live[edge]]
-    skips = f"{operations.count('skip_connect')} of {len(operations)} live edges are skip_connect"
     held = benchmark.codec.holds(wiring.graph, wiring.operations)
     rates = collapse_rates(benchmark) if held else {}
-
-    def null(key: str, before: str) -> str:
-        return f"{before} {percent(rates[key])} of random cells" if key in rates else ""
-
-    if verdict == "none":
-        text = f"Collapsed to none: nothing reaches the output{null('none', ', as in')}"
-    elif verdict == "skip":
-        text = f"Collapsed to skip: {skips}{null('skip', '; the verdict on')}"
+    skips = f"{operations.count('skip_connect')} of {len(operations)} live edges are skip_connect"
+    with_parameters = sum("conv" in name for name in operations)
+    told = {
+        None: f"No collapse: {skips}, {with_parameters} have parameters",
+        "none": "Collapsed to none: nothing reaches the output",
+        "skip": f"Collapsed to skip: {skips}",
+        "pooling": f"Collapsed to pooling: {sum('pool' in name for name in operations)} of "
+        f"{len(operations)} live edges are pooling",
+        "no parameters": f"Collapsed to operations without parameters: {with_parameters} of "
+        f"{len(operations)} live edges have any",
+    }[verdict]
+    if verdict is None:
+        share = sum(rates.values())
+        null = f"; {percent(share)} of random cells are collapsed" if rates else ""
     else:
-        text = f"No collapse: {skips}"
-        if wiring.topology().conv_depth == 0:
-            share = null("no convolution", " (so in")
-            text += f", but no live path holds a convolution{share}{')' if share else ''}"
-    return f"{text}. Definition: {COLLAPSE_DEFINITION}."
+        null = f"; the verdict on {percent(rates[verdict])} of random cells" if rates else ""
+    return f"{told}{null}. Definition: {COLLAPSE_DEFINITION}."
