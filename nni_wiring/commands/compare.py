@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,13 +17,11 @@ from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.messages import printable
-from nni_wiring.report.analysis import RunAnalysis
-from nni_wiring.report.comparison import Comparison, comparison_picture, comparison_rows
-from nni_wiring.report.comparison import compare as metrics_of
-from nni_wiring.report.html import make_folder, save_pictures
-from nni_wiring.report.paired import Paired, paired_tests
-from nni_wiring.report.sections.notes import notes_of
-from nni_wiring.report.summary import summarise, summary_json
+
+if TYPE_CHECKING:
+    from nni_wiring.report.analysis import RunAnalysis
+    from nni_wiring.report.comparison import Comparison
+    from nni_wiring.report.paired import Paired
 
 
 @click.command()
@@ -48,6 +47,10 @@ def compare(
     tested against each other over the seeds that they share: an exact sign-flip test per pair,
     and for three or more methods Friedman's test with the critical difference of mean ranks.
     """
+    from nni_wiring.report.comparison import compare as metrics_of
+    from nni_wiring.report.comparison import comparison_picture
+    from nni_wiring.report.html import make_folder, save_pictures
+
     runs = analysed(run_ids)
     metrics = metrics_of(runs)
     if not metrics:
@@ -59,22 +62,39 @@ def compare(
         _write_csv(csv_path, runs, metrics)
     paths = [folder / f"{picture.name}.png" for picture in pictures]
     if as_json:
-        print_json(
-            {
-                "summary": summary_json(summarise(runs)),
-                "metrics": [
-                    {
-                        "dataset": one.dataset,
-                        "split": one.split,
-                        "figure": str(path),
-                        "rows": [row._asdict() for row in comparison_rows(runs, one)],
-                        "paired": paired_tests(runs, one.dataset, one.split).json(),
-                    }
-                    for one, path in zip(metrics, paths, strict=True)
-                ],
-            }
-        )
+        print_json(_as_json(runs, metrics, paths))
         return
+    _print(runs, metrics, paths)
+
+
+def _as_json(
+    runs: Sequence[RunAnalysis], metrics: Sequence[Comparison], paths: Sequence[Path]
+) -> dict[str, Any]:
+    from nni_wiring.report.comparison import comparison_rows
+    from nni_wiring.report.paired import paired_tests
+    from nni_wiring.report.summary import summarise, summary_json
+
+    return {
+        "summary": summary_json(summarise(runs)),
+        "metrics": [
+            {
+                "dataset": one.dataset,
+                "split": one.split,
+                "figure": str(path),
+                "rows": [row._asdict() for row in comparison_rows(runs, one)],
+                "paired": paired_tests(runs, one.dataset, one.split).json(),
+            }
+            for one, path in zip(metrics, paths, strict=True)
+        ],
+    }
+
+
+def _print(
+    runs: Sequence[RunAnalysis], metrics: Sequence[Comparison], paths: Sequence[Path]
+) -> None:
+    from nni_wiring.report.paired import paired_tests
+    from nni_wiring.report.sections.notes import notes_of
+
     print_comparison(runs)
     for one in metrics:
         _print_paired(paired_tests(runs, one.dataset, one.split), one.title)
@@ -114,6 +134,8 @@ def _print_paired(found: Paired, title: str) -> None:
 
 def _write_csv(path: Path, runs: Sequence[RunAnalysis], metrics: Sequence[Comparison]) -> None:
     import pandas as pd
+
+    from nni_wiring.report.comparison import comparison_rows
 
     rows = [
         {"dataset": one.dataset, "split": one.split, **row._asdict()}
