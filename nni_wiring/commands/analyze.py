@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.files.messages import printable
-from nni_wiring.report.analysis import RunAnalysis, analyse_run, recorded_table
-from nni_wiring.report.comparison import compare, comparison_rows
-from nni_wiring.report.html import write_overview, write_report
-from nni_wiring.report.sections import Section, run_json, run_sections
-from nni_wiring.report.summary import summarise, summary_json
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
+
+if TYPE_CHECKING:
+    from nni_wiring.report.analysis import RunAnalysis
+    from nni_wiring.report.sections import Section
 
 COLUMNS = ("method", "runs", "mean", "std", "95 % interval", "p, random cells (Holm)", "source")
 
@@ -43,6 +43,9 @@ def analyze(run_ids: tuple[str, ...], out: Path | None, figures: bool, as_json: 
     runs = analysed(run_ids)
     pages, overview = write_reports(runs, out, pdf=figures)
     if as_json:
+        from nni_wiring.report.sections import run_json
+        from nni_wiring.report.summary import summarise, summary_json
+
         print_json(
             {
                 "runs": [run_json(run, _text(pages.get(run.facts.folder))) for run in runs],
@@ -75,6 +78,8 @@ def analysed(run_ids: Sequence[str]) -> list[RunAnalysis]:
     """The runs that `run_ids` name, each explained by its own benchmark's table; a table that
     cannot be loaded is a warning.
     """
+    from nni_wiring.report.analysis import analyse_run, recorded_table
+
     runs, warned = [], set()
     for folder in resolve_all(run_ids):
         try:
@@ -100,6 +105,8 @@ def write_reports(
     Raises:
         RunError: a folder cannot be written.
     """
+    from nni_wiring.report.html import write_overview, write_report
+
     single = len(runs) == 1
     pages: dict[Path, Path] = {}
     for place, run in enumerate(runs):
@@ -124,6 +131,8 @@ def common_report_folder(runs: Sequence[RunAnalysis]) -> Path:
 
 def print_run(run: RunAnalysis, page: Path | None) -> None:
     """Print one run for a reader: every section's lines, tables and sentences."""
+    from nni_wiring.report.sections import run_sections
+
     facts = run.facts
     planned = f" of {facts.planned}" if facts.planned else ""
     click.secho(f"run {facts.run_id}", bold=True)
@@ -160,6 +169,8 @@ def print_section(section: Section) -> None:
 
 def print_comparison(runs: Sequence[RunAnalysis]) -> None:
     """Print strategies beside published rows, the best cell and the mean random cell."""
+    from nni_wiring.report.comparison import compare, comparison_rows
+
     comparisons = compare(runs)
     if not comparisons:
         click.echo("no run has a truth yet: nothing to compare")

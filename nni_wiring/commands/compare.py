@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,19 +17,12 @@ from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.messages import printable
-from nni_wiring.report.analysis import RunAnalysis
-from nni_wiring.report.axes import Axis, axes_of
-from nni_wiring.report.comparison import (
-    Comparison,
-    ComparisonRow,
-    comparison_picture,
-    comparison_rows,
-)
-from nni_wiring.report.comparison import compare as metrics_of
-from nni_wiring.report.html import make_folder, save_pictures
-from nni_wiring.report.paired import Paired, paired_tests, ranks_picture
-from nni_wiring.report.sections.notes import notes_of
-from nni_wiring.report.summary import summarise, summary_json
+
+if TYPE_CHECKING:
+    from nni_wiring.report.analysis import RunAnalysis
+    from nni_wiring.report.axes import Axis
+    from nni_wiring.report.comparison import Comparison, ComparisonRow
+    from nni_wiring.report.paired import Paired
 
 
 @click.command()
@@ -57,6 +50,11 @@ def compare(
     other over the seeds that they share: an exact sign-flip test per pair, and for three or more
     methods Friedman's test with the critical difference of mean ranks and its diagram.
     """
+    from nni_wiring.report.comparison import compare as metrics_of
+    from nni_wiring.report.html import make_folder
+    from nni_wiring.report.sections.notes import notes_of
+    from nni_wiring.report.summary import summarise, summary_json
+
     runs = analysed(run_ids)
     metrics = metrics_of(runs)
     if not metrics:
@@ -105,6 +103,11 @@ class Told(NamedTuple):
 
 def _told(runs: Sequence[RunAnalysis], one: Comparison, folder: Path) -> Told:
     """Compare in one metric, and save the pictures into ``folder``."""
+    from nni_wiring.report.axes import axes_of
+    from nni_wiring.report.comparison import comparison_picture, comparison_rows
+    from nni_wiring.report.html import save_pictures
+    from nni_wiring.report.paired import paired_tests, ranks_picture
+
     paired = paired_tests(runs, one.dataset, one.split)
     ranks = ranks_picture(paired, f"ranks_{one.dataset}_{one.split}", one.title)
     pictures = [comparison_picture(runs, one), *([] if ranks is None else [ranks])]
@@ -168,6 +171,8 @@ def _print_axes(axes: Sequence[Axis], title: str) -> None:
 
 def _write_csv(path: Path, runs: Sequence[RunAnalysis], metrics: Sequence[Comparison]) -> None:
     import pandas as pd
+
+    from nni_wiring.report.comparison import comparison_rows
 
     rows = [
         {"dataset": one.dataset, "split": one.split, **row._asdict()}

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.studies.frame import Study
 from search_spaces.names import Registry
+
+if TYPE_CHECKING:
+    from nni_wiring.studies.frame import Study
 
 
 class StudyEntry(NamedTuple):
@@ -23,7 +25,11 @@ class StudyEntry(NamedTuple):
 
 
 def _check(entry: Study | StudyEntry) -> None:
-    if not isinstance(entry, (Study, StudyEntry)):
+    if isinstance(entry, StudyEntry):
+        return
+    from nni_wiring.studies.frame import Study  # its tests import scipy, which a list need not
+
+    if not isinstance(entry, Study):
         raise ConfigError(f"study: {entry!r:.60} is not a Study or a StudyEntry")
 
 
@@ -77,5 +83,7 @@ def study(name: str) -> Study:
     if isinstance(found, StudyEntry):
         module, _, attribute = found.place.partition(":")
         found = getattr(import_module(module), attribute)
+    from nni_wiring.studies.frame import Study
+
     assert isinstance(found, Study)
     return found

@@ -93,6 +93,36 @@ def test_help_lists_every_command_and_imports_none() -> None:
         assert f"  {name} " in answer.stdout
 
 
+def test_names_help_typos_and_one_cell_wait_for_no_heavy_import() -> None:
+    """One process for all: what any of these answers import is seen at the end."""
+    calls = [
+        *([name, "--help"] for name in COMMANDS),
+        ["serch"],
+        ["strategies"],
+        ["spaces"],
+        ["study"],
+        ["benchmark", "query", "5"],
+    ]
+    code = (
+        "import sys\n"
+        "from nni_wiring.commands import main\n"
+        f"for call in {calls!r}:\n"
+        "    try:\n"
+        "        main(call)\n"
+        "    except SystemExit as end:\n"
+        "        assert end.code == (2 if call == ['serch'] else 0), (call, end.code)\n"
+        "    heavy = {'torch', 'nni', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "    assert not heavy, (call, heavy)\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, timeout=60
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    for listed in ("gdas", "nasbench201_s2", "growing", "index 5, NAS-Bench-201"):
+        assert listed in answer.stdout
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_of_the_table_loads_and_has_help(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"])
