@@ -34,8 +34,8 @@ def random_cells_p(mean: float, runs: int, cells: ArrayLike, *, seed: int = 0) -
 
 
 def searched_all_cells(run: RunAnalysis) -> bool:
-    """Whether a run could choose among all operations on every edge: only then is a cell drawn from
-    all of them its null.
+    """True for a run that could choose among all operations on every edge: only then is a cell
+    drawn from all of them its null.
     """
     tables = run.records[-1].alpha.values() if run.records else ()
     return bool(tables) and all(set(row) == set(run.benchmark.operations) for row in tables)

@@ -267,7 +267,7 @@ def _trial(
 
 
 def _run_info(folder: Path, trial_id: str) -> dict[str, Any]:
-    """What the trial wrote into its run.json; empty if it did not get so far."""
+    """The trial's run.json; empty if it did not get so far."""
     try:
         info = read_object(folder / "run.json") or {}
     except RunError:

@@ -86,7 +86,7 @@ def test_sentences_of_the_growing_run(tmp_path: Path) -> None:
     assert "strongest form: 1-2 is none in the end" in said["Width preference (P2)"]
     assert "0-1 from epoch 3 and 0-2 from epoch 4" in said["Width preference (P2)"]
     assert said["Bi-level failure (P3)"].startswith("Not seen under bi-level optimisation: 5 of 6")
-    assert said["Collapse"].startswith("No collapse: 2 of 5 live edges are skip_connect.")
+    assert said["Collapse"].startswith("No collapse: 2 of 5 live edges are skip_connect, 3 have")
     # of 15,625 cells 1,280 have width 2 c and 341 + 1,364 + 5,920 at most depth 2 (enumerated)
     assert said["Topology"].startswith("Width 2 c; 8.2 % of random cells are at least as wide. ")
     assert "Depth 2; 49 % of random cells are at most as deep." in said["Topology"]
@@ -107,9 +107,13 @@ def test_sentences_of_the_growing_run(tmp_path: Path) -> None:
         ("...... ..c... ccc...", "Width preference (P2)", "1 epoch before the input edges"),
         ("cccccc cccccc", "Width preference (P2)", "No preference can be seen"),
         ("cccccc c.cccc", "Width preference (P2)", "Cannot be measured: 0-2 is none in the end"),
-        ("......", "Collapse", "Collapsed to none: nothing reaches the output, as in 2.2 %"),
+        ("......", "Collapse", "nothing reaches the output; the verdict on 2.2 % of random cells"),
         ("sss.sc", "Collapse", "Collapsed to skip: 4 of 5 live edges are skip_connect"),
-        ("aaaaaa", "Collapse", "but no live path holds a convolution (so in 11 % of random cells)"),
+        (
+            "aaaaaa",
+            "Collapse",
+            "Collapsed to pooling: 6 of 6 live edges are pooling; the verdict on 10 %",
+        ),
         ("aaaaaa", "Topology", "Conv depth 0; 13 % of random cells are at most as deep in conv"),
         ("ccc...", "Truth", "rank"),
     ],

@@ -98,7 +98,7 @@ def test_topology_of_both_kinds_by_hand(tmp_path: Path) -> None:
     assert said["cells"]["normal"]["graph"]["edges"] == [list(e) for e in MINIMAL_GRAPH.edges]
     spoken = dict(findings(run))
     assert spoken["Topology, normal"] == "Width 1.5 c, depth 3, conv depth 2, 4 live edges."
-    assert spoken["Collapse, reduce"].startswith("No collapse: 0 of 3 live edges are skip_connect")
+    assert spoken["Collapse, reduce"].startswith("Collapsed to pooling: 3 of 3 live edges are")
     assert "15,625" not in " ".join(spoken.values())
 
 

@@ -71,7 +71,9 @@ def test_damaged_checkpoints_are_refused_or_hold_what_they_held(
         except RunError as error:
             assert "\n" not in str(error)
         else:
-            assert differences(torch.load(path, weights_only=True), checkpoint(whole)) == []
+            # another stamp is refused by whoever goes on from it (test_pieces)
+            found = differences(torch.load(path, weights_only=True), checkpoint(whole))
+            assert [place for place in found if not place.startswith("/stamp")] == []
 
 
 def test_a_bit_that_flips_in_a_weight_is_noticed(whole: RunFolder, tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ def test_the_memory_of_an_import_does_not_grow_with_the_file(
     official_file(tmp_path / "large.pth", 12)
     # the keys in the memo, so that both files are longer than the window
     assert pickles.MEMO_WINDOW * 3 < 6 * 3 * 400
-    small, large = peak(tmp_path / "small.pth"), peak(tmp_path / "large.pth")
+    # twice each: what else the process allocates for the first time is not the import's
+    small, large = (min(peak(tmp_path / f"{n}.pth") for _ in "12") for n in ("small", "large"))
     assert large - small < small / 50
 
 
