@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _REFRESH_SECONDS = 10.0
+_MADE_ID = re.compile(r".+-\d{8}-\d{6}-([0-9a-f]{4})")
 
 
 @click.command()
@@ -45,6 +47,7 @@ def tensorboard(run_ids: tuple[str, ...], port: int | None) -> None:
         write_all_references(logdir, shown)
         write_provenance(logdir, shown)
         write_tabs(logdir, shown)
+        write_hparams(logdir, shown)
         click.echo(f"TensorBoard at {_launch(logdir, port)}  (Ctrl-C ends it)")
         while True:
             time.sleep(_REFRESH_SECONDS)
@@ -72,8 +75,19 @@ def link_runs(logdir: Path, runs: Iterable[RunFolder]) -> list[RunFolder]:
 
 
 def run_name(run: RunFolder) -> str:
-    """A run's name in TensorBoard."""
-    return f"{run.config.get('strategy', 'run')}-s{run.config.get('seed', 0)}-{run.run_id}"
+    """A run's name in TensorBoard, such as ``darts-s1-9f3c``: of an id that this project made, the
+    four letters that are its own.
+    """
+    made = _MADE_ID.fullmatch(run.run_id)
+    own = made[1] if made else run.run_id
+    return f"{run.config.get('strategy', 'run')}-s{run.config.get('seed', 0)}-{own}"
+
+
+def write_hparams(logdir: Path, runs: Iterable[RunFolder]) -> None:
+    """Let HParams show the settings in which ``runs`` differ, and no others."""
+    from nni_wiring.monitor.hparams import write_columns
+
+    write_columns(logdir, [run.config for run in runs])
 
 
 def write_all_references(logdir: Path, runs: Iterable[RunFolder]) -> None:

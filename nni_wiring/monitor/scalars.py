@@ -1,4 +1,4 @@
-"""The scalars of an epoch under their TensorBoard tags: about 40 per epoch."""
+"""The scalars of an epoch under their TensorBoard tags, all in every epoch."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from nni_wiring.monitor.epoch import View
+from nni_wiring.monitor.layout import scalar_layout
 from nni_wiring.monitor.references import benchmark_table, reference_marks, write_references
 from nni_wiring.monitor.statistics import Statistic, all_statistics
 from nni_wiring.records import EpochRecord
@@ -26,7 +27,8 @@ PICTURES = 10
 
 
 class TensorBoardSink:
-    """A monitor's sink: the pictures of its statistics, and at the end the benchmark table.
+    """A monitor's sink: the layout of custom scalars, the pictures of its statistics; at the end
+    the benchmark table.
 
     Args:
         logger: where to.
@@ -46,9 +48,13 @@ class TensorBoardSink:
         self._logger, self._view, self._epochs = logger, View(table, dataset), epochs
         self._every = max(1, epochs // PICTURES)
         self._statistics = all_statistics() if statistics is None else statistics
+        self._laid_out = False
 
     def __call__(self, record: EpochRecord) -> None:
-        """Write the pictures of an epoch's record."""
+        """Write the pictures of an epoch's record; with the first one the layout."""
+        if not self._laid_out:
+            self._logger.experiment.add_custom_scalars(scalar_layout(record, self._view))
+            self._laid_out = True
         last = record.epoch + 1 >= self._epochs
         if record.epoch % self._every and not last:
             return

@@ -16,9 +16,17 @@ from click.testing import CliRunner
 from synthetic_runs import write_run
 
 from nni_wiring.commands import main
-from nni_wiring.commands.tensorboard import _launch, link_runs, write_provenance, write_tabs
+from nni_wiring.commands.tensorboard import (
+    _launch,
+    link_runs,
+    run_name,
+    write_hparams,
+    write_provenance,
+    write_tabs,
+)
 from nni_wiring.explain import explain
 from nni_wiring.monitor.epoch import View
+from nni_wiring.monitor.hparams import METRIC, varying
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.truth import load_table
 
@@ -91,6 +99,57 @@ def _answer(address: str, seconds: float = 30.0) -> Any:  # noqa: ANN401
         if value or time.monotonic() > end:
             return value
         time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "name"),
+    [
+        ("darts-s3-20260131-142530-9f3c", "darts-s3-9f3c"),
+        ("uHMbn", "darts-s3-uHMbn"),  # a trial of NNI
+        ("darts-s3-20260131-mine", "darts-s3-darts-s3-20260131-mine"),
+    ],
+)
+def test_run_names_are_short(run_id: str, name: str, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", run_id, {"strategy": "darts", "seed": 3})
+    assert run_name(run) == name
+
+
+def test_hparams_shows_what_differs_the_usual_settings_first(tmp_path: Path) -> None:
+    """As TensorBoard's own server answers, beside runs that name all their settings."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    logdir = tmp_path / "logdir"
+    logdir.mkdir()
+    common = {"epochs": 2, "device": "cpu"}
+    configs = [
+        common | {"augment": False, "strategy": "darts", "seed": 1, "order": 1, "alpha_lr": 0.1},
+        common | {"augment": True, "strategy": "gdas", "seed": 2, "alpha_lr": 0.1},
+    ]
+    for config in configs:
+        with SummaryWriter(str(logdir / str(config["strategy"]))) as writer:
+            writer.add_hparams(config, {METRIC: 80.0}, run_name=".")
+    runs = [
+        RunFolder.create(tmp_path / f"run{place}", f"r{place}", config)
+        for place, config in enumerate(configs)
+    ]
+    write_hparams(logdir, runs[:1])  # nothing differs: nothing is dropped
+    assert not list(logdir.glob("events.*"))
+    write_hparams(logdir, runs)
+
+    address = _launch(logdir, None)
+    request = urllib.request.Request(
+        f"{address}data/plugin/hparams/experiment",
+        data=json.dumps({"experimentName": ""}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    end = time.monotonic() + 30
+    names: list[str] = []
+    while time.monotonic() < end and names[:1] != ["order"]:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            names = [info["name"] for info in json.load(answer).get("hparamInfos", [])]
+        time.sleep(0.2)
+    assert names == ["order", "seed", "strategy", "augment"]
+    assert list(varying(configs)) == ["strategy", "seed", "order", "augment"]
 
 
 def test_what_a_truth_is_worth_is_said_beside_its_run(run: RunFolder, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tiny_runs import run
 
 from nni_wiring.errors import WiringError
@@ -50,12 +52,31 @@ def test_the_tags_of_the_design_are_there(events: EventAccumulator) -> None:
     assert expected <= set(events.Tags()["scalars"])
 
 
-def test_a_step_has_about_forty_scalars(events: EventAccumulator) -> None:
-    steps: dict[int, int] = {}
-    for tag in events.Tags()["scalars"]:
-        for event in events.Scalars(tag):
-            steps[event.step] = steps.get(event.step, 0) + 1
-    assert set(steps) >= set(range(EPOCHS)) and max(steps.values()) <= 44
+def test_every_epoch_is_there_in_full(events: EventAccumulator) -> None:
+    tables = [tag for tag in events.Tags()["scalars"] if tag.startswith(("alpha/", "cost/"))]
+    assert len(tables) == 6 * 5 + 6 * 4
+    for tag in tables:
+        assert [event.step for event in events.Scalars(tag)] == list(range(EPOCHS))
+
+
+def test_the_layout_has_the_truth_first_and_a_chart_per_edge(events: EventAccumulator) -> None:
+    [event] = events.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+    assert [category.title for category in layout.category] == ["truth", "alpha", "local cost"]
+    tags = events.Tags()["scalars"]
+    charts = {
+        (category.title, chart.title): sorted(
+            tag for line in chart.multiline.tag for tag in tags if re.match(line, tag)
+        )
+        for category in layout.category
+        for chart in category.chart
+    }
+    for edge in NB201.edge_names:
+        assert charts["alpha", edge] == sorted(f"alpha/{edge}/{name}" for name in OPERATIONS)
+        costs = [f"cost/{edge}/{name}" for name in OPERATIONS if name != "none"]
+        assert charts["local cost", edge] == sorted(costs)
+    truth = {tag for (title, _), own in charts.items() if title == "truth" for tag in own}
+    assert truth == {tag for tag in tags if tag.startswith(("truth/", "truth_expected/"))}
 
 
 def test_scalars_are_those_of_the_epochs(events: EventAccumulator, folder: RunFolder) -> None:

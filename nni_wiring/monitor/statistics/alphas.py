@@ -12,10 +12,6 @@ from nni_wiring.monitor.epoch import Epoch, View
 from nni_wiring.monitor.statistics.base import Statistic
 from nni_wiring.records import EdgeTable, EpochRecord
 
-#: Epochs in which every edge has its turn, so that an epoch stays near 40 scalars; the records
-#: hold all edges of all epochs.
-TURNS = 3
-
 
 class Alphas(Statistic):
     """``alpha`` and ``z``, which is p(alpha)."""
@@ -38,14 +34,9 @@ class Alphas(Statistic):
         return {"alpha": alpha, "z": z}
 
     def tags(self, record: EpochRecord, view: View) -> Mapping[str, float | None]:
-        """alpha/<edge>/<operation>, edges taking turns."""
+        """alpha/<edge>/<operation>, all of them in every epoch."""
         return {
             f"alpha/{edge}/{operation}": value
-            for edge, row in in_turn(record.epoch, record.alpha).items()
+            for edge, row in record.alpha.items()
             for operation, value in row.items()
         }
-
-
-def in_turn(epoch: int, table: EdgeTable) -> EdgeTable:
-    """The edges whose turn it is in an epoch."""
-    return dict(list(table.items())[epoch % TURNS :: TURNS])

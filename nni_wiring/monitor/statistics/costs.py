@@ -15,7 +15,6 @@ from nni_wiring.figures.series import cell_costs
 from nni_wiring.monitor.epoch import Epoch, Reading, View, plain
 from nni_wiring.monitor.local_cost import LocalCost, RunningCost
 from nni_wiring.monitor.notes import Noted, Step
-from nni_wiring.monitor.statistics.alphas import in_turn
 from nni_wiring.monitor.statistics.base import Statistic
 from nni_wiring.monitor.taps import Site
 from nni_wiring.records import CostMoments, EdgeTable, EpochRecord
@@ -64,9 +63,9 @@ class Costs(Statistic):
         return {"cost": moments, "cost_cells": cells}
 
     def tags(self, record: EpochRecord, view: View) -> Mapping[str, float | None]:
-        """cost/<edge>/<operation>, edges taking turns; the cost of none is zero by definition."""
+        """cost/<edge>/<operation>, in every epoch; the cost of none is zero by definition."""
         phase = record.cost.get("alpha") or record.cost.get("weights")
-        rows = in_turn(record.epoch, phase.mean) if phase else {}
+        rows = phase.mean if phase else {}
         return {
             f"cost/{edge}/{operation}": value
             for edge, row in rows.items()
