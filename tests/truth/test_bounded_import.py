@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-import tracemalloc
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,8 @@ import pyarrow.parquet
 import pytest
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.files import pickles
 from nni_wiring.truth import load_table
 from nni_wiring.truth.importer import import_table
-from nni_wiring.truth.sources import piecewise
-from nni_wiring.truth.sources.containers import mapped, saved_object
-from nni_wiring.truth.sources.piecewise import read_records
 from tests.truth.test_hostile_files import record, trial, zipped
 
 
@@ -57,30 +54,39 @@ def official_file(path: Path, cells: int) -> None:
     path.write_bytes(zipped(pickle.dumps(table, 2)))
 
 
-def peak(path: Path) -> int:
-    """Bytes of Python objects that reading all records takes at most."""
+# In a process of its own: tracemalloc counts what every thread of this one allocates.
+_PEAKS = """
+import sys, tracemalloc
+from pathlib import Path
+from nni_wiring.files import pickles
+from nni_wiring.truth.sources import piecewise
+from nni_wiring.truth.sources.containers import mapped, saved_object
+
+pickles.MEMO_WINDOW = piecewise.MEMO_WINDOW = int(sys.argv[1])
+for name in [*sys.argv[2:3], *sys.argv[2:]]:  # the first one twice: its first time imports
     tracemalloc.start()
-    try:
-        with mapped(path) as content:
-            span = saved_object(path, content)
-            read_records(path, content, span, lambda _: None, lambda done, total: None)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    with mapped(Path(name)) as content:
+        span = saved_object(Path(name), content)
+        piecewise.read_records(Path(name), content, span, lambda _: None, lambda done, total: None)
+    print(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+"""
 
 
-def test_the_memory_of_an_import_does_not_grow_with_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (pickles, piecewise):
-        monkeypatch.setattr(module, "MEMO_WINDOW", 2000)
-    load_table("bundled")
+def peaks(*paths: Path, window: int) -> list[int]:
+    """Bytes of Python objects that reading all records of each file takes at most."""
+    command = [sys.executable, "-c", _PEAKS, str(window), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [int(line) for line in done.stdout.split()][1:]
+
+
+def test_the_memory_of_an_import_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    window = 2000
     official_file(tmp_path / "small.pth", 6)
     official_file(tmp_path / "large.pth", 12)
     # the keys in the memo, so that both files are longer than the window
-    assert pickles.MEMO_WINDOW * 3 < 6 * 3 * 400
-    # twice each: what else the process allocates for the first time is not the import's
-    small, large = (min(peak(tmp_path / f"{n}.pth") for _ in "12") for n in ("small", "large"))
+    assert window * 3 < 6 * 3 * 400
+    small, large = peaks(tmp_path / "small.pth", tmp_path / "large.pth", window=window)
     assert large - small < small / 50
 
 
