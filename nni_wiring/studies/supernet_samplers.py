@@ -32,7 +32,7 @@ from nni_wiring.studies.controllers import (
 )
 from nni_wiring.studies.frame import Row
 from nni_wiring.studies.policies import Floats
-from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
+from nni_wiring.supernet.evaluation import one_hot, supernet_share
 
 
 class Truths(NamedTuple):
@@ -77,10 +77,10 @@ def taught(found: OpenSearch, settings: ENASSettings, seed: int) -> Controller:
         loader.set_epoch(epoch)
         batches = chain.from_iterable(iter(lambda: iter(loader), None))
 
-        def reward(cell: list[int], batches: Iterator[Any] = batches) -> float:
+        def reward(cell: list[int], batches: Iterator[Any] = batches) -> torch.Tensor:
             cells = split_cells(cell, groups)
             z = {group.name: one_hot(group, cells[group.name]) for group in groups}
-            return supernet_accuracy(found.module.model, [next(batches)], z) / 100
+            return supernet_share(found.module.model, [next(batches)], z)
 
         train_controller(
             controller,

@@ -66,6 +66,21 @@ def supernet_accuracy(
     z_by_group: any weights, also rows that do not sum to 1; operations of weight zero do not run.
     Runs under no_grad and leaves modes, batch norm statistics and the groups' draws as they were.
     """
+    return 100.0 * float(
+        supernet_share(model, batches, z_by_group, batch_statistics=batch_statistics)
+    )
+
+
+def supernet_share(
+    model: nn.Module,
+    batches: Iterable[Any],
+    z_by_group: ZByGroup,
+    *,
+    batch_statistics: bool = True,
+) -> torch.Tensor:
+    """As ``supernet_accuracy``, 0 .. 1, a float64 scalar on the model's device: the host does not
+    wait for it.
+    """
     groups = [module for module in model.modules() if isinstance(module, EdgeGroup)]
     device = next(model.parameters()).device
     correct, images = torch.zeros((), dtype=torch.long, device=device), 0
@@ -76,4 +91,4 @@ def supernet_accuracy(
             predicted = model(x.to(device)).argmax(dim=-1)
             correct += (predicted == y.to(device)).sum()
             images += len(y)
-    return 100.0 * float(correct) / max(images, 1)
+    return correct.double() / max(images, 1)

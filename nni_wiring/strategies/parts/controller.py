@@ -158,7 +158,7 @@ class ControllerLoss(Protocol):
 def train_controller(
     controller: Controller,
     reinforce: Reinforce,
-    reward: Callable[[list[int]], float],
+    reward: Callable[[list[int]], float | torch.Tensor],
     step: Callable[[torch.Tensor], None],
     generator: torch.Generator,
     *,
@@ -168,12 +168,13 @@ def train_controller(
 ) -> None:
     """``steps`` updates from ``samples`` cells each.
 
-    reward: of one cell (operations of all edges), 0 .. 1. step: descends a loss. beside: terms
-    added to REINFORCE's loss.
+    reward: of one cell (operations of all edges), 0 .. 1; scalars on a device are read together,
+    once an update. step: descends a loss. beside: terms added to REINFORCE's loss.
     """
     for _ in range(steps):
         sampled = controller(samples, generator)
-        rewards = torch.tensor([reward(cell) for cell in sampled.operations.tolist()])
+        earned = [torch.as_tensor(reward(cell)) for cell in sampled.operations.tolist()]
+        rewards = torch.stack(earned).cpu().float()
         loss = reinforce.loss(sampled, rewards)
         for term in beside:
             loss = loss + term.loss(controller, sampled.operations, generator)

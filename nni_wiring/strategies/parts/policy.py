@@ -18,7 +18,7 @@ from nni_wiring.strategies.parts.controller import (
 )
 from nni_wiring.strategies.parts.memory import Memory
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
-from nni_wiring.supernet.evaluation import fixed_draw, one_hot, supernet_accuracy
+from nni_wiring.supernet.evaluation import fixed_draw, one_hot, supernet_share
 from nni_wiring.supernet.relaxations import Relaxation
 
 #: Cells drawn to estimate the controller's marginal probabilities, with a seed of their own.
@@ -95,11 +95,11 @@ class PolicyUpdate(AlphaUpdate):
         )
         self._note_marginals()
 
-    def reward(self, loop: Loop, cell: list[int], batch: Any) -> float:
-        """The supernet's accuracy of a cell on a batch, 0 .. 1."""
+    def reward(self, loop: Loop, cell: list[int], batch: Any) -> float | torch.Tensor:
+        """The supernet's accuracy of a cell on a batch, 0 .. 1, a scalar on its device."""
         cells = split_cells(cell, self.groups)
         z = {group.name: one_hot(group, cells[group.name]) for group in self.groups}
-        return supernet_accuracy(loop.model, [batch], z) / 100
+        return supernet_share(loop.model, [batch], z)
 
     def _reward_batches(self, loop: Loop, epoch: int) -> Iterator[Any]:
         loader = loop.loader(self.training.half)
