@@ -32,7 +32,7 @@ _LINE_LENGTH = 600
 
 @dataclass
 class TrialEvents:
-    """What the event table says of one trial, taken in row by row.
+    """One trial as the event table tells of it, taken in row by row.
 
     Attributes:
         number: NNI's sequence id, -1 before an event names it.
