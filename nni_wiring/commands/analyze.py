@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nni_wiring.commands.failed_trials import allow_failed_option, refuse_failed
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.files.messages import printable
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.service.resolve import resolve
+from nni_wiring.service.resolve import named_experiment, resolve
 
 if TYPE_CHECKING:
     from nni_wiring.report.analysis import RunAnalysis
@@ -30,18 +31,32 @@ COLUMNS = ("method", "runs", "mean", "std", "95 % interval", "p, random cells (H
     help="Folder for the report; default: report/ in the folder of the run, or of all the runs.",
 )
 @click.option("--figures", is_flag=True, help="Write the pictures as PDF beside PNG.")
+@allow_failed_option
 @json_option
-def analyze(run_ids: tuple[str, ...], out: Path | None, figures: bool, as_json: bool) -> None:
+def analyze(
+    run_ids: tuple[str, ...], out: Path | None, figures: bool, allow_failed: bool, as_json: bool
+) -> None:
     """Explain finished or running searches.
 
     RUN_ID is the id of a run, an NNI trial or an NNI experiment (all its trials), a run's folder,
     or "latest". For each run: the derived cell, its true accuracy, its topology against a random
     cell, the wiring patterns and the local costs; over several runs mean and spread by strategy
     beside published results. A report (index.html and pictures) is written for each run, and one
-    over all of them.
+    over all of them. All is printed, but it fails if trials of an experiment failed or were killed
+    (unless --allow-failed).
     """
     runs = analysed(run_ids)
+    experiments = [found for found in map(named_experiment, run_ids) if found is not None]
     pages, overview = write_reports(runs, out, pdf=figures)
+    _print(runs, pages, overview, as_json)
+    if not allow_failed:
+        refuse_failed(*experiments)
+
+
+def _print(
+    runs: Sequence[RunAnalysis], pages: dict[Path, Path], overview: Path | None, as_json: bool
+) -> None:
+    """Print all runs, for a reader or as JSON."""
     if as_json:
         from nni_wiring.report.sections import run_json
         from nni_wiring.report.summary import summarise, summary_json

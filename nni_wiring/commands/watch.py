@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from nni_wiring.commands.failed_trials import allow_failed_option, refuse_failed
 from nni_wiring.errors import RunError
 from nni_wiring.files.messages import printable
-from nni_wiring.service.experiment import (
-    ENDED,
-    NniExperiment,
-    NniTrial,
-    last_error_of_manager,
-    read_experiment,
-)
+from nni_wiring.service.endings import ENDED, last_error_of_manager
+from nni_wiring.service.experiment import NniExperiment, NniTrial, read_experiment
 from nni_wiring.service.manager import manager_status, stop_manager, web_address
 from nni_wiring.service.manifest import experiment_folder, latest_experiment
 
@@ -61,11 +57,13 @@ Show = Callable[[NniExperiment, str, list[Progress]], None]
 @click.option(
     "--stop", is_flag=True, help="Stop the experiment's manager at the end, or on Ctrl-C."
 )
-def watch(experiment_id: str, stop: bool) -> None:
+@allow_failed_option
+def watch(experiment_id: str, stop: bool, allow_failed: bool) -> None:
     """Show the progress of an NNI experiment until it is done.
 
     EXPERIMENT_ID is NNI's id of it; `latest` (the default) is the one that was started last.
-    Fails if the experiment ends with an error or if no trial of it succeeds.
+    Fails if the experiment ends with an error, if a trial of it fails or is killed (unless
+    --allow-failed), or if no trial succeeds.
     """
     folder = _folder(experiment_id)
     try:
@@ -81,6 +79,8 @@ def watch(experiment_id: str, stop: bool) -> None:
             click.echo("stopping NNI's manager")
             stop_manager(read_experiment(folder))
     click.echo(printable(_verdict(experiment, status)))
+    if not allow_failed:
+        refuse_failed(experiment)
 
 
 def follow(folder: Path, show: Show) -> tuple[NniExperiment, str]:
@@ -162,10 +162,13 @@ def _verdict(experiment: NniExperiment, status: str) -> str:
     if status == "ERROR":
         cause = last_error_of_manager(experiment.folder) or f"see {experiment.folder / 'log'}"
         raise RunError(f"{name} ended with an error: {cause}")
+    failed = len(experiment.failed)
     if not good:
         first = next((trial.error for trial in experiment.trials if trial.error), None)
         cause = first or ("it has no trials" if not experiment.trials else "they were stopped")
-        raise RunError(f"{name}: none of {len(experiment.trials)} trials succeeded: {cause}")
+        count = f", {failed} failed" if failed else ""
+        total = len(experiment.trials)
+        raise RunError(f"{name}: none of {total} trials succeeded{count}: {cause}")
     return f"{name}: {good} of {len(experiment.trials)} trials succeeded"
 
 

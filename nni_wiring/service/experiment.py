@@ -8,8 +8,6 @@ everything here is paired by that id and never by the trial's own event.
 
 from __future__ import annotations
 
-import os
-import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from nni_wiring.errors import RunError
 from nni_wiring.files.json_files import from_json, read_object
 from nni_wiring.files.messages import printable, shown
 from nni_wiring.service.database import opened
+from nni_wiring.service.endings import TrialEvents
 from nni_wiring.service.manifest import (
     NNI_ID,
     as_integer,
@@ -27,16 +26,6 @@ from nni_wiring.service.manifest import (
     trial_folder,
 )
 
-ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
-# events that are no status by themselves
-_EVENT_STATUS = {
-    "USER_TO_CANCEL": "USER_CANCELED",
-    "ADD_CUSTOMIZED": "WAITING",
-    "ADD_RESUMED": "WAITING",
-}
-_NO_STATUS = ("ADD_HYPERPARAMETER", "IMPORT_DATA")
-_TAIL_BYTES = 64 * 1024
-_LINE_LENGTH = 600
 _MOST_TRIALS = 20_000
 
 
@@ -46,7 +35,8 @@ class NniTrial:
 
     Attributes:
         number: NNI's sequence id, "Trial No." in the web UI.
-        status: NNI's word for it: WAITING, RUNNING or one of :data:`ENDED`.
+        status: in NNI's words: WAITING, RUNNING or one of `endings.ENDED`; FAILED for one that was
+            killed, which NNI itself takes for cancelled.
         folder: what the trial has as NNI_OUTPUT_DIR.
         parameter_id: id of the parameters that the trial really got, None if it never said.
         parameters: those parameters, as its run.json or else its final metric names them, else by
@@ -100,13 +90,10 @@ class NniExperiment:
         """True while the manager's process lives."""
         return self.status != "STOPPED" and self.pid is not None and process_lives(self.pid)
 
-
-@dataclass
-class _Events:
-    """The event table's rows on one trial, before metrics are joined to it."""
-
-    number: int = -1
-    status: str = "UNKNOWN"
+    @property
+    def failed(self) -> tuple[NniTrial, ...]:
+        """The trials that failed, killed ones too."""
+        return tuple(trial for trial in self.trials if trial.status == "FAILED")
 
 
 def read_experiment(folder: Path) -> NniExperiment:
@@ -143,35 +130,6 @@ def read_experiment(folder: Path) -> NniExperiment:
     )
 
 
-def error_line(folder: Path) -> str:
-    """The reason why the trial in `folder` failed: run.json's error, or stderr's last line."""
-    try:
-        info = read_object(folder / "run.json") or {}
-    except RunError as error:
-        return str(error)
-    if isinstance(info.get("error"), str):
-        return str(info["error"])
-    lines = [line for line in _tail(folder / "trial.stderr") if line.strip()]
-    # an indented line belongs to a traceback or a warning, whose message stands unindented
-    plain = [line for line in lines if not line[0].isspace()] or lines
-    if not plain:
-        return "it ended without a message (killed?)"
-    line = plain[-1].strip().removeprefix("error: ")[:_LINE_LENGTH]
-    return "".join(letter if letter.isprintable() else "?" for letter in line)
-
-
-def last_error_of_manager(folder: Path) -> str | None:
-    """Last error line of the experiment's own logs (tuner first), None if there is none."""
-    for name in ("dispatcher.log", "nnimanager.log"):
-        lines = [line for line in _tail(folder / "log" / name) if line.strip()]
-        plain = [
-            line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception)\b|\[.*ERROR", line)
-        ]
-        if plain:
-            return plain[-1].strip()
-    return None
-
-
 def _profile(connection: sqlite3.Connection) -> dict[str, Any]:
     """The experiment's configuration, of its newest revision."""
     query = "select params from ExperimentProfile order by revision desc limit 1"
@@ -196,7 +154,7 @@ def _varied(space: object) -> tuple[str, ...]:
 
 def _trials(connection: sqlite3.Connection, folder: Path) -> tuple[NniTrial, ...]:
     """All trials, metrics and parameters joined by parameter id."""
-    events: dict[str, _Events] = {}
+    events: dict[str, TrialEvents] = {}
     parameters: dict[int | None, dict[str, Any]] = {}
     rows = connection.execute(
         "select trialJobId, event, data, sequenceId from TrialJobEvent order by rowid"
@@ -208,11 +166,10 @@ def _trials(connection: sqlite3.Connection, folder: Path) -> tuple[NniTrial, ...
             parameters[identifier] = given["parameters"]
         if not isinstance(trial_id, str) or not NNI_ID.fullmatch(trial_id):
             continue
-        seen = events.setdefault(trial_id, _Events())
+        seen = events.setdefault(trial_id, TrialEvents())
         if number is not None and seen.number < 0:
             seen.number = as_integer(number) or 0
-        if event not in _NO_STATUS:
-            seen.status = _EVENT_STATUS.get(event, printable(str(event), 40))
+        seen.add(event)
     if len(events) > _MOST_TRIALS:  # each takes a look into its folder
         raise sqlite3.DatabaseError(f"it has more than {_MOST_TRIALS} trials")
     metrics = _metrics(connection)
@@ -240,7 +197,7 @@ def _metrics(connection: sqlite3.Connection) -> dict[str, list[tuple[int | None,
 
 def _trial(
     trial_id: str,
-    seen: _Events,
+    seen: TrialEvents,
     folder: Path,
     metrics: list[tuple[int | None, str, dict]],
     parameters: dict[int | None, dict[str, Any]],
@@ -256,13 +213,13 @@ def _trial(
     return NniTrial(
         trial_id=trial_id,
         number=seen.number,
-        status=seen.status,
+        status=seen.status(info.get("status")),
         folder=folder,
         parameter_id=identifier,
         parameters=said if isinstance(said, dict) else parameters.get(identifier),
         intermediate=tuple(metric for _, kind, metric in metrics if kind == "PERIODICAL"),
         final=finals[-1] if finals else None,
-        error=error_line(folder) if seen.status == "FAILED" else None,
+        error=seen.error(info.get("status"), folder),
     )
 
 
@@ -273,15 +230,6 @@ def _run_info(folder: Path, trial_id: str) -> dict[str, Any]:
     except RunError:
         return {}
     return info if info.get("run_id") == trial_id else {}
-
-
-def _tail(path: Path) -> list[str]:
-    """The last lines of a log file; none if it is missing or no plain file."""
-    if path.is_symlink() or not path.is_file():
-        return []
-    with path.open("rb") as stream:
-        stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
-        return stream.read(_TAIL_BYTES).decode("utf-8", errors="replace").splitlines()
 
 
 def _metric(data: object) -> dict[str, Any]:

@@ -40,18 +40,16 @@ def resolve(run_id: str) -> list[RunFolder]:
     Raises:
         RunError: nothing has this name, or what has it cannot be read.
     """
+    experiment = named_experiment(run_id)
+    if experiment is not None:
+        return runs_of(experiment)
     if run_id == "latest":
-        return _latest()
+        return [_latest_run_or_refuse()]
     if not run_id.strip():
         raise RunError("the run id is empty")
-    # os.path: a name that no file can have is a folder that does not exist, not an error
-    if os.path.isdir(run_id):
-        return _in_folder(Path(run_id))
-    if Path(run_id).name == run_id and os.path.isdir(runs_root() / run_id):
-        return [RunFolder.open(runs_root() / run_id)]
-    folder = experiment_folder(run_id)
-    if folder is not None:
-        return runs_of(read_experiment(folder))
+    path = _run_folder(run_id)
+    if path is not None:
+        return [RunFolder.open(path)]
     folder = experiment_of_trial(run_id)
     if folder is not None:
         return _one_trial(folder, run_id)
@@ -59,6 +57,22 @@ def resolve(run_id: str) -> list[RunFolder]:
         f"unknown run {shown(run_id)}: no folder, no run in {shown(runs_root())}, "
         f"no NNI experiment or trial of that name ({_known()})"
     )
+
+
+def named_experiment(run_id: str) -> NniExperiment | None:
+    """The NNI experiment that `run_id` names, as :func:`resolve` reads it; None for what names
+    runs, a trial or nothing.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    if run_id == "latest":
+        folder = _latest_experiment_folder()
+    elif (path := _run_folder(run_id)) is not None:
+        folder = path if (path / "db" / "nni.sqlite").is_file() else None
+    else:
+        folder = experiment_folder(run_id)
+    return None if folder is None else read_experiment(folder)
 
 
 def load_run(run_id: Path | str) -> RunFolder:
@@ -120,11 +134,14 @@ def _how_it_ended(trial: NniTrial, experiment: NniExperiment) -> tuple[str, str 
     return ("running" if experiment.managed else "interrupted"), None
 
 
-def _in_folder(path: Path) -> list[RunFolder]:
-    """Runs in a folder that a user named: an experiment's, a trial's or any run's."""
-    if (path / "db" / "nni.sqlite").is_file():
-        return runs_of(read_experiment(path))
-    return [RunFolder.open(path)]
+def _run_folder(name: str) -> Path | None:
+    """The folder that `name` is, or that it names under the runs' root; None without."""
+    # os.path: a name that no file can have is a folder that does not exist, not an error
+    if name.strip() and os.path.isdir(name):
+        return Path(name)
+    if name.strip() and Path(name).name == name and os.path.isdir(runs_root() / name):
+        return runs_root() / name
+    return None
 
 
 def _one_trial(folder: Path, trial_id: str) -> list[RunFolder]:
@@ -132,21 +149,24 @@ def _one_trial(folder: Path, trial_id: str) -> list[RunFolder]:
     return [run_of(trial, experiment) for trial in experiment.trials if trial.trial_id == trial_id]
 
 
-def _latest() -> list[RunFolder]:
-    """The newest of this user's runs and NNI experiments."""
+def _latest_experiment_folder() -> Path | None:
+    """The folder of the experiment that started last, None where a run is newer."""
     experiment_id = latest_experiment()
+    folder = None if experiment_id is None else experiment_folder(experiment_id)
+    if experiment_id is None or folder is None:
+        return None
+    started = (as_integer(read_manifest().get(experiment_id, {}).get("startTime")) or 0) / 1000
     run = _latest_run()
-    if experiment_id is None and run is None:
+    return None if run is not None and _created(run) > started else folder
+
+
+def _latest_run_or_refuse() -> RunFolder:
+    run = _latest_run()
+    if run is None:
         raise RunError(
             f"no run yet: {shown(runs_root())} and nnictl's list of experiments are empty"
         )
-    if experiment_id is None:
-        return [run] if run else []
-    folder = experiment_folder(experiment_id)
-    started = (as_integer(read_manifest().get(experiment_id, {}).get("startTime")) or 0) / 1000
-    if folder is None or (run is not None and _created(run) > started):
-        return [run] if run else []
-    return runs_of(read_experiment(folder))
+    return run
 
 
 def _latest_run() -> RunFolder | None:

@@ -98,6 +98,7 @@ def test_each_change_is_a_line_and_nothing_is_said_twice(stage: Stage) -> None:
         ("RUNNING", (running,)),
         ("RUNNING", (further, trial(1, "WAITING"))),
         ("DONE", (done, trial(1, "FAILED", error="order: must be 1 or 2"))),
+        arguments=("--allow-failed",),
     )
 
     assert result.exit_code == 0, result.output
@@ -126,7 +127,7 @@ def test_a_space_without_truth_shows_the_supernets_accuracy(stage: Stage) -> Non
         (
             "DONE",
             (trial(0, "FAILED", error="no such data"),),
-            "none of 1 trials succeeded: no such",
+            "none of 1 trials succeeded, 1 failed: no such",
         ),
         ("STOPPED", (trial(0, "USER_CANCELED"),), "none of 1 trials succeeded: they were stopped"),
         ("STOPPED", (), "none of 0 trials succeeded: it has no trials"),
@@ -141,6 +142,35 @@ def test_an_experiment_that_brought_nothing_fails(
     assert result.exit_code == 1
     assert line in result.stderr
     assert stage.stopped == ["exp1"]  # also when it failed
+
+
+def test_failed_trials_are_counted_in_one_line_and_an_exit_code(stage: Stage) -> None:
+    trials = (
+        trial(0, "SUCCEEDED"),
+        trial(1, "FAILED", error="order: must be 1 or 2"),
+        trial(2, "USER_CANCELED"),
+        trial(3, "FAILED", error="it was killed"),
+    )
+
+    result = stage.play(("DONE", trials), arguments=("--stop",))
+
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "NNI experiment exp1: 1 of 4 trials succeeded"
+    assert result.stderr == (
+        "error: NNI experiment exp1: 2 of 4 trials failed: trial 1 (tri1): order: must be 1 or 2 "
+        "(--allow-failed accepts this)\n"
+    )
+    assert stage.stopped == ["exp1"]
+    allowed = stage.play(("DONE", trials), arguments=("--allow-failed",))
+    assert (allowed.exit_code, allowed.stderr) == (0, "")
+    cancelled = stage.play(("DONE", (trials[0], trials[2])))
+    assert (cancelled.exit_code, cancelled.stderr) == (0, "")
+
+
+def test_allowed_failures_do_not_hide_that_nothing_succeeded(stage: Stage) -> None:
+    scene = ("DONE", (trial(0, "FAILED", error="no such data"),))
+
+    assert stage.play(scene, arguments=("--allow-failed",)).exit_code == 1
 
 
 def test_a_tuner_without_more_trials_ends_it_once_all_have_ended(stage: Stage) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 import yaml
 
+from nni_wiring.files.json_files import read_object
 from nni_wiring.service.experiment import NniExperiment, read_experiment
 from nni_wiring.service.manifest import experiment_folder
 from nni_wiring.service.resolve import resolve
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     from conftest import NniRunner
 
 REPO = Path(__file__).resolve().parents[2]
+ENDLESS = 100_000  # epochs
 SMALL = {"strategy": "darts", "epochs": 2, "max_steps": 2, "channels": 2, "cells": 1}
 
 
@@ -88,7 +94,7 @@ def test_a_mistyped_key_fails_its_trial_with_one_line(nni: NniRunner, tmp_path: 
     assert "Traceback" not in log
     for place in (trial.error, watched.stderr.splitlines()[-1]):
         assert "'epohcs'" in place and "epochs" in place
-    (run,) = analysis_of(nni, experiment_id)["runs"]
+    (run,) = analysis_of(nni, experiment_id, "--allow-failed")["runs"]
     assert run["status"] == "failed"
     assert run["error"].startswith(trial.error[:200])  # the report keeps its lines short
 
@@ -111,8 +117,53 @@ def test_a_tuner_that_does_not_exist_is_an_error_of_the_experiment(
     assert not read(experiment_id).managed
 
 
-def analysis_of(nni: NniRunner, experiment_id: str) -> dict[str, Any]:
+@pytest.mark.slow
+def test_a_killed_trial_failed_beside_one_that_succeeded(nni: NniRunner, tmp_path: Path) -> None:
+    experiment_id = nni.create(write_config(tmp_path / "killed.yml", epochs=[ENDLESS, 1]))
+    trial_id, process = search_of_epochs(experiment_id, ENDLESS)
+
+    process.kill()
+
+    watched = nni.cli("watch", experiment_id, "--stop")
+    cause = f"1 of 2 trials failed: trial 0 ({trial_id}): it was killed, or its machine was lost"
+    assert watched.returncode == 1
+    assert cause in watched.stderr.splitlines()[-1]
+    assert f"{experiment_id}: 1 of 2 trials succeeded" in watched.stdout
+    database = read(experiment_id).folder / "db" / "nni.sqlite"
+    with closing(sqlite3.connect(database)) as connection:
+        query = "select event from TrialJobEvent where trialJobId = ? order by rowid desc"
+        # NNI's own word, which is the reason for this test
+        assert connection.execute(query, (trial_id,)).fetchone() == ("USER_CANCELED",)
+    analysed = nni.cli("analyze", experiment_id, "--json")
+    assert analysed.returncode == 1
+    assert cause in analysed.stderr and analysed.stderr.count("\n") == 1
+    runs = {run["run_id"]: run["status"] for run in json.loads(analysed.stdout)["runs"]}
+    assert runs.pop(trial_id) == "failed"
+    assert list(runs.values()) == ["finished"]
+
+
+def search_of_epochs(experiment_id: str, epochs: int) -> tuple[str, psutil.Process]:
+    """Wait for the trial that searches for so many epochs; its id and its process."""
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        experiment = read(experiment_id)
+        for trial in experiment.trials:
+            info = read_object(trial.folder / "run.json") or {}
+            if info.get("config", {}).get("epochs") == epochs:
+                return trial.trial_id, process_of(trial.trial_id, experiment.pid)
+        time.sleep(0.1)
+    raise AssertionError(f"no trial of {epochs} epochs")
+
+
+def process_of(trial_id: str, manager: int | None) -> psutil.Process:
+    """The process that NNI's manager started for a trial."""
+    children = psutil.Process(manager).children()
+    (found,) = [p for p in children if p.environ().get("NNI_TRIAL_JOB_ID") == trial_id]
+    return found
+
+
+def analysis_of(nni: NniRunner, experiment_id: str, *options: str) -> dict[str, Any]:
     """What `analyze ID --json` prints."""
-    answer = nni.cli("analyze", experiment_id, "--json")
+    answer = nni.cli("analyze", experiment_id, "--json", *options)
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from nni_wiring.commands import main
 from nni_wiring.commands.trials import trials as trials_command
 from nni_wiring.errors import RunError
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.service.experiment import NniExperiment, last_error_of_manager, read_experiment
+from nni_wiring.service.endings import last_error_of_manager
+from nni_wiring.service.experiment import NniExperiment, read_experiment
 from nni_wiring.service.manager import manager_status, stop_manager
 from nni_wiring.service.resolve import resolve
 
@@ -213,6 +215,74 @@ def test_what_the_last_event_makes_of_a_trial(make: Make, last: str, status: str
     events = [event("AAAAA", "RUNNING", 0, 0), event("AAAAA", last, 0)]
 
     assert read_experiment(make(events=events, metrics=[])).trials[0].status == status
+
+
+@pytest.mark.parametrize(
+    ("names", "own", "status"),
+    [
+        # what NNI 3.0 stores for a trial that was killed, cancelled, or cancelled and ended before
+        (("RUNNING", "USER_CANCELED"), "running", "FAILED"),
+        (("RUNNING", "USER_TO_CANCEL", "USER_CANCELED"), "running", "USER_CANCELED"),
+        (("RUNNING", "USER_CANCELED", "USER_TO_CANCEL"), "running", "USER_CANCELED"),
+        # NNI's SIGINT makes a trial of ours exit with 130
+        (("RUNNING", "USER_TO_CANCEL", "FAILED"), "interrupted", "USER_CANCELED"),
+        (("RUNNING", "FAILED"), "interrupted", "USER_CANCELED"),
+        (("RUNNING", "FAILED"), "running", "FAILED"),
+        # cancelled once, resumed, then killed
+        (("USER_TO_CANCEL", "ADD_RESUMED", "USER_CANCELED"), "running", "FAILED"),
+        (("RUNNING", "USER_CANCELED"), None, "FAILED"),
+        (("RUNNING", "EARLY_STOPPED"), None, "EARLY_STOPPED"),
+        (("RUNNING", "SUCCEEDED", "ADD_HYPERPARAMETER"), "finished", "SUCCEEDED"),
+    ],
+)
+def test_a_killed_trial_failed_and_a_cancelled_one_did_not(
+    make: Make, names: tuple[str, ...], own: str | None, status: str
+) -> None:
+    folder = make(events=[event("AAAAA", name, 0) for name in names], metrics=[])
+    if own is not None:
+        RunFolder.create(trial_folder(folder, "AAAAA"), "AAAAA", {}).set_status(own)
+    (trial_folder(folder, "AAAAA") / "trial.stderr").write_text("UserWarning: nothing much\n")
+
+    experiment = read_experiment(folder)
+
+    (trial,) = experiment.trials
+    assert trial.status == status
+    assert experiment.failed == ((trial,) if status == "FAILED" else ())
+    killed = status == "FAILED" and names[-1] == "USER_CANCELED"
+    if killed:
+        assert trial.error == "it was killed, or its machine was lost"
+        assert [(run.status, run.info["error"]) for run in resolve("exp1")] == [
+            ("failed", trial.error)
+        ]
+
+
+def test_analyze_ends_with_an_error_where_a_trial_of_an_experiment_failed(make: Make) -> None:
+    folder = make(events=[*MISPAIRED_EVENTS, event("DDDDD", "USER_CANCELED", 3)])
+    for trial in ("AAAAA", "BBBBB"):
+        RunFolder.create(trial_folder(folder, trial), trial, {}).set_status("finished")
+    (trial_folder(folder, "CCCCC") / "trial.stderr").write_text("error: no such strategy\n")
+
+    for name in ("exp1", "latest", str(folder)):
+        answer = CliRunner().invoke(main, ["analyze", name])
+        assert answer.exit_code == 1
+        assert answer.stderr == (
+            "error: NNI experiment exp1: 2 of 4 trials failed: trial 2 (CCCCC): no such strategy "
+            "(--allow-failed accepts this)\n"
+        )
+        assert "run AAAAA" in answer.stdout and "run DDDDD" in answer.stdout
+    as_json = CliRunner().invoke(main, ["analyze", "exp1", "--json"])
+    assert as_json.exit_code == 1
+    states = [run["status"] for run in json.loads(as_json.stdout)["runs"]]
+    assert states == ["finished", "finished", "failed", "failed"]
+    for words in (["exp1", "--allow-failed"], ["CCCCC"], ["AAAAA", "BBBBB"]):
+        answer = CliRunner().invoke(main, ["analyze", *words])
+        assert (answer.exit_code, answer.stderr) == (0, "")
+
+
+def test_analyze_of_an_experiment_without_failed_trials_is_no_error(make: Make) -> None:
+    make(events=[e for e in MISPAIRED_EVENTS if e[1] != "CCCCC"])
+
+    assert CliRunner().invoke(main, ["analyze", "exp1"]).exit_code == 0
 
 
 def test_the_database_is_not_written(make: Make) -> None:
