@@ -31,7 +31,7 @@ from nni_wiring.studies.statistics import (
 
 
 class Place(NamedTuple):
-    """Where a space's two edges into one node are compared.
+    """A space's two edges into one node, compared in cells with one way to each.
 
     Attributes:
         input, inner: the edges; inner starts at node 1, whose only edge is 0-1.
