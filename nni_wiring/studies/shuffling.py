@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, cast
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -121,13 +120,13 @@ def _measuring(folder: RunFolder, run: StudyRun) -> Callable[[], dict[str, Any]]
         found = reopen(folder)
         model = found.module.model
         order = np.random.default_rng(found.config.seed)
-        whole = _accuracy(found, run["batches"])
+        whole = evaluated_accuracy(found, run["batches"])
         values: dict[str, list[float]] = {kind: [] for kind in _KINDS}
         for _ in range(run["shuffles"]):
             with shuffled_layers(model, order):
-                values["layers"].append(_accuracy(found, run["batches"]))
+                values["layers"].append(evaluated_accuracy(found, run["batches"]))
             with shuffled_edges(model, order):
-                values["edges"].append(_accuracy(found, run["batches"]))
+                values["edges"].append(evaluated_accuracy(found, run["batches"]))
         chance = 100.0 / found.loaders.num_classes
         return {"whole": whole, "chance": chance, "orders": distinct_orders(model), **values}
 
@@ -143,11 +142,11 @@ def distinct_orders(model: nn.Module) -> dict[str, int]:
     return {"layers": math.factorial(stage) - 1, "edges": edges - 1}
 
 
-def _accuracy(found: OpenSearch, batches: int) -> float:
-    [group] = found.strategy.groups
-    p = torch.softmax(group.logits().detach(), dim=-1)
+def evaluated_accuracy(found: OpenSearch, batches: int) -> float:
+    """Percent, of the supernet as its method evaluates it."""
+    z = {group.name: found.module.evaluated(group) for group in found.module.groups}
     data = islice(iter(found.loaders.evaluation), batches)
-    [count], images = supernet_accuracies(found.module.model, data, [{group.name: p}])
+    [count], images = supernet_accuracies(found.module.model, data, [z])
     return 100.0 * count / images
 
 

@@ -57,7 +57,8 @@ def exact_share(skip: float, conv: float, covariance: float) -> float:
 def watched_distances(module: SearchModule, conv: int) -> Iterator[list[list[Distances]]]:
     """While open, every cell that runs adds a row: the distances of each edge.
 
-    The convolution's module tells both: its input is x.
+    The convolution's module tells both: its input is x. In cells with partial channels it sees
+    C / K of them, which the shuffle behind the mixture spreads to every K-th: m* is those.
     """
     seen: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     rows: list[list[Distances]] = []
@@ -69,7 +70,11 @@ def watched_distances(module: SearchModule, conv: int) -> Iterator[list[list[Dis
         return hook
 
     def finish(cell: nn.Module, inputs: Any, output: torch.Tensor) -> None:
-        rows.append([distances(*seen[edge], output) for edge in sorted(seen)])
+        found = []
+        for edge in sorted(seen):
+            x, o = seen[edge]
+            found.append(distances(x, o, output[:, :: output.shape[1] // o.shape[1]]))
+        rows.append(found)
         seen.clear()
 
     cells = [m for m in module.model.modules() if isinstance(m, SupernetCell)]

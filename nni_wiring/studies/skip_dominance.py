@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from nni_wiring.studies.statistics import (
     partial_spearman,
     spearman,
 )
+from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.evaluation import evaluation_mode, fixed_draw
 
 _SKIP, _CONV = "skip_connect", "nor_conv_3x3"
@@ -59,7 +61,7 @@ def measure(run: StudyRun) -> Findings:
     found: Found = []
     for seed in run.seeds:
         label = f"search-s{seed}"
-        probe = EpochProbe("distances", _measured)
+        probe = EpochProbe("distances", measured)
         folder = run.search(label, [probe], seed=seed)
         accuracies, values = epoch_accuracies(folder), probe.values(folder)
         found.append([{**v, "accuracy": a} for v, a in zip(values, accuracies, strict=True)])
@@ -90,11 +92,12 @@ def _rows(seed: int, records: list[dict[str, Any]]) -> list[Row]:
     ]
 
 
-def _measured(module: SearchModule, loaders: Any) -> dict[str, Any]:
+def measured(module: SearchModule, loaders: Sequence[Any]) -> dict[str, Any]:
     """Per edge, mean over cells, on one batch of the search half.
 
     m*, which the proposition leaves open, is the cell's own output here: the best estimate that the
-    cell has of the feature map that all its edges refine (ours).
+    cell has of the feature map that all its edges refine (ours). It is that of the supernet as its
+    method evaluates it.
     """
     [group] = module.strategy.groups
     if not {_SKIP, _CONV} <= set(group.operations):
@@ -103,7 +106,7 @@ def _measured(module: SearchModule, loaders: Any) -> dict[str, Any]:
     images, _ = next(iter(loaders[-1]))
     p = module.strategy.relaxation.probabilities(group).detach()
     with untouched(module), evaluation_mode(module.model), watched_distances(module, conv) as rows:
-        group.draw = fixed_draw(group, p)
+        group.draw = _watched_draw(module, group, conv)
         module.model(images)
     found = np.mean(np.array(rows), axis=0)  # (edges, 3)
     alpha = group.current_alpha()
@@ -115,6 +118,15 @@ def _measured(module: SearchModule, loaders: Any) -> dict[str, Any]:
         "var_conv": found[:, 1].tolist(),
         "covariance": found[:, 2].tolist(),
     }
+
+
+def _watched_draw(module: SearchModule, group: EdgeGroup, conv: int) -> Draw:
+    """The Z that the method evaluates its supernet with; the convolution runs on every edge, also
+    where it weighs nothing.
+    """
+    draw = fixed_draw(group, module.evaluated(group))
+    active = tuple(tuple(sorted({*row, conv})) for row in draw.active)
+    return draw._replace(active=active)
 
 
 def _table(means: dict[str, list[float]], seeds: int) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.reopen import OpenSearch, reopen
+from nni_wiring.selection.decided_cells import masked
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Study, StudyRun, Table
 from nni_wiring.studies.marginals import accuracy_cube, mean_marginals
@@ -23,7 +24,7 @@ from nni_wiring.studies.statistics import (
     paired_flip,
     spearman,
 )
-from nni_wiring.supernet.decisions import decided_weights
+from nni_wiring.supernet.evaluation import ZByGroup
 from nni_wiring.supernet.restoring import unmoved
 from nni_wiring.supernet.variants import supernet_accuracies
 
@@ -122,28 +123,24 @@ def _ties(found: list[dict[str, Any]], seeds: list[int]) -> Table:
 
 
 def _measuring(folder: RunFolder, run: StudyRun) -> Callable[[], dict[str, Any]]:
-    return lambda: _strengths(reopen(folder), run)
+    return lambda: strengths(reopen(folder), run.options)
 
 
-def _strengths(found: OpenSearch, run: StudyRun) -> dict[str, Any]:
+def strengths(found: OpenSearch, options: Mapping[str, Any]) -> dict[str, Any]:
     """alpha: p(alpha); perturbation: accuracy lost without the operation; discretisation: accuracy
-    with the edge set to it, after tuning; percent. All (edges, operations) in the group's order.
+    with the edge set to it, after tuning; percent, under the Z that the method is evaluated with.
+    All (edges, operations) in the group's order.
     """
     [group] = found.strategy.groups
     p = found.strategy.relaxation.probabilities(group).detach()
     shape = tuple(p.shape)
-    masked = []
-    for edge in range(shape[0]):
-        for k in range(shape[1]):
-            z = p.clone()
-            z[edge, k] = 0
-            masked.append({group.name: z})
-    batches = list(islice(iter(found.loaders.evaluation), run["batches"]))
-    counts, images = supernet_accuracies(found.module.model, batches, [{group.name: p}, *masked])
+    batches = list(islice(iter(found.loaders.evaluation), options["batches"]))
+    variants = _masks(found)
+    counts, images = supernet_accuracies(found.module.model, batches, variants)
     lost = (counts[0] - np.array(counts[1:])).reshape(shape) * 100 / images
     tuned = np.array(
         [
-            [_discretised(found, edge, k, batches, run) for k in range(shape[1])]
+            [_discretised(found, edge, k, batches, options) for k in range(shape[1])]
             for edge in range(shape[0])
         ]
     )
@@ -162,24 +159,36 @@ def _strengths(found: OpenSearch, run: StudyRun) -> dict[str, Any]:
     }
 
 
-def _discretised(found: OpenSearch, edge: int, k: int, batches: list[Any], run: StudyRun) -> float:
+def _masks(found: OpenSearch) -> list[ZByGroup]:
+    """Z of the supernet as its method evaluates it, then with each operation of each edge of the
+    one group masked, the others as they are.
+    """
+    [group] = found.strategy.groups
+    whole = found.module.evaluated(group)
+    entries = [(edge, k) for edge in range(len(whole)) for k in range(whole.shape[1])]
+    return [{group.name: z} for z in (whole, *(masked(whole, *entry) for entry in entries))]
+
+
+def _discretised(
+    found: OpenSearch, edge: int, k: int, batches: list[Any], options: Mapping[str, Any]
+) -> float:
     """Accuracy after tuning the supernet with one edge one-hot; the supernet is put back."""
     module = found.module
     [group] = found.strategy.groups
     weights = module.weight_parameters()
-    theta = torch.optim.SGD(weights, lr=run["tune_lr"], momentum=0.9, weight_decay=3e-4)
-    group.decisions.chosen, module.tuning = {edge: k}, {False: theta}
+    theta = torch.optim.SGD(weights, lr=options["tune_lr"], momentum=0.9, weight_decay=3e-4)
+    before, module.tuning = group.decisions.state(), {False: theta}
+    group.decisions.chosen[edge] = k
     module.train()
     with unmoved([*module.parameters(), *module.buffers()]):
         try:
             found.loaders.train.set_epoch(0)
-            for step, batch in enumerate(islice(iter(found.loaders.train), run["tune_steps"])):
+            for step, batch in enumerate(islice(iter(found.loaders.train), options["tune_steps"])):
                 module.search_step({"train": batch}, step, alpha_moves=False)
-            p = found.strategy.relaxation.probabilities(group).detach()
-            z = {group.name: decided_weights(p, {edge: k})}
+            z = {group.name: module.evaluated(group)}
             [count], images = supernet_accuracies(module.model, batches, [z])
         finally:
-            group.decisions.clear()
+            group.decisions.load(before)
             module.tuning = {}
     return 100.0 * count / images
 

@@ -1,8 +1,10 @@
 """The preference for width: the cost of the intermediate edge where it is alive (S1).
 
 In a cell that is empty the intermediate edge cannot win by construction: with 0-1 none its input is
-0, and so is the cost of all its operations. S1's own experiment fixes 0-1 and compares 1-2 with
-0-2, which end in the same node. With 0-1 = skip_connect edge 1-2 reads the very tensor that 0-2
+0, and so is the cost of all its operations. S1's own experiment (its code's figure 10b) deletes and
+fixes edges: an input node, a node behind a fixed convolution, and an output node that both enter.
+That is the cell ``nasbench201`` here; in the other two the compared edges enter a node in the
+middle. With 0-1 = skip_connect the intermediate edge reads the very tensor that the input edge
 reads: a second, parallel input edge, and the null of the comparison.
 """
 
@@ -27,12 +29,34 @@ from nni_wiring.studies.statistics import (
     paired_flip,
 )
 
-#: What 0-1 is fixed to, by space: a convolution (the comparison) and skip (its null).
-_FIXED: dict[str, dict[str, str]] = {
-    "nasbench201_minimal": {"convolution": "nor_conv_3x3", "skip": "skip_connect"},
-    "simplified": {"convolution": "sep_conv_3x3", "skip": "skip_connect"},
+
+class Place(NamedTuple):
+    """A space's two edges into one node, compared in cells with one way to each.
+
+    Attributes:
+        input, inner: the edges; inner starts at node 1, whose only edge is 0-1.
+        convolution: that 0-1 is fixed to; skip_connect in the null.
+        deleted: edges fixed to none.
+    """
+
+    input: str
+    inner: str
+    convolution: str
+    deleted: tuple[str, ...] = ()
+
+    def operations(self, condition: str) -> dict[str, list[str]]:
+        """The constraint of a condition: "convolution" or "skip"."""
+        fixed = self.convolution if condition == "convolution" else "skip_connect"
+        return {"0-1": [fixed], **{edge: ["none"] for edge in self.deleted}}
+
+
+#: By space.
+PLACES: dict[str, Place] = {
+    "nasbench201": Place("0-3", "1-3", "nor_conv_3x3", ("0-2", "1-2", "2-3")),
+    "nasbench201_minimal": Place("0-2", "1-2", "nor_conv_3x3"),
+    "simplified": Place("0-2", "1-2", "sep_conv_3x3"),
 }
-_INPUT, _INNER = "0-2", "1-2"
+_CONDITIONS = ("convolution", "skip")
 
 COSTLIER = FlipRule(
     claim="the intermediate edge costs more than the input edge into the same node, 0-1 a "
@@ -41,7 +65,7 @@ COSTLIER = FlipRule(
     minimum=0.003,
     unit="(dL/dZ)",
     spread=0.004,
-    family=2,
+    family=3,
 )
 CONTROL = EquivalenceRule(
     claim="control: with 0-1 = skip_connect both edges read one tensor and cost the same",
@@ -49,7 +73,7 @@ CONTROL = EquivalenceRule(
     minimum=0.003,
     unit="(dL/dZ)",
     spread=0.002,
-    family=2,
+    family=3,
 )
 
 
@@ -71,37 +95,44 @@ Found = dict[tuple[str, str], list[Costs]]
 
 def measure(run: StudyRun) -> Findings:
     """theta trained on uniformly sampled operations, alpha frozen, a search a seed."""
+    for space in run["spaces"]:
+        if space not in PLACES:
+            raise ConfigError(f"spaces: {space!r:.60} is not known; allowed: {', '.join(PLACES)}")
     found: Found = {}
     for space in run["spaces"]:
-        if space not in _FIXED:
-            raise ConfigError(f"spaces: {space!r:.60} is not known; allowed: {', '.join(_FIXED)}")
-        for condition, operation in _FIXED[space].items():
+        for condition in _CONDITIONS:
             for seed in run.seeds:
                 folder = run.search(
                     f"{space}-{condition}-s{seed}",
                     **uniform_options(),
                     space=space,
-                    operations={"0-1": [operation]},
+                    operations=PLACES[space].operations(condition),
                     seed=seed,
                 )
-                found.setdefault((space, condition), []).append(edge_costs(epoch_costs(folder)))
+                found.setdefault((space, condition), []).append(
+                    edge_costs(PLACES[space], epoch_costs(folder))
+                )
     return Findings(
         [_table(found)], _verdicts(found), {"lines": _lines(found)}, _rows(found, run.seeds)
     )
 
 
-def edge_costs(epochs: list[Any]) -> Costs:
+def edge_costs(place: Place, epochs: list[Any]) -> Costs:
     """The two edges' costs from a search's cost tables, one an epoch."""
     return Costs(
-        [mean_cost(table, [_INPUT]) for table in epochs],
-        [mean_cost(table, [_INNER]) for table in epochs],
+        [mean_cost(table, [place.input]) for table in epochs],
+        [mean_cost(table, [place.inner]) for table in epochs],
     )
 
 
 def _rows(found: Found, seeds: list[int]) -> list[Row]:
     return [
         {"space": space, "0-1": condition, "seed": seed}
-        | {_INPUT: costs.input, _INNER: costs.inner, "difference": costs.difference}
+        | {
+            PLACES[space].input: costs.input,
+            PLACES[space].inner: costs.inner,
+            "difference": costs.difference,
+        }
         for (space, condition), runs in found.items()
         for seed, costs in zip(seeds, runs, strict=True)
     ]
@@ -115,13 +146,14 @@ def _table(found: Found) -> Table:
         late = len(runs[0].input) // 2
         means = [interval([costs.input[late:] for costs in runs]).mean]
         means.append(interval([costs.inner[late:] for costs in runs]).mean)
-        rows.append([*place, *means, *whole, p, float(adjusted)])
+        edges = [PLACES[place[0]].input, PLACES[place[0]].inner]
+        rows.append([*place, *edges, *means, *whole, p, float(adjusted)])
     return Table(
         "mean cost of all operations but none, second half of the epochs; difference: intermediate "
         "minus input edge, 95 % interval over seeds, two-sided sign-flip p, raw and by Holm",
         [
-            *("space", "0-1", f"cost of {_INPUT}", f"cost of {_INNER}", "difference", "low"),
-            *("high", "seeds", "p", "p (Holm)"),
+            *("space", "0-1", "input edge", "intermediate", "cost of the input edge"),
+            *("cost of the intermediate", "difference", "low", "high", "seeds", "p", "p (Holm)"),
         ],
         rows,
     )
@@ -161,7 +193,7 @@ STUDY = Study(
     name="width-cost",
     title="the intermediate edge against the input edge, both alive",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
-    own={"seeds": 8, "spaces": ["nasbench201_minimal", "simplified"]},
+    own={"seeds": 8, "spaces": list(PLACES)},
     reduced={
         "head": "bias_free",
         "channels": 4,
