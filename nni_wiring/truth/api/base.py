@@ -17,9 +17,6 @@ from nni_wiring.truth.api.opening import open_table
 from nni_wiring.truth.api.results import ArchResults, Seed, no_weights
 from nni_wiring.truth.api.trainings import Figures, Trainings
 
-#: Data sets that a search may name; cifar10 is validated by the training on half its images.
-SEARCHED = {"cifar10": "cifar10-valid", "cifar100": "cifar100", "ImageNet16-120": "ImageNet16-120"}
-
 
 class InfosByArch(Mapping[int, dict[str, ArchResults]]):
     """``{cell: {hp: ArchResults}}`` of the cells that a table has; nothing is built beforehand."""
@@ -169,7 +166,8 @@ class TableAPI:
 
         Args:
             index: a cell.
-            dataset: the training: cifar10-valid, cifar10, cifar100 or ImageNet16-120.
+            dataset: the training: cifar10-valid, cifar10, cifar100 or ImageNet16-120; of a table
+                that was built, its data set.
             iepoch: from 0; None for the last.
             hp: length of the training.
             is_random: True draws one seed, False averages over all, a number is the seed.
@@ -184,11 +182,13 @@ class TableAPI:
     ) -> tuple[float, float, float, float]:
         """Validation accuracy of one drawn seed, latency, seconds charged, seconds used so far."""
         index = self._index(arch)
-        if dataset not in SEARCHED:
-            raise BenchmarkError(f"data set {dataset!r:.40}: allowed is {', '.join(SEARCHED)}")
-        run = SEARCHED[dataset]
+        names = self._trainings.names
+        if dataset not in names.searched:
+            known = ", ".join(names.searched)
+            raise BenchmarkError(f"data set {dataset!r:.40}: allowed is {known}")
+        run = names.searched[dataset]
         info = self.get_more_info(index, run, iepoch, hp)
-        if "valid-accuracy" in info or run == "cifar10-valid":
+        if "valid-accuracy" in info or "valtest" not in names.figures[run]:
             accuracy, last = info["valid-accuracy"], info
         else:  # before the last epoch only the union of validation and test images was measured
             accuracy, last = info["valtest-accuracy"], self.get_more_info(index, run, None, hp)
@@ -245,15 +245,12 @@ class TableAPI:
         equals; (-1, None) if there is none. Cells that lack the accuracy are passed over.
         """
         length = self._trainings.length(hp)
-        run, images = _remapped(dataset, metric_on_set)
+        run, images = self._trainings.names.part(dataset, metric_on_set)
         best: tuple[int, float | None] = (-1, None)
         lacking: BenchmarkError | None = None
         for index in self._trainings.evaluated:
             training = self._trainings.training(index, run, length)
-            params, flops = self._trainings.size(index, run)
-            if (flop_max is not None and flops > flop_max) or (
-                param_max is not None and params > param_max
-            ):
+            if not self._within(index, run, flop_max, param_max):
                 continue
             try:
                 value = self._trainings.value(training, images, "accuracy", length - 1, None)
@@ -266,13 +263,13 @@ class TableAPI:
             raise lacking
         return best
 
-
-def _remapped(dataset: str, split: str) -> tuple[str, str]:
-    """The training and its images that stand for a split of a data set; official names pass."""
-    if dataset == "cifar10" and split == "valid":
-        return "cifar10-valid", "x-valid"
-    if dataset == "cifar10" and split == "test":
-        return "cifar10", "ori-test"
-    if dataset in ("cifar100", "ImageNet16-120"):
-        return dataset, {"valid": "x-valid", "test": "x-test"}.get(split, split)
-    return dataset, split
+    def _within(
+        self, index: int, run: str, flop_max: float | None, param_max: float | None
+    ) -> bool:
+        """Whether a network is small enough; sizes are asked for where there is a limit."""
+        if flop_max is None and param_max is None:
+            return True
+        params, flops = self._trainings.size(index, run)
+        return (flop_max is None or flops <= flop_max) and (
+            param_max is None or params <= param_max
+        )

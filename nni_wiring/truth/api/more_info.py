@@ -28,7 +28,7 @@ def more_info(info: ArchResults, dataset: str, iepoch: int | None, is_random: Se
         info.query(dataset, is_random)  # an unknown seed is told by its own line
     epochs = length if iepoch is None else iepoch + 1
     found = Figures()
-    for name, images in _sets_of(dataset).items():
+    for name, images in info.figures_of(dataset).items():
         keys = [f"{name}-{figure}" for figure in _FIGURES]
         try:
             part = info.get_metrics(dataset, images, iepoch, is_random)
@@ -54,10 +54,3 @@ def _per_epoch(part: Figures, epochs: int) -> float:
 
 def _times(cost: Figures, epochs: int) -> float:
     return float(cost["T-train@epoch"] * epochs)
-
-
-def _sets_of(dataset: str) -> dict[str, str]:
-    """The name of the figures -> the images that they belong to."""
-    if dataset in ("cifar10-valid", "cifar10"):
-        return {"train": "train", "valid": "x-valid", "test": "ori-test"}
-    return {"train": "train", "valid": "x-valid", "test": "x-test", "valtest": "ori-test"}

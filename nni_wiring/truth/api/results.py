@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.truth.api.trainings import EVALUATED, Figures, Training, Trainings
+from nni_wiring.truth.api.trainings import Figures, Training, Trainings
 from nni_wiring.truth.curves import CurveKey
-from nni_wiring.truth.sources.official_records import RUNS
 
 Seed = bool | int
 
@@ -24,14 +23,16 @@ class ResultsCount:
         self.name = training.run
         self.seed = f"{seed:04d}"
         self.epochs = training.epochs
-        self.eval_names = list(EVALUATED[training.run])
+        self.eval_names = list(trainings.names.evaluated[training.run])
         self.net_state_dict = None
 
     def __repr__(self) -> str:
         sets = ", ".join(self.eval_names)
+        known = self._trainings.has_sizes
+        size = f"FLOP={self.flop:.2f}M, Param={self.params:.3f}MB, " if known else ""
         return (
             f"ResultsCount({self.name}, arch={self.arch_config['arch_str']}, "
-            f"FLOP={self.flop:.2f}M, Param={self.params:.3f}MB, seed={self.seed}, "
+            f"{size}seed={self.seed}, "
             f"{len(self.eval_names)} eval-sets: [{sets}])"
         )
 
@@ -46,15 +47,17 @@ class ResultsCount:
         return self._trainings.size(self._training.cell, self.name)[1]
 
     @property
-    def arch_config(self) -> dict[str, Any]:
+    def arch_config(self) -> Figures:
         """Channels, cells a stage, text and classes of the network."""
         config = self._trainings.config(self._training.cell, self.name)
-        return {
+        found = Figures()
+        found |= {
             "channel": config["C"],
             "num_cells": config["N"],
             "arch_str": config["arch_str"],
-            "class_num": config["num_classes"],
         }
+        found.ask("class_num", config.__getitem__, "num_classes")
+        return found
 
     @property
     def latency(self) -> list[float]:
@@ -74,16 +77,16 @@ class ResultsCount:
     @property
     def eval_acc1es(self) -> dict[str, float]:
         """Accuracy by ``images@epoch``."""
-        points = self._points("accuracy", EVALUATED[self.name])
+        points = self._points("accuracy", self.eval_names)
         return {f"{images}@{epoch}": value for images, epoch, value in points}
 
     @property
     def eval_losses(self) -> dict[str, float]:
         """Loss by ``images@epoch``."""
-        points = self._points("loss", EVALUATED[self.name])
+        points = self._points("loss", self.eval_names)
         return {f"{images}@{epoch}": value for images, epoch, value in points}
 
-    def _points(self, quantity: str, sets: tuple[str, ...]) -> list[tuple[str, int, float]]:
+    def _points(self, quantity: str, sets: Sequence[str]) -> list[tuple[str, int, float]]:
         index, run, epochs = self._training
         curves = self._trainings.table.curves
         found = []
@@ -116,12 +119,11 @@ class ResultsCount:
         """Loss, accuracy and seconds on some images after an epoch; None for the last."""
         return self._trainings.figures(self._training, name, iepoch, self._number)
 
-    def get_config(self, str2structure: Callable[[str], object] | None) -> dict[str, Any]:
+    def get_config(self, str2structure: Callable[[str], object] | None) -> Figures:
         """The network; its cell as text, or as what ``str2structure`` makes of it."""
         config = self._trainings.config(self._training.cell, self.name)
         if str2structure is not None:
-            classes = config.pop("num_classes")
-            config |= {"genotype": str2structure(config.pop("arch_str")), "num_classes": classes}
+            config["genotype"] = str2structure(config.pop("arch_str"))
         return config
 
     def get_net_param(self, clone: bool = False) -> object:
@@ -148,7 +150,9 @@ class ArchResults:
     @property
     def dataset_seed(self) -> dict[str, list[int]]:
         """The known seeds of every training that has any."""
-        seeds = {run: self._trainings.seeds(self._training(run)) for run in RUNS}
+        seeds = {
+            run: self._trainings.seeds(self._training(run)) for run in self._trainings.names.runs
+        }
         return {run: known for run, known in seeds.items() if known}
 
     @property
@@ -162,6 +166,14 @@ class ArchResults:
 
     def _training(self, dataset: str) -> Training:
         return self._trainings.training(self.arch_index, dataset, self._epochs)
+
+    def figures_of(self, dataset: str) -> Mapping[str, str]:
+        """The name of the figures of ``get_more_info`` -> the images that they belong to."""
+        return self._trainings.names.figures[self._training(dataset).run]
+
+    def shown_of(self, dataset: str) -> Mapping[str, str]:
+        """The label of a figure in the text of a cell -> the images that it belongs to."""
+        return self._trainings.names.shown[self._training(dataset).run]
 
     def get_dataset_names(self) -> list[str]:
         """The trainings that the cell has, by data set."""
@@ -209,9 +221,14 @@ class ArchResults:
     def get_compute_costs(self, dataset: str) -> Figures:
         """Millions of multiply-adds and parameters, seconds of a forward batch and of training."""
         training = self._training(dataset)
-        params, flops = self._trainings.size(self.arch_index, training.run)
         found = Figures()
-        found |= {"flops": flops, "params": params}
+        sizes = ("params", "flops")
+        try:
+            found |= dict(
+                zip(sizes, self._trainings.size(self.arch_index, training.run), strict=True)
+            )
+        except BenchmarkError as error:
+            found.lack(sizes, error)
         found.ask("latency", self._trainings.seconds, training, "latency")
         return times(self._trainings, training, found)
 
@@ -252,7 +269,7 @@ def no_weights(trainings: Trainings) -> BenchmarkError:
 
 def times(trainings: Trainings, training: Training, found: Figures) -> Figures:
     """Add the seconds of an epoch and of all epochs, of training and of each evaluation."""
-    for what in ("train", *EVALUATED[training.run]):
+    for what in ("train", *trainings.names.evaluated[training.run]):
         found.ask(f"T-{what}@epoch", trainings.seconds, training, what)
         found.ask(f"T-{what}@total", trainings.seconds, training, what, training.epochs)
     return found

@@ -11,28 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
+from nni_wiring.truth.api.names import names_of
 from nni_wiring.truth.curves import CurveFile, CurveKey
 from nni_wiring.truth.formulas import flops, parameters
 from nni_wiring.truth.metrics import Metric
-from nni_wiring.truth.sources.official_records import IMAGES, RUNS, cost_key
+from nni_wiring.truth.sources.official_records import IMAGES
 from nni_wiring.truth.table import TruthTable
-
-_COLUMN_OF_CURVE = {curve: column for column, curve in NASBENCH201.curves.items()}
-#: Training -> (data set here, number of classes).
-SETTINGS = {
-    "cifar10-valid": ("cifar10", 10),
-    "cifar10": ("cifar10", 10),
-    "cifar100": ("cifar100", 100),
-    "ImageNet16-120": ("imagenet16", 120),
-}
-#: Training -> the images that it was evaluated on.
-EVALUATED = {
-    "cifar10-valid": ("x-valid", "ori-test"),
-    "cifar10": ("ori-test",),
-    "cifar100": IMAGES[1:],
-    "ImageNet16-120": IMAGES[1:],
-}
 
 
 class Training(NamedTuple):
@@ -73,14 +57,14 @@ class Figures(dict[str, Any]):
 
 
 class Trainings:
-    """All that a table of NAS-Bench-201 knows of its trainings; BenchmarkError for the rest."""
+    """All that a table knows of trainings of NAS-Bench-201's cells; BenchmarkError for the rest.
+
+    Attributes:
+        names: of the trainings. table: that answers.
+    """
 
     def __init__(self, table: TruthTable) -> None:
-        if table.benchmark is not NASBENCH201:
-            title = table.benchmark.title
-            raise BenchmarkError(
-                f"table {table.name!r} is of {title}; this API answers from NAS-Bench-201 tables"
-            )
+        self.names = names_of(table.benchmark, table.name)
         self.table = table
         self._sizes: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
@@ -122,9 +106,12 @@ class Trainings:
         return int(hp)
 
     def training(self, index: int, run: object, epochs: int) -> Training:
-        """A training by name; BenchmarkError unless it is one of the four."""
-        if run not in RUNS:
-            raise BenchmarkError(f"unknown training {run!r:.40}; allowed: {', '.join(RUNS)}")
+        """A training by name; BenchmarkError unless the table's benchmark has it."""
+        if run not in self.names.runs:
+            raise BenchmarkError(
+                f"unknown training {run!r:.40} of table {self.table.name!r}; allowed: "
+                f"{', '.join(self.names.runs)}"
+            )
         return Training(index, str(run), epochs)
 
     def seeds(self, training: Training) -> list[int]:
@@ -133,8 +120,8 @@ class Trainings:
         if self._curves is not None:
             return self._curves.seeds(index, CurveKey(run, "train", "accuracy", epochs))
         found: set[int] = set()
-        for images in EVALUATED[run]:
-            metric = self._column(training, images)
+        for images in self.names.evaluated[run]:
+            metric = self._column(training, images, epochs - 1)
             if metric is not None and metric.seeds is not None:
                 found |= {seed for seed in metric.seeds[:, index].tolist() if seed}
         return sorted(found)
@@ -169,8 +156,8 @@ class Trainings:
             points = self._points(training, images, quantity, epoch)
             whole = points and len(points) == len(self.seeds(training))
             return float(np.mean(list(points.values()))) if whole else None
-        metric = self._column(training, images)
-        if metric is None or not self._final(training, quantity, epoch):
+        metric = self._column(training, images, epoch) if quantity == "accuracy" else None
+        if metric is None:
             return None
         value = float(metric.mean[training.cell])
         return None if math.isnan(value) else value
@@ -181,56 +168,74 @@ class Trainings:
         index, run, epochs = training
         if self._curves is not None:
             return self._curves.points(index, CurveKey(run, images, quantity, epochs), epoch)
-        metric = self._column(training, images)
+        metric = self._column(training, images, epoch) if quantity == "accuracy" else None
         if metric is None or metric.trials is None or metric.seeds is None:
-            return {}
-        if not self._final(training, quantity, epoch):
             return {}
         entries = zip(
             metric.seeds[:, index].tolist(), metric.trials[:, index].tolist(), strict=True
         )
         return {seed: value for seed, value in entries if seed and value == value}
 
-    def _final(self, training: Training, quantity: str, epoch: int) -> bool:
-        return quantity == "accuracy" and epoch == training.epochs - 1
-
-    def _column(self, training: Training, images: str) -> Metric | None:
-        column = _COLUMN_OF_CURVE.get((training.run, images))
+    def _column(self, training: Training, images: str, epoch: int) -> Metric | None:
+        """The accuracies after an epoch: the last one, or where the lengths of training are points
+        of one curve, any that is tabulated.
+        """
+        column = self.names.columns.get((training.run, images))
         if column is None:
             return None
-        return self.table.data.metrics.get(self.table.key(*column, training.epochs))
+        one_curve = self.table.benchmark.dataset(column[0]).protocol.one_curve
+        if not one_curve and epoch != training.epochs - 1:
+            return None
+        return self.table.data.metrics.get(self.table.key(*column, epoch + 1))
 
     def seconds(self, training: Training, what: str, epochs: int = 1) -> float:
         """Seconds of some epochs over train, or of as many passes over other images; or "latency"
         of one forward batch of 256 images.
         """
-        key = cost_key(training.run, what)
+        key = self.names.cost(training.run, what)
         column = self.table.data.costs.get(key)
         if column is None or math.isnan(column[training.cell]):
             thing = "latency" if what == "latency" else f"seconds on {what}"
             raise BenchmarkError(f"table {self.table.name!r} has no {thing} ({training})")
         return float(column[training.cell]) * epochs
 
+    @property
+    def has_sizes(self) -> bool:
+        """Whether the sizes of the networks are known."""
+        return self.table.benchmark.parameters is not None
+
     def size(self, index: int, run: str) -> tuple[float, float]:
-        """Millions of parameters and of multiply-adds, in closed form."""
-        dataset = SETTINGS[run][0]
+        """Millions of parameters and of multiply-adds, in closed form; BenchmarkError where the
+        benchmark has none.
+        """
+        if not self.has_sizes:
+            raise BenchmarkError(
+                f"table {self.table.name!r} has no parameters and multiply-adds ({run})"
+            )
+        dataset = self.names.datasets[run]
         if dataset not in self._sizes:
             cells = self.table.operations
             self._sizes[dataset] = parameters(cells, dataset), flops(cells, dataset)
         size, work = self._sizes[dataset]
         return int(size[index]) / 1e6, int(work[index]) / 1e6
 
-    def config(self, index: int, run: str) -> dict[str, Any]:
+    def config(self, index: int, run: str) -> Figures:
         """The network of a cell, as the official APIs describe it."""
-        dataset, classes = SETTINGS[run]
-        protocol = NASBENCH201.dataset(dataset).protocol
-        return {
+        protocol = self.table.benchmark.dataset(self.names.datasets[run]).protocol
+        found = Figures()
+        found |= {
             "name": "infer.tiny",
             "C": protocol.channels,
             "N": protocol.cells,
             "arch_str": self.archs[index],
-            "num_classes": classes,
         }
+        found.ask("num_classes", self._classes, run)
+        return found
+
+    def _classes(self, run: str) -> int:
+        if run not in self.names.classes:
+            raise BenchmarkError(f"table {self.table.name!r} has no number of classes ({run})")
+        return self.names.classes[run]
 
     def figures(
         self, training: Training, images: str, iepoch: int | None, seed: int | None
