@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from html import unescape
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import recomputed
 from click.testing import CliRunner
 from synthetic_runs import LETTERS, cell_of, write_run
 
@@ -21,7 +21,7 @@ from nni_wiring.report.html import write_report
 from nni_wiring.report.sections import findings
 from nni_wiring.report.sections.reasons import Reasons
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.truth import TruthTable, load_table
+from nni_wiring.truth import load_table
 from search_spaces.cell_graph import NB201, OPERATIONS, Wiring
 
 ROW, BEST = "ss.c1a", 6111
@@ -40,26 +40,13 @@ def terminal(folder: Path) -> str:
     return answer.output
 
 
-def by_all_orders(table: TruthTable, cell: list[int], best: list[int]) -> list[float]:
-    """Mean gain of every edge over all 720 orders of joining the best cell's operations."""
-    values = table.values("cifar10", "valid").astype(float)
-    gains = np.zeros(len(cell))
-    for order in itertools.permutations(range(len(cell))):
-        now = list(cell)
-        for edge in order:
-            before = values[table.index_of(now)]
-            now[edge] = best[edge]
-            gains[edge] += values[table.index_of(now)] - before
-    return list(gains / 720)
-
-
 def test_every_number_of_an_edge_is_recomputed_from_the_table(
     tmp_path: Path, no_pictures: None
 ) -> None:
     table = load_table()
     values = table.values("cifar10", "valid").astype(float)
     cell = [OPERATIONS.index(name) for name in cell_of(ROW).values()]
-    shares = by_all_orders(table, cell, table.operations[BEST].tolist())
+    shares = recomputed.shares(table, cell, table.operations[BEST].tolist())
     text = terminal(write_run(tmp_path / "r1", f"ssssss {ROW}").path)
     own = values[table.index_of(cell)]
     regret = f"{values.max() - own:.2f}"
@@ -72,14 +59,8 @@ def test_every_number_of_an_edge_is_recomputed_from_the_table(
         said[edge] = float(costs[1]) if costs else -float(back[1]) if back else 0.0
         assert said[edge] == pytest.approx(shares[place], abs=0.006)
         choices = re.findall(rf"(\w+) {NUMBER} \(([+-]\d+\.\d\d)\)", line)
-        expected = {}
-        for other, name in enumerate(OPERATIONS):
-            if other != cell[place]:
-                changed = [*cell[:place], other, *cell[place + 1 :]]
-                expected[name] = values[table.index_of(changed)]
-        assert [name for name, _, _ in choices] == sorted(
-            expected, key=lambda name: -expected[name]
-        )
+        expected = recomputed.choices(table, cell, place)
+        assert [name for name, _, _ in choices] == list(expected)
         for name, reached, gain in choices:
             assert float(reached) == pytest.approx(expected[name], abs=0.006)
             assert float(gain) == pytest.approx(expected[name] - own, abs=0.006)
