@@ -1,6 +1,6 @@
 """Reasons for a chosen cell, edge by edge, and the cost of each choice. Imports no torch.
 
-``explain`` puts the parts together; ``over_runs`` averages explanations; ``sentences`` tells one.
+``explain`` puts the parts together; ``over_runs`` averages explanations; ``told`` words one.
 """
 
 from nni_wiring.explain.assemble import Run, explain
@@ -10,7 +10,7 @@ from nni_wiring.explain.explanation import BestCell, EdgeExplanation, Explanatio
 from nni_wiring.explain.landscape import Landscape, landscape
 from nni_wiring.explain.over_runs import MeanShare, over_runs
 from nni_wiring.explain.repairs import Repair, best_repairs
-from nni_wiring.explain.sentences import over_runs_sentences, sentences
+from nni_wiring.explain.sentences import Told, over_runs_sentences, sentences, told
 from nni_wiring.explain.shapley import shapley
 from nni_wiring.explain.timeline import EpochStep, timeline
 
@@ -25,6 +25,7 @@ __all__ = [
     "MeanShare",
     "Repair",
     "Run",
+    "Told",
     "best_repairs",
     "edge_decisions",
     "explain",
@@ -34,4 +35,5 @@ __all__ = [
     "sentences",
     "shapley",
     "timeline",
+    "told",
 ]

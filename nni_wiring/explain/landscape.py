@@ -124,9 +124,15 @@ def landscape(table: TruthTable, dataset: str, split: str) -> Landscape:
     """One accuracy of a table, rounded as its standing is.
 
     Raises:
-        BenchmarkError: the table has no such accuracy; the line names it.
+        BenchmarkError: the table has no such accuracy, or it is no share of which more is better;
+            the line names it.
     """
-    space = cell_space(table)
+    space, measure = cell_space(table), table.benchmark.measure(dataset)
+    if measure.unit != ACCURACY.unit:
+        raise BenchmarkError(
+            f"{shown(dataset)} of {table.benchmark.title} is measured in {measure.name}: explained "
+            "are accuracies in percent; choose another data set with --dataset"
+        )
     values = np.asarray(table.values(dataset, split), dtype=np.float64).round(ACCURACY.decimals)
     accuracies = np.full((len(space.operations),) * len(space.edges), np.nan)
     accuracies[tuple(table.operations.T)] = values

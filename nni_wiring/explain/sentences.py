@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from nni_wiring.explain.cost_gap import CostGap
 from nni_wiring.explain.decisions import EdgeDecision
@@ -15,15 +16,39 @@ _SHOWN = 0.005  # percent points; less is written as 0.00
 _MOVES = 3
 
 
+class Told(NamedTuple):
+    """The sentences on one subject: the cell, one edge, a repair, the epochs.
+
+    Attributes:
+        topic: the subject, such as "0-1 skip_connect".
+        lines: whole sentences; of an edge first the truth's word, then the search's.
+    """
+
+    topic: str
+    lines: tuple[str, ...]
+
+
+def told(found: Explanation) -> tuple[Told, ...]:
+    """The cell, its ties, its edges (worst first), then repairs and epochs; all printable.
+
+    This is the one wording of an explanation: the command, `analyze` and the report show it.
+    """
+    subjects = [*_cell_told(found), *_ties_told(found)]
+    subjects += [_edge_told(found, edge) for edge in found.worst_first]
+    subjects += [*_repairs_told(found), *_epochs_told(found.epochs)]
+    return tuple(
+        Told(_printable(topic), tuple(map(_printable, lines))) for topic, lines in subjects
+    )
+
+
 def sentences(found: Explanation) -> tuple[str, ...]:
-    """One line for the cell, one or two per edge (worst first), then repairs, epochs and notes."""
-    lines = [*_cell_lines(found)]
-    for edge in found.worst_first:
-        lines += _edge_lines(found, edge)
-    lines += _repair_lines(found)
-    lines += _epoch_lines(found.epochs)
-    lines += [f"note: {note}" for note in found.notes]
-    return tuple(map(_printable, lines))
+    """Lines of text: a subject's first sentence after its topic, the others indented."""
+    name = "cell" if found.run_id is None else f"run {found.run_id}"
+    lines = [_printable(f"{name}: {found.arch or 'a cell without an arch string'}")]
+    for topic, (first, *others) in told(found):
+        lines += [f"{topic}: {first}", *(f"    {line}" for line in others)]
+    lines += [_printable(f"note: {note}") for note in found.notes]
+    return tuple(lines)
 
 
 def over_runs_sentences(shares: Sequence[MeanShare]) -> tuple[str, ...]:
@@ -31,34 +56,38 @@ def over_runs_sentences(shares: Sequence[MeanShare]) -> tuple[str, ...]:
     return tuple(map(_mean_sentence, sorted(shares, key=lambda share: -share.mean)))
 
 
-def _cell_lines(found: Explanation) -> Iterator[str]:
-    name = "cell" if found.run_id is None else f"run {found.run_id}"
-    yield f"{name}: {found.arch or 'a cell without an arch string'}"
+def _cell_told(found: Explanation) -> Iterator[Told]:
     if found.accuracy is None or found.regret is None or found.best is None:
         return
-    where = f"{found.accuracy:.2f} % on {found.dataset} {found.split}"
-    source = f"{found.benchmark} index {found.index}, table {found.table}"
+    topic = f"{found.dataset} {found.split}"
+    where = f"{found.accuracy:.2f} % ({found.benchmark} index {found.index}, table {found.table})"
     if found.index == found.best.index:
-        yield f"{where} ({source}): the best cell."
+        yield Told(topic, (f"{where}: the best cell.",))
     elif found.regret == 0:
-        yield f"{where} ({source}): as good as the best cell, {found.best.arch}."
+        yield Told(topic, (f"{where}: as good as the best cell, {found.best.arch}.",))
     else:
-        yield (
-            f"{where} ({source}): {found.regret:.2f} points below the best cell, "
-            f"{found.best.accuracy:.2f} % (index {found.best.index}): {found.best.arch}"
-        )
+        best = f"{found.best.accuracy:.2f} % (index {found.best.index}): {found.best.arch}"
+        yield Told(topic, (f"{where}: {found.regret:.2f} points below the best cell, {best}",))
 
 
-def _edge_lines(found: Explanation, edge: EdgeExplanation) -> Iterator[str]:
-    decision = edge.decision
-    name = edge.operation or (decision.winner if decision else "unknown")
-    truth = _truth_sentence(found, edge)
-    yield f"{edge.edge} {name}: {truth}" if truth else f"{edge.edge} {name}"
+def _ties_told(found: Explanation) -> Iterator[Told]:
+    decided = [edge for edge in found.edges if edge.decision is not None]
+    ties = [edge.edge for edge in decided if edge.decision and edge.decision.verdict == "tie"]
+    if ties:
+        count = f"{len(ties)} of {len(decided)} decisions, within their uncertainty"
+        yield Told("Ties", (f"{count}: {', '.join(ties)}. Another seed may decide otherwise.",))
+
+
+def _edge_told(found: Explanation, edge: EdgeExplanation) -> Told:
+    decision, taken = edge.decision, edge.operation
+    lines = [_truth_sentence(found, edge)]
     if decision is not None:
-        taken = edge.operation
         if taken is not None and taken != decision.winner:
-            yield f"    The cell has {taken}, not the operation with the largest alpha."
-        yield f"    {_decision_sentence(decision)}"
+            lines.append(f"The cell has {taken}, not the operation with the largest alpha.")
+        lines.append(_decision_sentence(decision))
+    name = taken or (decision.winner if decision else "unknown")
+    known = tuple(line for line in lines if line)
+    return Told(f"{edge.edge} {name}", known or ("Nothing is known of its choice.",))
 
 
 def _truth_sentence(found: Explanation, edge: EdgeExplanation) -> str:
@@ -158,29 +187,30 @@ def _percent(share: float | None) -> str:
     return "< 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
 
 
-def _repair_lines(found: Explanation) -> Iterator[str]:
+def _repairs_told(found: Explanation) -> Iterator[Told]:
     if found.accuracy is not None and not found.repairs and found.regret:
-        yield "No change of one edge, or of two, makes the cell better."
+        yield Told("Best repair", ("no change of one edge, or of two, makes the cell better.",))
     for repair in found.repairs:
         count = "one edge" if len(repair.changes) == 1 else "two edges"
         reached = f"{repair.accuracy:.2f} ({repair.gain:+.2f})"
-        yield f"Best repair of {count}: {_changes(repair)}, {reached}."
+        yield Told(f"Best repair of {count}", (f"{_changes(repair)}, {reached}.",))
 
 
 def _changes(repair: Repair) -> str:
     return " and ".join(f"{name} on {edge}" for edge, name in repair.changes.items())
 
 
-def _epoch_lines(steps: Sequence[EpochStep]) -> Iterator[str]:
+def _epochs_told(steps: Sequence[EpochStep]) -> Iterator[Told]:
     known = [step for step in steps if step.regret is not None]
     best = best_passed(steps)
     if not known or best is None:
         return
     first, last = known[0], known[-1]
-    yield (
-        f"Regret by epoch: {first.regret:.2f} in {first.epoch}, {last.regret:.2f} in {last.epoch}, "
+    said = (
+        f"{first.regret:.2f} in {first.epoch}, {last.regret:.2f} in {last.epoch}, "
         f"least {best.regret:.2f} in {best.epoch} ({best.arch})."
     )
+    yield Told("Regret by epoch", (said,))
     moves = [
         (step.epoch, edge, gain)
         for step in steps
@@ -189,8 +219,8 @@ def _epoch_lines(steps: Sequence[EpochStep]) -> Iterator[str]:
     ]
     moves.sort(key=lambda move: -abs(move[2]))
     if moves:
-        told = "; ".join(f"{edge} in epoch {n} {gain:+.2f}" for n, edge, gain in moves[:_MOVES])
-        yield f"Changes that moved the accuracy most: {told}."
+        largest = "; ".join(f"{edge} in epoch {n} {gain:+.2f}" for n, edge, gain in moves[:_MOVES])
+        yield Told("Changes that moved the accuracy most", (f"{largest}.",))
 
 
 def _mean_sentence(share: MeanShare) -> str:

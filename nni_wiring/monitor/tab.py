@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.explain import Explanation, explain
+from nni_wiring.explain import Explanation, Run, explain
 from nni_wiring.explain.assemble import choose_metric
 from nni_wiring.explain.cost_gap import PHASES
 from nni_wiring.figures.palette import looks
@@ -81,7 +81,7 @@ class TabSink:
         if not records:
             return
         run = ToldRun(self._run_id, "finished", self._config, records, dict(result))
-        summary = explanation_summary(run, self._view)
+        summary = explanation_summary(explained(run, self._view))
         self._write(EXPLANATION, summary, records[-1].epoch)
         self._writer.flush()
 
@@ -141,13 +141,21 @@ def epoch_summary(record: EpochRecord, view: View) -> dict[str, Any]:
     }
 
 
-def explanation_summary(run: ToldRun, view: View) -> dict[str, Any]:
-    """The explanation of a finished run, but for its epochs, which have summaries of their own."""
+def explained(run: Run, view: View) -> Explanation:
+    """The explanation of a run; without truth where the table lacks what it needs.
+
+    Raises:
+        RunError: the run has no epoch.
+    """
     metric = _metric(view)
     try:
-        found = explain(run, view.table if metric else None, *(metric or ()))
+        return explain(run, view.table if metric else None, *(metric or ()))
     except BenchmarkError:  # a table that lacks what a run needs leaves the costs to tell of
-        found = explain(run, None)
+        return explain(run, None)
+
+
+def explanation_summary(found: Explanation) -> dict[str, Any]:
+    """The explanation of a finished run, but for its epochs, which have summaries of their own."""
     return {name: value for name, value in found.to_json().items() if name != "epochs"}
 
 

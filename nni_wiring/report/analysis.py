@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from nni_wiring.explain import Explanation
+from nni_wiring.monitor.epoch import View
+from nni_wiring.monitor.tab import ToldRun, explained
 from nni_wiring.records import DerivedCell, EpochRecord, Score, Truth
 from nni_wiring.report.cells import benchmark_wiring, final_arch, final_cells, wiring_of
 from nni_wiring.report.curves import KindCurves, run_curves
@@ -14,7 +18,7 @@ from nni_wiring.report.provenance import Provenance, run_provenance
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.truth import BENCHMARKS, NASBENCH201, Benchmark, TruthTable, table_for, table_of_run
 from search_spaces.cell_graph import Wiring
-from search_spaces.errors import SpaceError
+from search_spaces.errors import SpaceError, WiringError
 from search_spaces.registry import space_entry
 
 
@@ -65,6 +69,19 @@ class RunAnalysis:
     def wiring(self) -> Wiring | None:
         """The derived cell of a run with one kind of cell."""
         return wiring_of(next(iter(self.cells.values()))) if len(self.cells) == 1 else None
+
+    @cached_property
+    def explanation(self) -> Explanation | None:
+        """The reasons for the run's cell, and the cost of each choice; None without an epoch, and
+        for the files of a foreign run that cannot be explained.
+        """
+        facts = self.facts
+        ending = None if self.arch is None else {"arch": self.arch}
+        run = ToldRun(facts.run_id, facts.status, dict(facts.config), self.records, ending)
+        try:
+            return explained(run, View(self.table, self.dataset)) if self.records else None
+        except WiringError:
+            return None
 
     def curves_of(self, kind: str) -> KindCurves | None:
         """The curves of one kind of cell."""

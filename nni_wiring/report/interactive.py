@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from nni_wiring.monitor.epoch import View
-from nni_wiring.monitor.tab import ToldRun, epoch_summary, explanation_summary, run_summary
+from nni_wiring.monitor.tab import epoch_summary, explanation_summary, run_summary
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.tab.plugin import PAGE
 from nni_wiring.tab.summary import shortened
-from search_spaces.errors import WiringError
 
 _START = """
 const place = document.getElementById("wiring");
@@ -51,19 +50,14 @@ def run_data(run: RunAnalysis) -> dict[str, Any]:
     """The data that the tab's ``draw`` takes, of one run."""
     view = View(run.table, run.dataset)
     facts = run.facts
-    ending = {"arch": run.arch} if run.arch is not None else None
-    told = ToldRun(facts.run_id, facts.status, dict(facts.config), run.records, ending)
-    try:
-        explanation = explanation_summary(told, view) if facts.status == "finished" else None
-    except WiringError:  # a foreign cell: its epochs are shown all the same
-        explanation = None
+    found = run.explanation if facts.status == "finished" else None
     return {
         "runs": [
             {
                 "name": facts.run_id,
                 "info": run_summary(facts.run_id, facts.config, run.records[-1], view),
                 "epochs": [epoch_summary(record, view) for record in run.records],
-                "explanation": explanation,
+                "explanation": None if found is None else explanation_summary(found),
             }
         ]
     }

@@ -36,7 +36,7 @@ const STYLE = `
 .wiring .legend i, .wiring h2 i { display: inline-block; width: 11px; height: 11px; margin-right: 5px;
   border-radius: 2px; }
 .wiring .row { display: flex; flex-wrap: wrap; gap: 12px; align-items: flex-start; }
-.wiring .card { width: ${WIDTH}px; padding: 8px 10px; background: var(--card);
+.wiring .card { box-sizing: content-box; width: ${WIDTH}px; padding: 8px 10px; background: var(--card);
   border: 1px solid var(--grid); border-radius: 6px; content-visibility: auto;
   contain-intrinsic-size: ${WIDTH}px 900px; }
 .wiring h2 { margin: 0; font-size: 14px; overflow-wrap: anywhere; }
@@ -726,7 +726,7 @@ export function draw(root, data) {
     legends.replaceChildren(legend(visible));
     overview = [
       ["True accuracy of the derived cell by epoch", accuracyChart(visible, colours, state.split)],
-      ["All cells by accuracy (height: square root of their number), and each run's rank", histogram(visible, colours, state.split)],
+      ["All cells by accuracy, square-root height; each run's rank", histogram(visible, colours, state.split)],
     ].filter(([, chart]) => chart);
     charts.replaceChildren(...overview.map(([text, chart]) => html("div", {}, html("h3", {}, text), chart.node)));
     const wanted = visible.map((run) => cards.get(run.name).node);

@@ -11,7 +11,8 @@ import pytest
 
 from nni_wiring.errors import BenchmarkError, SpaceError
 from nni_wiring.explain import explain
-from nni_wiring.truth import TruthTable
+from nni_wiring.truth import BENCHMARKS, TruthTable
+from nni_wiring.truth.metrics import Metric, MetricKey, TableData
 from search_spaces.cell_graph import NB201, OPERATIONS, all_cells, cell_code, format_arch
 
 ALL_SKIP = format_arch([1] * 6)
@@ -195,3 +196,13 @@ def test_bad_input_is_one_line(
 def test_a_cell_without_a_table_is_refused() -> None:
     with pytest.raises(BenchmarkError, match="explained by its truth"):
         explain(3, None)
+
+
+def test_a_measure_of_which_less_is_better_is_refused() -> None:
+    micro = BENCHMARKS["transnas101_micro"]
+    codes = np.arange(micro.cells)
+    metric = Metric(np.linspace(0.1, 0.9, micro.cells).astype(np.float32))
+    key = MetricKey("room_layout", "valid", micro.full_epochs("room_layout"))
+    table = TruthTable("loss", TableData(codes, {key: metric}, benchmark=micro))
+    with pytest.raises(BenchmarkError, match="room_layout of .* is measured in L2 loss: explained"):
+        explain(3, table, "room_layout", "valid")

@@ -223,6 +223,10 @@ def test_the_slider_moves_the_picture_and_the_numbers_are_the_runs(
         browser.open(path.resolve().as_uri())
         browser.until("document.querySelectorAll('#wiring .cell .edge').length == 6")
         assert drawn(browser) == expected("cc.css", 3)
+        cut_off = browser.ask("""[...document.querySelectorAll('#wiring .card svg')].filter((one) =>
+            one.getBoundingClientRect().right > one.closest('.card').getBoundingClientRect().right
+        ).length""")
+        assert cut_off == 0
         browser.ask("""((slider) => {
             slider.value = 0;
             slider.dispatchEvent(new Event('input'));

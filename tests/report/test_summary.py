@@ -108,7 +108,8 @@ def test_json_keys_are_the_contract(runs: list[RunAnalysis]) -> None:
         "run_id", "strategy", "space", "data", "seed", "epochs", "status", "arch", "truth",
         "topology", "patterns", "cost", "report",
     }  # fmt: skip
-    assert set(found) == contract | {"error", "notes", "cells", "provenance", "decisions"}
+    added = {"error", "notes", "cells", "provenance", "decisions", "explanation"}
+    assert set(found) == contract | added
     assert set(found["patterns"]) == {
         "growing_index", "width_preference", "recovery_epochs", "selected_edges", "collapse",
     }  # fmt: skip

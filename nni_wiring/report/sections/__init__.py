@@ -8,10 +8,10 @@ from nni_wiring.report.sections.alphas import Alphas
 from nni_wiring.report.sections.base import JSON, Finding, Picture, Section, Table, Tile
 from nni_wiring.report.sections.cells import Cells
 from nni_wiring.report.sections.costs import Costs
-from nni_wiring.report.sections.decisions import Decisions
 from nni_wiring.report.sections.notes import Notes
 from nni_wiring.report.sections.overview import Overview
 from nni_wiring.report.sections.patterns import PatternsSection
+from nni_wiring.report.sections.reasons import Reasons
 from nni_wiring.report.sections.settings import Settings
 from nni_wiring.report.sections.topology import Topology
 from nni_wiring.report.sections.truth import TruthSection
@@ -36,9 +36,9 @@ SECTIONS: Registry[type[Section]] = Registry(
     (
         Notes,
         Overview,
-        PatternsSection,
         Cells,
-        Decisions,
+        Reasons,
+        PatternsSection,
         Topology,
         TruthSection,
         Alphas,

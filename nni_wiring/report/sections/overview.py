@@ -9,7 +9,7 @@ from nni_wiring.records import Score
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.cells import wiring_of
 from nni_wiring.report.facts import RunFacts
-from nni_wiring.report.provenance import Provenance, in_words
+from nni_wiring.report.provenance import NOT_COMPARABLE, Provenance
 from nni_wiring.report.sections.base import JSON, Finding, Section, Tile, of_kind
 from nni_wiring.report.verdict import COLLAPSE_DEFINITION, collapse, collapse_rates
 from nni_wiring.report.words import number, percent, regret_unit
@@ -54,7 +54,8 @@ class Overview(Section):
         """Accuracy, regret and rank where they are known, and the verdicts."""
         found = []
         if self.score.accuracy is not None:
-            note = "" if self.provenance.comparable else f" ({in_words(self.provenance)})"
+            # the notes of the run say why
+            note = "" if self.provenance.comparable else f" ({NOT_COMPARABLE})"
             measure = self.benchmark.measure(self.provenance.dataset)
             value = f"{number(self.score.accuracy)} {measure.unit}".strip()
             found += [
