@@ -73,6 +73,10 @@ setup(
             "hypothesis>=6.100,<7",  # draws the edits of tests/support/fuzz.py
             # an official API of the truth tables, against which our readers and drop-in are tested
             "nats_bench>=1.8,<2",
+            # run docs/tutorial.ipynb
+            "nbclient>=0.10,<1",
+            "nbformat>=5.9,<6",
+            "ipykernel>=6.29,<8",
             *ONNX,
         ],
         "dev": ["ruff>=0.8", "mypy>=1.11", "types-PyYAML>=6"],
