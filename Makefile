@@ -17,7 +17,7 @@ CREATE := nnictl create --config $(CONFIG) --port $(PORT)
 # (the conformance suite compares runs bit for bit, which no processor changes)
 NUMERIC := tests/supernet tests/strategies tests/monitor tests/selection --ignore tests/strategies/test_conformance.py
 
-.PHONY: demo install install-dev test test-fast test-numeric lint format clean pages
+.PHONY: demo install install-dev test test-fast test-numeric lint format clean pages tutorial docs
 
 demo: install
 	$(ENV) $(CREATE) || { sleep 5; $(ENV) $(CREATE); }
@@ -42,6 +42,14 @@ test-numeric: install-dev
 pages: install-dev
 	$(ENV) python docs/results/reference_table.py
 	$(ENV) python docs/results/study_tables.py $(if $(BENCHMARK),--benchmark $(BENCHMARK))
+
+# run the notebook and store what it shows
+tutorial: install-dev
+	$(ENV) jupyter execute --inplace docs/tutorial.ipynb
+
+# the documentation and the API as a site: build/site/index.html
+docs: install-dev
+	$(ENV) mkdocs build --strict
 
 lint: install-dev
 	$(ENV) ruff check .

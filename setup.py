@@ -11,6 +11,7 @@ assert VERSION_LINE is not None
 README = HERE / "README.md"
 
 ONNX = ["onnx>=1.17,<2", "onnxruntime>=1.20,<2", "onnxscript>=0.2,<1"]
+DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=0.29,<2"]
 
 setup(
     name="nni-wiring",
@@ -73,8 +74,14 @@ setup(
             "hypothesis>=6.100,<7",  # draws the edits of tests/support/fuzz.py
             # an official API of the truth tables, against which our readers and drop-in are tested
             "nats_bench>=1.8,<2",
+            # run docs/tutorial.ipynb
+            "nbclient>=0.10,<1",
+            "nbformat>=5.9,<6",
+            "ipykernel>=6.29,<8",
             *ONNX,
+            *DOCS,
         ],
+        "docs": DOCS,
         "dev": ["ruff>=0.8", "mypy>=1.11", "types-PyYAML>=6"],
     },
     entry_points={

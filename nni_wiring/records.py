@@ -183,7 +183,7 @@ class EpochRecord:
         accuracy: of the supernet, percent, by part.
         alpha, z: alpha and p(alpha) per edge and operation.
         cost: moments of dL/dZ by phase ("weights", "alpha").
-        cost_cells: mean cost by phase: [cell][edge][operation].
+        cost_cells: mean cost by phase: `[cell][edge][operation]`.
         cells: the derived cell of every kind, by kind.
         arch: the derived cell as text, where it has such a form.
         topology, topology_expected: figures of the cell, and their expectations under p(alpha).
