@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import json_option, print_json, print_table
 
 COLUMNS = ("name", "level", "relaxation", "selection", "paper")
@@ -33,6 +34,7 @@ def strategies(name: str | None, space: str | None, relaxations: bool, as_json: 
 
 
 def _options(name: str, space: str | None, as_json: bool) -> None:
+    check_names({"strategy": name, "space": space})
     from pydantic import BaseModel
 
     from nni_wiring.commands.option_rows import allowed_values
