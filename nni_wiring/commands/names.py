@@ -50,6 +50,13 @@ _NAMES: Mapping[str, Callable[[], Iterable[str]]] = {
 }
 
 
+def allowed_names() -> dict[str, list[str]]:
+    """Option -> the names that it takes."""
+    from nni_wiring.data.registry import data_names
+
+    return {**{option: list(names()) for option, names in _NAMES.items()}, "data": data_names()}
+
+
 def check_names(options: Mapping[str, Any]) -> None:
     """Refuse a name that is not known; options without a list of names pass.
 
