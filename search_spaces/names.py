@@ -32,6 +32,18 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(alike)}?)" if alike else ""
 
 
+def not_known(what: str, name: object, known: Iterable[str]) -> str:
+    """The refusal of a name, in one line: what is named, all that is allowed, what is spelt alike.
+
+    what: the kind of thing, as a user calls it ("strategy").
+    """
+    allowed = list(known)
+    return (
+        f"{what}: {str(name)[:100]!r} is not known; allowed: {', '.join(allowed)}"
+        f"{did_you_mean(name, allowed)}"
+    )
+
+
 class Registry(MutableMapping[str, Entry]):
     """Entries by their ``name``: this project's in the order of registration, then those of other
     packages, which are loaded once, at the first look-up or listing.
@@ -94,10 +106,7 @@ class Registry(MutableMapping[str, Entry]):
     def lookup(self, name: str) -> Entry:
         """The entry of that name; raises the registry's error, naming the known ones."""
         if name not in self:
-            raise self._error(
-                f"{self._what}: {name!r} is not known; allowed: {', '.join(self)}"
-                f"{did_you_mean(name, self)}"
-            )
+            raise self._error(not_known(self._what, name, self))
         return self[name]
 
     def _load(self) -> dict[str, Entry]:

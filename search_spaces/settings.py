@@ -39,7 +39,8 @@ class CellNetworkSettings(SpaceSettings):
     Attributes:
         channels: C, of the first cells.
         cells: how many there are, as the space counts them.
-        affine, track_stats: of the batch norms inside the cells.
+        affine: scale and shift in the batch norms inside the cells.
+        track_stats: running statistics in the batch norms inside the cells.
     """
 
     channels: int = Field(default=16, ge=1, le=1024)
@@ -49,13 +50,13 @@ class CellNetworkSettings(SpaceSettings):
 
 
 class NasBench201SpaceSettings(CellNetworkSettings):
-    """cells: N, of every stage. head: ``nasbench201``, or S1's ``bias_free``."""
+    """cells: N, of every stage. head: the classifier, ``nasbench201``, or S1's ``bias_free``."""
 
     head: Literal["nasbench201", "bias_free"] = "nasbench201"
 
 
 class DartsSpaceSettings(CellNetworkSettings):
-    """cells: in all. head: ``darts`` (linear with bias), or S1's ``bias_free``."""
+    """cells: in all. head: the classifier, ``darts`` (linear with bias), or S1's ``bias_free``."""
 
     cells: int = Field(default=8, ge=1, le=100)
     head: Literal["darts", "bias_free"] = "darts"

@@ -93,10 +93,11 @@ def analysed(run_ids: Sequence[str]) -> list[RunAnalysis]:
     """The runs that `run_ids` name, each explained by its own benchmark's table; a table that
     cannot be loaded is a warning.
     """
+    folders = resolve_all(run_ids)  # first: a mistyped id waits for no import
     from nni_wiring.report.analysis import analyse_run, recorded_table
 
     runs, warned = [], set()
-    for folder in resolve_all(run_ids):
+    for folder in folders:
         try:
             table = recorded_table(folder)
         except BenchmarkError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from nni_wiring.commands.benchmark_build import build, info_command, merge_command
+from nni_wiring.commands.groups import HintingGroup
 from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.messages import printable, shown
@@ -24,6 +25,7 @@ from nni_wiring.truth import (
     stats,
     table_names,
 )
+from search_spaces.names import not_known
 
 _table_option = click.option(
     "--benchmark",
@@ -42,7 +44,7 @@ _epochs_option = click.option(
 _FIGURES = ("accuracy", "rank", "percentile", "regret")
 
 
-@click.group()
+@click.group(cls=HintingGroup)
 def benchmark() -> None:
     """Query what every cell of a benchmark really reaches."""
 
@@ -135,9 +137,9 @@ def _check_known(own: Benchmark, dataset: str, split: str) -> None:
     """Refuse, as wrong usage, names that no benchmark has."""
     known = (own, *BENCHMARKS.values())
     if not any(dataset in one.dataset_names for one in known):
-        raise click.BadParameter(f"{dataset!r}; {own.title} has {', '.join(own.dataset_names)}")
+        raise click.BadParameter(not_known(f"data set of {own.title}", dataset, own.dataset_names))
     if not any(split in one.splits for one in known):
-        raise click.BadParameter(f"{split!r}; allowed: {', '.join(own.splits)}")
+        raise click.BadParameter(not_known(f"split of {own.title}", split, own.splits))
 
 
 @benchmark.command("stats")

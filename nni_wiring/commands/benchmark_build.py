@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import json_option, print_json
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import OwnedError, WiringError
+from nni_wiring.search.assignments import parse_assignments
 
 if TYPE_CHECKING:
     from nni_wiring.building.folder import BuildFolder
@@ -54,16 +56,17 @@ def build(
     Accuracies are kept after `eval_epochs` (default: a quarter, half and all of the training):
     points of one training's curve.
     """
+    chosen = {key: value for key, value in given.items() if value is not None}
+    values = {**parse_assignments(assignments), **chosen}
+    check_names(values)
     from nni_wiring.building.finish import check_name, finish
     from nni_wiring.building.folder import BuildFolder, build_path
     from nni_wiring.building.options import make_build_options
     from nni_wiring.building.plan import WHOLE, Slice
     from nni_wiring.building.work import run_build
-    from nni_wiring.search.config import parse_assignments
 
-    chosen = {key: value for key, value in given.items() if value is not None}
     asked = WHOLE if part is None else Slice.parse(part)
-    options = make_build_options({**parse_assignments(assignments), **chosen})
+    options = make_build_options(values)
     check_name(name, options)
     folder = BuildFolder.at(build_path(name), name, options)
     with _nothing_left_of_bad_input(folder), build_progress(f"table {name}") as progress:

@@ -50,12 +50,12 @@ def compare(
     other over the seeds that they share: an exact sign-flip test per pair, and for three or more
     methods Friedman's test with the critical difference of mean ranks and its diagram.
     """
+    runs = analysed(run_ids)
     from nni_wiring.report.comparison import compare as metrics_of
     from nni_wiring.report.html import make_folder
     from nni_wiring.report.sections.notes import notes_of
     from nni_wiring.report.summary import summarise, summary_json
 
-    runs = analysed(run_ids)
     metrics = metrics_of(runs)
     if not metrics:
         raise RunError("no run has a derived cell with a truth yet: nothing to compare")

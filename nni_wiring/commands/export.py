@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nni_wiring.commands.names import check_names
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import ConfigError
+from nni_wiring.search.assignments import parse_assignments
 
 if TYPE_CHECKING:
     from nni_wiring.export.subject import Subject
@@ -46,12 +48,12 @@ def export(
     DIR gets model.py (plain PyTorch), model.safetensors, model.pt2 (torch.export) and README.md,
     the model card.
     """
+    chosen = {key: value for key, value in given.items() if value is not None}
+    check_names(chosen)
     from nni_wiring.export.folder import check_target, export_folder
-    from nni_wiring.search.config import parse_assignments
     from nni_wiring.search.process import quiet
 
     check_target(target, force=force)
-    chosen = {key: value for key, value in given.items() if value is not None}
     with quiet():
         subject = _subject(cell, chosen, parse_assignments(assignments))
         names = export_folder(subject, target, onnx=onnx, force=force)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import print_json
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import OwnedError, RunError, WiringError
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
+from nni_wiring.search.assignments import parse_assignments
 
 if TYPE_CHECKING:
     from nni_wiring.runs.result import SearchResult
@@ -75,18 +77,20 @@ def search(
         raise click.UsageError(
             "--resume goes on with the run's own settings; it takes no other option"
         )
-    from nni_wiring.search.config import make_config, parse_assignments
-
     values = {**parse_assignments(assignments), **chosen}
+    check_names(values)
+    interrupted = None if resume is None else _the_run(resume)
+    from nni_wiring.search.config import make_config
+
     if values.get("seeds") is not None:
         _search_seeds(values, as_json)
         return
-    if resume is None:
+    if interrupted is None:
         config = make_config(values)
         run_id = new_run_id(config.strategy, config.seed)
         folder = RunFolder.create(runs_root() / run_id, run_id, config.flat())
     else:
-        folder = _the_run(resume)
+        folder = interrupted
         config = make_config(folder.info["config"])
     click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
     try:

@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
+from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.commands.set_option import set_option
-from nni_wiring.errors import RunError
 from nni_wiring.runs.result import ReadOff, SelectionResult
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.search.assignments import parse_assignments
+from nni_wiring.service.resolve import load_run
 
 
 @click.command()
@@ -25,20 +27,17 @@ def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool
     The run itself stays as it is; the result and its trace go to selections/METHOD in its folder,
     and an interrupted selection goes on where it stopped.
     """
-    from nni_wiring.search.config import parse_assignments
-    from nni_wiring.search.selecting import select_again
-    from nni_wiring.service.resolve import resolve
-
     settings = parse_assignments(assignments)
-    runs = resolve(run_id)
-    if len(runs) != 1:
-        raise RunError(f"{run_id!r} names {len(runs)} runs; give the id of one of them")
-    with progress_bar(f"{method} on {runs[0].run_id}") as tell:
-        result = select_again(runs[0], method, settings, lambda d, t, what: tell(d, t))
+    check_names({"selection": method})
+    run = load_run(run_id)
+    from nni_wiring.search.selecting import select_again
+
+    with progress_bar(f"{method} on {run.run_id}") as tell:
+        result = select_again(run, method, settings, lambda d, t, what: tell(d, t))
     if as_json:
         print_json(result.to_json())
         return
-    _print(runs[0], result)
+    _print(run, result)
 
 
 def _print(run: RunFolder, result: SelectionResult) -> None:

@@ -35,7 +35,7 @@ def spaces(name: str | None, as_json: bool) -> None:
 
 
 def _options(name: str, as_json: bool) -> None:
-    from nni_wiring.commands.option_rows import allowed_values
+    from nni_wiring.commands.option_rows import OptionRow, option_rows
     from search_spaces.registry import space_entry
 
     settings = space_entry(name).settings
@@ -43,6 +43,8 @@ def _options(name: str, as_json: bool) -> None:
     if as_json:
         print_json(values)
         return
-    allowed = allowed_values(settings)
-    rows = [[key, repr(value), allowed[key]] for key, value in values.items()]
-    print_table(f"options of {name}", ("option", "default", "allowed"), rows)
+    rows = [
+        [row.option, row.type, repr(row.default), row.allowed, row.meaning]
+        for row in option_rows(settings, values)
+    ]
+    print_table(f"options of {name}", OptionRow._fields, rows)

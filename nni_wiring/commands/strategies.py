@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from nni_wiring.commands.names import allowed_names, check_names
 from nni_wiring.commands.output import json_option, print_json, print_table
 
 COLUMNS = ("name", "level", "relaxation", "selection", "paper")
@@ -33,27 +34,30 @@ def strategies(name: str | None, space: str | None, relaxations: bool, as_json: 
 
 
 def _options(name: str, space: str | None, as_json: bool) -> None:
+    check_names({"strategy": name, "space": space})
     from pydantic import BaseModel
 
-    from nni_wiring.commands.option_rows import allowed_values
+    from nni_wiring.commands.option_rows import OptionRow, option_rows
     from nni_wiring.search.config import make_config
     from nni_wiring.search.settings import DataSettings, RunSettings, ThetaSettings
 
     config = make_config({"strategy": name, "space": space})
+    flat = config.flat()
     if as_json:
-        print_json(config.flat())
+        print_json(flat)
         return
     models: dict[str, type[BaseModel]] = {
-        "strategy": type(config.method),
-        "space": type(config.space_settings),
         "run": RunSettings,
         "data": DataSettings,
         "weights": ThetaSettings,
+        "space": type(config.space_settings),
+        "strategy": type(config.method),
     }
-    allowed = {whose: allowed_values(model) for whose, model in models.items()}
-    rows = []
-    for key, value in config.flat().items():
-        whose = next(name for name, options in allowed.items() if key in options)
-        rows.append([key, repr(value), allowed[whose][key], whose])
-    columns = ("option", "default", "allowed", "of the")
+    names = allowed_names()
+    rows = [
+        [row.option, row.type, repr(row.default), row.allowed, whose, row.meaning]
+        for whose, model in models.items()
+        for row in option_rows(model, flat, names)
+    ]
+    columns = (*OptionRow._fields[:-1], "of the", "meaning")
     print_table(f"options of {name} in {config.run.space}", columns, rows)

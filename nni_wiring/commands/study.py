@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.commands.set_option import set_option
+from nni_wiring.search.assignments import parse_assignments
 from nni_wiring.service.resolve import resolve
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ def study(
             print_table("studies", ["name", "what it measures"], [[*row] for row in titles.items()])
         return
     found = find(name)
-    from nni_wiring.search.config import parse_assignments
+    settings = parse_assignments(assignments)
+    check_names({**settings, **({} if data is None else {"data": data})})
     from nni_wiring.studies.frame import run_study
 
     given = {"data": data, "seeds": seeds, "epochs": epochs}
@@ -79,7 +82,7 @@ def study(
         if "runs" not in found.own:
             raise click.UsageError(f"study {found.name} measures no runs: --runs is not for it")
         chosen["runs"] = [str(folder.path) for run_id in runs for folder in resolve(run_id)]
-    options = found.options({**parse_assignments(assignments), **chosen}, paper=paper)
+    options = found.options({**settings, **chosen}, paper=paper)
     result = run_study(found, options, out, lambda text: click.echo(text, err=True))
     if as_json:
         print_json(result)

@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
+from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import print_json
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import OwnedError, RunError, WiringError
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
+from nni_wiring.search.assignments import parse_assignments
 
 
 @click.command()
@@ -49,16 +51,19 @@ def train(
         )
     if resume is None and cell is None:
         raise click.UsageError("name a cell (ARCH or RUN_ID), or a run to --resume")
-    from nni_wiring.search.config import parse_assignments
+    if resume is None:
+        values = {**parse_assignments(assignments), **chosen}
+        check_names(values)
+        values = cell_options(str(cell), values)
+    else:
+        folder = _unfinished(resume)
     from nni_wiring.train.config import make_train_config
 
     if resume is None:
-        values = {**parse_assignments(assignments), **chosen}
-        config = make_train_config(cell_options(str(cell), values))
+        config = make_train_config(values)
         run_id = new_run_id("train", config.training.seed)
         folder = RunFolder.create(runs_root() / run_id, run_id, config.flat())
     else:
-        folder = _unfinished(resume)
         config = make_train_config(folder.config)
     _run(config, folder, resume is not None, as_json)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nni_wiring.data.source import DataSource
 from nni_wiring.errors import DataError
-from search_spaces.names import Registry
+from search_spaces.names import Registry, did_you_mean
 
 if TYPE_CHECKING:
     from nni_wiring.data.images import ImageData
@@ -96,6 +96,11 @@ def data_sources() -> tuple[DataSource, ...]:
     return tuple(_SOURCES.values())
 
 
+def data_names() -> list[str]:
+    """The data sets' names as a user writes them, ``npz:PATH`` among them."""
+    return [source.name + ("PATH" if source.takes_path else "") for source in data_sources()]
+
+
 def find_source(name: str) -> DataSource:
     """The data set that ``name`` (``digits``, ``npz:PATH``, ...) stands for.
 
@@ -105,8 +110,10 @@ def find_source(name: str) -> DataSource:
     prefix, colon, path = name.partition(":")
     source = _SOURCES.get(prefix + colon)
     if source is None or (source.takes_path and not path):
-        known = ", ".join(s.name + ("PATH" if s.takes_path else "") for s in data_sources())
-        raise DataError(f"unknown data set {name!r}; known: {known}")
+        known = data_names()
+        raise DataError(
+            f"unknown data set {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}"
+        )
     return source
 
 

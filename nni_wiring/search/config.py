@@ -24,7 +24,6 @@ from search_spaces.settings import RUN_OPTIONS, SPACE_OPTIONS, SpaceSettings
 
 Model = TypeVar("Model", bound=BaseModel)
 _NUMBER = re.compile(r"[0-9]{1,12}")
-_LONGEST_ASSIGNMENT = 20_000  # characters; YAML takes minutes for a deep value of 100,000
 _PARTS: tuple[type[BaseModel], ...] = (RunSettings, DataSettings, ThetaSettings)
 assert {"seeds"}.union(*(part.model_fields for part in _PARTS)) == RUN_OPTIONS
 
@@ -199,26 +198,3 @@ def _seeds(value: Any) -> list[int]:
             raise ConfigError(f"seeds: {seed} is given twice; every seed is one search")
         found[seed] = None
     return list(found)
-
-
-def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
-    """``("channels=8", "clip=null")`` -> options; values are read as YAML.
-
-    Raises ConfigError for an assignment without "=" or with a value that is no YAML.
-    """
-    import yaml
-
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {assignment!r:.200}: expected key=value")
-        if len(assignment) > _LONGEST_ASSIGNMENT:
-            raise ConfigError(
-                f"--set {key:.60}: {len(text)} characters, at most {_LONGEST_ASSIGNMENT} are read"
-            )
-        try:
-            values[key.strip()] = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError):
-            raise ConfigError(f"--set {key}: {text!r:.60} is no YAML value") from None
-    return values

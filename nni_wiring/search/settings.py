@@ -21,12 +21,12 @@ class Settings(BaseModel):
 class RunSettings(Settings):
     """The run: its strategy, space, data and seed.
 
-    strategy, space: names of the registries. dataset: of the space's benchmark, whose truth is
-    shown; None: the data's own.
-    benchmark: the truth table's name; None: the default one. seed: of weights, splits, order and
-    draws. device: where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16``
-    (autocast). threads: of one search on the CPU; None: torch's own choice (several seeds at once:
-    their share of the cores).
+    strategy: the search method (``strategies`` lists them). space: the search space (``spaces``).
+    dataset: of the space's benchmark, whose truth is shown; None: the data's own. benchmark: the
+    truth table's name; None: the default one. seed: of weights, splits, order and draws. device:
+    where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast). threads: of
+    one search on the CPU; None: torch's own choice (several seeds at once: their share of the
+    cores).
     """
 
     strategy: str = "darts"
@@ -42,10 +42,10 @@ class RunSettings(Settings):
 class DataSettings(Settings):
     """The images of a search.
 
-    data: a name of the registry (``npz:PATH`` is one too). data_dir: the folder of downloaded data
-    sets. split: ``half``, ``full+xvalid`` or, in trainings of a fixed cell, ``full+valid``; None:
-    the data's own. augment: random crop and flip.
-    cutout: side in pixels, 0 for none. max_steps: cap on the steps of an epoch.
+    data: the images; ``npz:PATH`` is a file of the user's own. data_dir: the folder of downloaded
+    data sets. split: ``half``, ``full+xvalid`` or, in trainings of a fixed cell, ``full+valid``;
+    None: the data's own. augment: random crop and flip. cutout: side in pixels, 0 for none.
+    max_steps: cap on the steps of an epoch.
     """
 
     data: str = "digits"
@@ -57,8 +57,12 @@ class DataSettings(Settings):
 
 
 class ThetaSettings(Settings):
-    """The training of the weights, by default as in the strategy's paper: epochs, batch_size
-    (images), lr and lr_min (at most lr; the ends of a cosine), momentum, weight_decay, nesterov.
+    """The training of the weights, by default as in the strategy's paper.
+
+    epochs: passes over the training images. batch_size: images a step. lr: learning rate of the
+    first epoch, where a cosine begins. lr_min: the rate where it ends, at most lr. momentum: of SGD
+    on the weights. weight_decay: of SGD on the weights. nesterov: Nesterov's momentum instead of
+    the plain one.
     """
 
     epochs: int = Field(ge=1)

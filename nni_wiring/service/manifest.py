@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,11 @@ def read_manifest() -> dict[str, dict[str, Any]]:
 
 def experiment_folder(experiment_id: str) -> Path | None:
     """Folder of the experiment, None if nnictl's list does not know it or the folder is gone."""
-    entry = read_manifest().get(experiment_id)
+    return _folder_of(experiment_id, read_manifest())
+
+
+def _folder_of(experiment_id: str, entries: Mapping[str, Mapping[str, Any]]) -> Path | None:
+    entry = entries.get(experiment_id)
     if entry is None or not isinstance(entry.get("logDir"), str):
         return None
     folder = Path(entry["logDir"]) / experiment_id
@@ -57,7 +62,7 @@ def latest_experiment() -> str | None:
     entries = read_manifest()
     by_start = sorted(entries, key=lambda key: as_integer(entries[key].get("startTime")) or 0)
     for experiment_id in reversed(by_start):
-        if experiment_folder(experiment_id) is not None:
+        if _folder_of(experiment_id, entries) is not None:
             return experiment_id
     return None
 
@@ -66,8 +71,9 @@ def experiment_of_trial(trial_id: str) -> Path | None:
     """Folder of the experiment that ran `trial_id`, None if no listed one did."""
     if not NNI_ID.fullmatch(trial_id):
         return None
-    for experiment_id in read_manifest():
-        folder = experiment_folder(experiment_id)
+    entries = read_manifest()
+    for experiment_id in entries:
+        folder = _folder_of(experiment_id, entries)
         if folder is not None and trial_folder(folder, trial_id).is_dir():
             return folder
     return None

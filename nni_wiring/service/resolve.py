@@ -19,6 +19,7 @@ from nni_wiring.service.manifest import (
     latest_experiment,
     read_manifest,
 )
+from search_spaces.names import did_you_mean
 
 _STATUS_OF_ENDED = {
     "SUCCEEDED": "finished",
@@ -56,6 +57,7 @@ def resolve(run_id: str) -> list[RunFolder]:
     raise RunError(
         f"unknown run {shown(run_id)}: no folder, no run in {shown(runs_root())}, "
         f"no NNI experiment or trial of that name ({_known()})"
+        f"{did_you_mean(Path(run_id).name, known_ids())}"
     )
 
 
@@ -190,8 +192,18 @@ def _created(run: RunFolder) -> float:
         return 0.0
 
 
+def known_ids() -> list[str]:
+    """The ids of runs and of NNI's listed experiments, and ``latest``: all that :func:`resolve`
+    takes, but for folders and trials.
+    """
+    return [*_run_ids(), *read_manifest(), "latest"]
+
+
+def _run_ids() -> list[str]:
+    return sorted(entry.parent.name for entry in runs_root().glob("*/run.json"))
+
+
 def _known() -> str:
     """A short list of what does exist, for the message about what does not."""
-    runs = sorted(entry.parent.name for entry in runs_root().glob("*/run.json"))
-    names = runs[-3:] + list(read_manifest())[-3:]
+    names = _run_ids()[-3:] + list(read_manifest())[-3:]
     return f"known, for example: {', '.join(names)}" if names else "nothing was run yet"

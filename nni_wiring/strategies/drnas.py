@@ -20,6 +20,7 @@ from nni_wiring.supernet.relaxations.dirichlet import DirichletRelaxation
 class DrNASSettings(StrategySettings):
     """regularisation: "kl" (times regularisation_scale, to the flat Dirichlet; no weight decay on
     alpha unless set) or "l2" (weight decay on alpha, the repository's default).
+    regularisation_scale: factor of "kl".
 
     Progressive search: the epochs are split into equal stages. partial_channels: K of each stage
     (the repository's progressive search: 4, 2); channels that become visible start as copies of

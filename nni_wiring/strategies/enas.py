@@ -22,7 +22,7 @@ from nni_wiring.strategies.settings import StrategySettings, ThetaDefaults
 class ENASSettings(StrategySettings):
     """controller_steps: updates of the controller after every epoch; controller_samples: cells an
     update, each rewarded on a batch of its own. entropy_weight: of the controller's entropy (nats)
-    in the reward. baseline_decay: of the moving baseline. alpha_*: Adam on the controller.
+    in the reward. baseline_decay: of the moving baseline. alpha_*: of Adam on the controller.
 
     memory_weight: of the loss of reconstructing past cells from the controller's hidden states (0:
     no memory, the two below then mean nothing). memory_size: cells kept, the last ones.

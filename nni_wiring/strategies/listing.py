@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 from nni_wiring.files.source import SourceClass, Unreadable, source_module
 
 if TYPE_CHECKING:
+    from nni_wiring.selection.base import Selection
     from nni_wiring.strategies.base import WiringStrategy
+    from nni_wiring.supernet.relaxations.base import Relaxation
 
 Row = dict[str, str]
 
 _STRATEGIES = "nni_wiring.strategies.registry"
 _RELAXATIONS = "nni_wiring.supernet.relaxations"
+_SELECTIONS = "nni_wiring.selection.registry"
 _PARTS = "nni_wiring.strategies.parts.declaration"
 
 
@@ -32,6 +35,11 @@ def strategy_rows() -> list[Row]:
 def relaxation_rows() -> list[Row]:
     """A row a relaxation: its name and summary."""
     return _rows(_RELAXATIONS, "nni_wiring.relaxations", _read_relaxations, _load_relaxations)
+
+
+def selection_rows() -> list[Row]:
+    """A row a selection: its name and summary."""
+    return _rows(_SELECTIONS, "nni_wiring.selections", _read_selections, _load_selections)
 
 
 def _rows(
@@ -68,10 +76,17 @@ def _row(strategy: type[WiringStrategy]) -> Row:
 def _load_relaxations() -> list[Row]:
     from nni_wiring.supernet.relaxations import RELAXATIONS
 
-    return [
-        {"name": entry.name, "summary": (entry.__doc__ or "").strip().split("\n")[0]}
-        for entry in RELAXATIONS.values()
-    ]
+    return [_summarised(entry) for entry in RELAXATIONS.values()]
+
+
+def _load_selections() -> list[Row]:
+    from nni_wiring.selection.registry import SELECTIONS
+
+    return [_summarised(entry) for entry in SELECTIONS.values()]
+
+
+def _summarised(entry: type[Relaxation | Selection]) -> Row:
+    return {"name": entry.name, "summary": (entry.__doc__ or "").strip().split("\n")[0]}
 
 
 # --- from the source ---
@@ -94,7 +109,15 @@ def _read_strategies() -> list[Row]:
 
 
 def _read_relaxations() -> list[Row]:
-    entries = source_module(_RELAXATIONS).registered("RELAXATIONS")
+    return _read_summarised(_RELAXATIONS, "RELAXATIONS")
+
+
+def _read_selections() -> list[Row]:
+    return _read_summarised(_SELECTIONS, "SELECTIONS")
+
+
+def _read_summarised(module: str, registry: str) -> list[Row]:
+    entries = source_module(module).registered(registry)
     return [{"name": entry.text("name"), "summary": entry.summary()} for entry in entries]
 
 

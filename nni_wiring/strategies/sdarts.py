@@ -18,8 +18,8 @@ from nni_wiring.supernet.relaxations.perturbed import PerturbedSoftmax
 
 
 class SmoothDartsSettings(StrategySettings):
-    """epsilon_start, epsilon_end: radius of the perturbation of Z in the first epoch and after the
-    last, linear in between.
+    """epsilon_start: radius of the perturbation of Z in the first epoch. epsilon_end: radius after
+    the last epoch, linear in between.
     """
 
     update_order: UpdateOrder = "alpha_first"

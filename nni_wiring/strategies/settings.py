@@ -37,15 +37,16 @@ class StrategySettings(BaseModel):
 
     optimisation: bi_level (theta on the training half, alpha on the search half) or single_level
     (both from one pass over the training data). update_order: which of the two moves first in a
-    bi-level step (AutoDL: weights, NNI: alpha). clip: gradient norm limit of theta; alpha_clip: of
-    alpha (None: no limit). alpha_*: Adam on alpha. alpha_init, alpha_init_mean: standard deviation
-    and mean of the normal initialisation. warmup_epochs: epochs before alpha moves. train_weights:
-    False freezes theta (S1's cost measurements). selection: how
-    the cell is read off (a name of ``selection.registry``); selection_settings: that selection's
-    own settings. supernet: how the cells are run; auto takes ``fused`` where the space and the
-    method allow it, else ``plain``; both compute the same function. compile: run the fused cells
-    compiled, on one CPU thread as native code, elsewhere through torch.compile; where there is no
-    working compiler they run uncompiled, with one warning.
+    bi-level step (AutoDL: weights, NNI: alpha). clip: limit of the norm of theta's gradient; None:
+    no limit. alpha_clip: limit of the norm of alpha's gradient; None: no limit. alpha_lr: learning
+    rate of Adam on alpha. alpha_betas: of Adam on alpha. alpha_eps: of Adam on alpha.
+    alpha_weight_decay: of Adam on alpha. alpha_init: standard deviation of alpha's normal
+    initialisation. alpha_init_mean: mean of the same. warmup_epochs: epochs before alpha moves.
+    train_weights: False freezes theta (S1's cost measurements). selection: how the cell is read
+    off. selection_settings: that selection's own settings. supernet: how the cells are run; auto
+    takes ``fused`` where the space and the method allow it, else ``plain``; both compute the same
+    function. compile: run the fused cells compiled, on one CPU thread as native code, elsewhere
+    through torch.compile; where there is no working compiler they run uncompiled, with one warning.
     cuda_graphs: run gradients as CUDA graphs, for methods whose steps are all alike and evaluators
     whose training step is a function of its batch alone (a replay logs and counts nothing);
     elsewhere than on CUDA, or where a graph fails or differs from the eager step, without, with a

@@ -17,12 +17,14 @@ _DECIDED = "every edge is decided during the search, so nothing is left to choos
 
 class SGASSettings(StrategySettings):
     """criterion: 1 (edge importance x selection certainty) or 2 (x selection stability, over the
-    last ``history`` epochs).
+    last ``history`` epochs). history: epochs that the selection stability looks back on.
 
-    decision_warmup, decision_interval, decision_rest: epochs before the first decision, between
-    two, and after the last, in a search of warmup + interval (decisions - 1) + rest epochs, which
-    is the default 40 for NAS-Bench-201's six edges and the authors' 50 for the eight that DARTS'
-    cells keep; a search of another length scales them.
+    decision_warmup: epochs before the first decision. decision_interval: epochs between two
+    decisions. decision_rest: epochs after the last decision.
+
+    That is a search of warmup + interval (decisions - 1) + rest epochs, the default 40 for
+    NAS-Bench-201's six edges and the authors' 50 for the eight that DARTS' cells keep; a search of
+    another length scales them.
     """
 
     update_order: UpdateOrder = "alpha_first"

@@ -23,9 +23,9 @@ Model = TypeVar("Model", bound=BaseModel)
 class TrainingSettings(Settings):
     """The subject of a training, and its protocol.
 
-    arch: the cell, see ``parse_cell``. space, protocol: names of the registries. dataset,
-    benchmark: of the truth that is shown, as in a search. seed: of weights, split, order and draws.
-    device, precision, threads: as in a search.
+    arch: the cell, see ``parse_cell``. space: whose cell it is. protocol: the settings that others
+    replace. dataset, benchmark: of the truth that is shown, as in a search. seed: of weights,
+    split, order and draws. device, precision, threads: as in a search.
     """
 
     arch: str

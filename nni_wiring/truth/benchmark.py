@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from nni_wiring.errors import BenchmarkError
 from search_spaces.cell_codec import CellCodec
 from search_spaces.cell_graph import CellGraph, Topology, codec_topology
+from search_spaces.names import did_you_mean
 
 SPLIT_TITLES: Mapping[str, str] = {"valid": "validation", "test": "test"}
 
@@ -267,7 +268,10 @@ class Benchmark:
             if dataset.name == name:
                 return dataset
         known = ", ".join(self.dataset_names)
-        raise BenchmarkError(f"unknown data set {name!r} of {self.title}; allowed: {known}")
+        raise BenchmarkError(
+            f"unknown data set {name!r} of {self.title}; allowed: {known}"
+            f"{did_you_mean(name, self.dataset_names)}"
+        )
 
     def shown_dataset(self, chosen: str | None, usual: str) -> str:
         """The data set whose numbers stand beside a search.
@@ -289,7 +293,10 @@ class Benchmark:
         self.dataset(dataset)
         if split not in self.splits:
             known = ", ".join(self.splits)
-            raise BenchmarkError(f"unknown split {split!r} of {self.title}; allowed: {known}")
+            raise BenchmarkError(
+                f"unknown split {split!r} of {self.title}; allowed: {known}"
+                f"{did_you_mean(split, self.splits)}"
+            )
 
     def measure(self, dataset: str) -> Measure:
         """The measures on a data set."""

@@ -19,6 +19,7 @@ from nni_wiring.truth.sources import bundled
 from nni_wiring.truth.storage import read_table
 from nni_wiring.truth.table import TruthTable
 from search_spaces.errors import SpaceError
+from search_spaces.names import did_you_mean
 from search_spaces.registry import space_entry
 
 ENVIRONMENT = "NNI_WIRING_BENCHMARK"
@@ -186,6 +187,7 @@ def _check_known(name: str) -> None:
         known = ", ".join(table_names())
         raise BenchmarkError(
             f"no table {name!r}; there are: {known} (import one with `benchmark import PATH`)"
+            f"{did_you_mean(name, (*table_names(), *BENCHMARKS))}"
         )
 
 

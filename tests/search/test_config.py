@@ -11,7 +11,8 @@ import pytest
 from pydantic import Field, create_model
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.search.config import make_config, parse_assignments
+from nni_wiring.search.assignments import parse_assignments
+from nni_wiring.search.config import make_config
 from nni_wiring.search.settings import DataSettings, RunSettings, ThetaSettings
 from nni_wiring.strategies.registry import STRATEGIES, register
 from nni_wiring.strategies.settings import StrategySettings
