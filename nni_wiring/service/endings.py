@@ -1,4 +1,4 @@
-"""How trials and experiments ended, by NNI's events, the trials' own word and the logs.
+"""The ends of trials and experiments, by NNI's events, the trials' own word and the logs.
 
 NNI 3.0 stores USER_CANCELED for every process that a signal ended: one that `kill -9` ended, or the
 kernel for want of memory, looks like one that a user cancelled. A user's cancel leaves the event

@@ -151,7 +151,7 @@ def search_of_epochs(experiment_id: str, epochs: int) -> tuple[str, psutil.Proce
             info = read_object(trial.folder / "run.json") or {}
             if info.get("config", {}).get("epochs") == epochs:
                 return trial.trial_id, process_of(trial.trial_id, experiment.pid)
-        time.sleep(0.1)
+        time.sleep(0.5)
     raise AssertionError(f"no trial of {epochs} epochs")
 
 
