@@ -1,4 +1,9 @@
-"""Searches on several processes (Lightning's strategies for several devices)."""
+"""Searches on several processes (Lightning's strategies for several devices).
+
+Gradients that a backward pass leaves are averaged over them, alpha's too, by Lightning's
+``ddp_find_unused_parameters_true`` (plain ``ddp`` wants every parameter in every pass). Batch norm
+and SDARTS-ADV's attack stay each process's own. A monitor wants one process.
+"""
 
 from __future__ import annotations
 
