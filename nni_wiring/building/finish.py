@@ -21,6 +21,7 @@ from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.built import BuiltBenchmark, parse_description
 from nni_wiring.truth.catalogue import forget, table_path
 from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData, check_data
+from nni_wiring.truth.ownership import owned_table
 from nni_wiring.truth.sources import bundled
 from nni_wiring.truth.storage import read_table, save_table
 
@@ -51,20 +52,22 @@ def finish(build: BuildFolder, name: str, partial: bool = False) -> TableData:
     Raises:
         BenchmarkError: trainings are missing (the first cells are named), the name is taken, or
             the table cannot be written.
+        OwnedError: another process writes that table now.
     """
-    check_name(name, build.options)
     rows, plan = build.rows(), build.plan
     missing = [unit for unit in plan.units() if unit not in rows]
     if not rows or (missing and not partial):
         raise BenchmarkError(incomplete(name, plan, missing))
     data = table_data(name, build.options, plan, rows)
     check_data(data, name)
-    path = table_path(name)
-    try:
-        save_table(path, data)
-    except OSError as error:
-        raise BenchmarkError(f"{path}: cannot be written ({error.strerror})") from None
-    forget()
+    with owned_table(name):
+        check_name(name, build.options)
+        path = table_path(name)
+        try:
+            save_table(path, data)
+        except OSError as error:
+            raise BenchmarkError(f"{path}: cannot be written ({error.strerror})") from None
+        forget()
     return data
 
 

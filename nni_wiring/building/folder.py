@@ -10,7 +10,9 @@ from nni_wiring.building.options import BuildOptions, make_build_options
 from nni_wiring.building.plan import WHOLE, Plan, Slice, Unit, make_plan
 from nni_wiring.building.rows import ROWS, Row, append_row, read_rows
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.json_files import from_json, to_json
 from nni_wiring.files.messages import shown
+from nni_wiring.runs.ownership import owned_place
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.truth.archive import cache_dir
 
@@ -46,14 +48,19 @@ class BuildFolder:
         """The build in ``path``, which is begun where there is none.
 
         Raises:
+            OwnedError: another process builds in that folder, or begins to.
             BenchmarkError: a build with other options is there; the line names them.
             RunError: the folder is another run's, or cannot be written.
         """
-        if (path / "run.json").exists():
+        with owned_place(path, name):
+            if not (path / "run.json").exists():
+                return cls.begun(RunFolder.create(path, name, options.flat()), options)
+            run = RunFolder.open(path)
+            if "kind" not in run.info and run.config == from_json(to_json(options.flat())):
+                return cls.begun(run, options)  # the process that began it was killed
             build = cls.open(path)
             build.check_same(options, f"{name}: its build")
             return cls(build.run, options)
-        return cls.begun(RunFolder.create(path, name, options.flat()), options)
 
     @classmethod
     def begun(cls, run: RunFolder, options: BuildOptions, part: Slice | None = None) -> BuildFolder:

@@ -11,7 +11,7 @@ from nni_wiring.building.finish import check_name
 from nni_wiring.building.folder import BuildFolder, build_path, is_build
 from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.files.messages import shown
-from nni_wiring.runs.ownership import owned
+from nni_wiring.runs.ownership import owned_place
 from nni_wiring.runs.store import RunFolder
 
 #: How far below a folder slices are looked for: NNI's trials lie three folders deep.
@@ -46,36 +46,38 @@ def merge(name: str, folders: Sequence[Path]) -> Merged:
     Raises:
         BenchmarkError: no build is there, a slice has other options than the build (the line names
             them), or the name is taken.
+        OwnedError: another process builds that table.
         WiringError: a folder is damaged. Nothing was added then.
     """
     path = build_path(name)
     slices = [one for folder in folders for one in _builds_in(folder)]
-    if (path / "run.json").exists():
-        target = BuildFolder.open(path)
-    elif slices:
-        check_name(name, slices[0].options)
-        target = BuildFolder.at(path, name, slices[0].options)
-    else:
+    if not slices and not (path / "run.json").exists():
         raise BenchmarkError(f"table {name!r} has no build to merge; name the slices' folders")
-    check_name(name, target.options)
-    others = [one for one in slices if one.run.path.resolve() != path.resolve()]
-    for one in others:
-        one.check_same(target.options, str(one.run.path))
-    return _add_all(target, others)
+    if slices and not path.exists():
+        check_name(name, slices[0].options)
+    with owned_place(path, name):
+        if (path / "run.json").exists():
+            target = BuildFolder.open(path)
+        else:
+            target = BuildFolder.at(path, name, slices[0].options)
+        check_name(name, target.options)
+        others = [one for one in slices if one.run.path.resolve() != path.resolve()]
+        for one in others:
+            one.check_same(target.options, str(one.run.path))
+        return _add_all(target, others)
 
 
 def _add_all(target: BuildFolder, others: Sequence[BuildFolder]) -> Merged:
     found = [one.rows() for one in others]  # a damaged one is found before anything is written
     added = repeated = unequal = 0
-    with owned(target.run):
-        known = target.rows()
-        for rows in found:
-            new = {unit: row for unit, row in rows.items() if unit not in known}
-            again = [unit for unit in rows if unit in known]
-            unequal += sum(rows[unit].accuracy != known[unit].accuracy for unit in again)
-            target.add(new.items())
-            known |= new
-            added, repeated = added + len(new), repeated + len(again)
+    known = target.rows()
+    for rows in found:
+        new = {unit: row for unit, row in rows.items() if unit not in known}
+        again = [unit for unit in rows if unit in known]
+        unequal += sum(rows[unit].accuracy != known[unit].accuracy for unit in again)
+        target.add(new.items())
+        known |= new
+        added, repeated = added + len(new), repeated + len(again)
     return Merged(target, added, repeated, unequal)
 
 

@@ -15,7 +15,7 @@ import click
 from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import json_option, print_json
 from nni_wiring.commands.set_option import set_option
-from nni_wiring.errors import OwnedError, WiringError
+from nni_wiring.errors import WiringError
 from nni_wiring.search.assignments import parse_assignments
 
 if TYPE_CHECKING:
@@ -64,22 +64,24 @@ def build(
     from nni_wiring.building.options import make_build_options
     from nni_wiring.building.plan import WHOLE, Slice
     from nni_wiring.building.work import run_build
+    from nni_wiring.runs.ownership import owned_place
 
     asked = WHOLE if part is None else Slice.parse(part)
     options = make_build_options(values)
     check_name(name, options)
-    folder = BuildFolder.at(build_path(name), name, options)
-    with _nothing_left_of_bad_input(folder), build_progress(f"table {name}") as progress:
-        trained = run_build(folder, asked, jobs, progress)
-    missing = len(folder.missing())
-    if part is not None and missing:
-        whole = len(folder.plan.units())
-        answer = {"name": name, "trained": trained, "missing": missing, "all": whole}
-        text = f"{part} is done; {missing} of {whole} trainings of table {name} are missing"
-        _tell(answer | {"folder": str(folder.run.path)}, f"{text}, in {folder.run.path}", as_json)
-        return
-    data = finish(folder, name)
-    _tell_table(name, data, trained, as_json)
+    with owned_place(build_path(name), name):  # from its beginning to its table
+        folder = BuildFolder.at(build_path(name), name, options)
+        with _nothing_left_of_bad_input(folder), build_progress(f"table {name}") as progress:
+            trained = run_build(folder, asked, jobs, progress)
+        missing = len(folder.missing())
+        if part is None or not missing:
+            data = finish(folder, name)
+            _tell_table(name, data, trained, as_json)
+            return
+    whole = len(folder.plan.units())
+    answer = {"name": name, "trained": trained, "missing": missing, "all": whole}
+    text = f"{part} is done; {missing} of {whole} trainings of table {name} are missing"
+    _tell(answer | {"folder": str(folder.run.path)}, f"{text}, in {folder.run.path}", as_json)
 
 
 @click.command("merge")
@@ -177,11 +179,12 @@ def _tell(answer: dict[str, Any], text: str, as_json: bool) -> None:
 
 @contextmanager
 def _nothing_left_of_bad_input(folder: BuildFolder) -> Iterator[None]:
-    """Leave the name free where the first training failed: the options were bad."""
+    """Leave the name free where the first training failed: the options were bad.
+
+    The folder is owned, so that nobody else builds in it by then.
+    """
     try:
         yield
-    except OwnedError:
-        raise
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on from here", err=True)
         raise

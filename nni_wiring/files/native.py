@@ -41,7 +41,8 @@ def shared_library(source: Path, folder: Path, *flags: str) -> Path:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            _run(*command, str(source), "-o", str(temporary), "-lm")
+            # the compiler's own files go there too: the folder of temporary files may be full
+            _run(*command, str(source), "-o", str(temporary), "-lm", TMPDIR=str(folder))
     return path
 
 
@@ -53,9 +54,16 @@ def _compiler(suffix: str) -> tuple[str, ...]:
     return tuple(shlex.split(found))
 
 
-def _run(*command: str) -> str:
+def _run(*command: str, **environment: str) -> str:
     """The output of a command; SubprocessError, with its first complaint, on failure."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+        env=os.environ | environment,
+    )
     if done.returncode:
         complaint = (done.stderr.strip() or "-").splitlines()[0]
         raise subprocess.SubprocessError(f"{command[0]}: {complaint:.200}")

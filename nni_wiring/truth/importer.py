@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +17,14 @@ from nni_wiring.truth.catalogue import forget, set_default, table_path
 from nni_wiring.truth.curves import CurveWriter
 from nni_wiring.truth.metrics import TableData, check_data
 from nni_wiring.truth.order import CellOrder
+from nni_wiring.truth.ownership import owned_table, scratch_folder
 from nni_wiring.truth.sources import bundled, delimited, nats, official
 from nni_wiring.truth.sources.containers import LEGACY_MAGIC, Progress, file_hash
 from nni_wiring.truth.sources.official_records import RecordCollector
 from nni_wiring.truth.storage import save_table
 
 _LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
+_SCRATCH_CURVES = "curves"
 _CURVES = re.compile(r"-[0-9a-f]{12}\.curves")
 
 
@@ -92,6 +91,8 @@ def import_table(
 ) -> ImportReport:
     """Read a source and write it as table ``name``; nothing is written if anything is wrong.
 
+    All that it writes lies beside the table: the folder of temporary files may be full.
+
     Args:
         path: the source.
         name: letters, digits, '.', '_' and '-'.
@@ -103,25 +104,25 @@ def import_table(
         progress: called with done and total.
 
     Raises:
+        OwnedError: another process writes that table now.
         BenchmarkError, UnsafePickleError: one line naming the source and what is wrong.
     """
     target = table_path(name)
     if name == bundled.NAME:
         raise BenchmarkError(f"table name {name!r} is taken by the table that is always there")
     kind = detect(path)
-    with _scratch_folder(target.parent) as scratch:
-        curves = scratch / "curves"
+    with owned_table(name), scratch_folder(name) as scratch:
         if kind == delimited.KIND:
             data, kept = delimited.read(path, columns, version), 0
         else:
-            data, kept = _read_records(path, kind, version, curves, progress)
+            data, kept = _read_records(path, kind, version, scratch, progress)
         _check_complete(path, data, partial)
         check_data(data, str(path))
         data.info.update(kind=kind, sha256=file_hash(path), path=path.name)
-        _replace(target, data, curves if kept else None)
-    forget()
-    if make_default:
-        set_default(name)
+        _replace(target, data, scratch / _SCRATCH_CURVES if kept else None)
+        forget()
+        if make_default:
+            set_default(name)
     info = {key: data.info[key] for key in ("kind", "version", "sha256", "cells")}
     metrics = [str(key) for key in data.metrics]
     return ImportReport(
@@ -135,32 +136,23 @@ def import_table(
     )
 
 
-@contextmanager
-def _scratch_folder(parent: Path) -> Iterator[Path]:
-    """A temporary folder beside the tables, on the same file system as they are."""
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=parent, prefix=".import-")
-    except OSError as error:
-        raise BenchmarkError(f"{parent}: cannot be written ({error.strerror})") from error
-    with scratch as folder:
-        yield Path(folder)
-
-
 def _read_records(
     path: Path,
     kind: str,
     version: str | None,
-    curves: Path,
+    scratch: Path,
     progress: Progress,
 ) -> tuple[TableData, int]:
-    """The table, and the number of curves written to the file ``curves``."""
+    """The table, and the number of curves written to a file in ``scratch``."""
     source = official if kind == official.KIND else nats
     try:
-        with open(curves, "w+b") as file:
+        with open(scratch / _SCRATCH_CURVES, "w+b") as file:
             writer = CurveWriter(file)
             collector = RecordCollector(CellOrder(NASBENCH201), writer, shown(path))
-            source.read(path, collector, progress)
+            if kind == official.KIND:
+                official.read(path, collector, progress)
+            else:
+                nats.read(path, collector, progress, scratch)
             if not collector.cells:
                 raise BenchmarkError(f"{shown(path)}: it holds no cells")
             kept = writer.finish()

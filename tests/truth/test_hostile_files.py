@@ -248,8 +248,9 @@ def with_latency(value: object) -> dict[str, Any]:
 
 
 def state_of_tables() -> list[tuple[str, int]]:
-    folder = cache_dir() / "tables"
-    return sorted((path.name, path.stat().st_size) for path in folder.rglob("*"))
+    """All files but locks, which stay."""
+    found = (cache_dir() / "tables").rglob("*")
+    return sorted((p.name, p.stat().st_size) for p in found if p.suffix != ".lock")
 
 
 def refuse(path: Path, expected: str, **options: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.truth.api.nasbench201 import NASBench201API
+from nni_wiring.truth.archive import cache_dir
 from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 from nni_wiring.truth.curves import CurveWriter
 from nni_wiring.truth.importer import detect
@@ -102,7 +103,9 @@ def verify(path: Path, cells: int, seed: int, progress: Progress) -> VerifyRepor
             raise BenchmarkError(line if str(path) in line else f"{path}: {line}") from error
     if not sample.records:
         raise BenchmarkError(f"{path}: it holds no cells")
-    with tempfile.TemporaryDirectory(prefix="nni-wiring-") as folder:
+    # not the folder of temporary files, which may be full
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".verify-", dir=cache_dir()) as folder:
         table = _table(path, sample, whole.get("meta_archs"), Path(folder) / "curves")
         theirs = _official(path, sample, whole["meta_archs"])
         report = VerifyReport(str(path), [table.arch(index) for index in sorted(sample.records)])

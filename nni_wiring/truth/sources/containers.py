@@ -6,7 +6,6 @@ import bz2
 import gzip
 import hashlib
 import mmap
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from typing import IO, NamedTuple, cast
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.lines import bounded_lines
-from nni_wiring.files.messages import shown
+from nni_wiring.files.messages import reason, shown
 from nni_wiring.files.pickles import loads_pickle, scan_pickle
 from nni_wiring.files.regular import regular_file
 
@@ -157,26 +156,39 @@ def _decoded(path: Path, lines: Iterator[bytes], limit: int) -> Iterator[str]:
 
 
 @contextmanager
-def unpacked(path: Path, ratio: int, progress: Progress) -> Iterator[Path]:
-    """A temporary plain copy of a .bz2 file, at most ``ratio`` times its size plus 16 MiB."""
+def unpacked(path: Path, ratio: int, progress: Progress, scratch: Path) -> Iterator[Path]:
+    """A plain copy of a .bz2 file, for a while in the folder ``scratch``, at most ``ratio`` times
+    its size plus 16 MiB.
+    """
+    limit = ratio * path.stat().st_size + (16 << 20)
+    copy = scratch / "unpacked.pickle"
+    try:
+        with open(copy, "wb") as plain:
+            for chunk in _chunks(path, progress):
+                if plain.tell() + len(chunk) > limit:
+                    raise BenchmarkError(
+                        f"{shown(path)}: it unpacks to more than {ratio} times its size"
+                    )
+                plain.write(chunk)
+    except OSError as error:  # not one of reading, see _chunks
+        copy.unlink(missing_ok=True)
+        raise BenchmarkError(f"{shown(copy)}: cannot be written ({reason(error)})") from None
+    try:
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _chunks(path: Path, progress: Progress) -> Iterator[bytes]:
+    """The unpacked content of a .bz2 file."""
     packed = path.stat().st_size
-    limit = ratio * packed + (16 << 20)
-    with tempfile.NamedTemporaryFile(prefix="nni-wiring-", suffix=".pickle") as copy:
-        written = 0
-        try:
-            with regular_file(path) as raw, bz2.open(raw) as file:
-                while chunk := file.read(_CHUNK):
-                    written += len(chunk)
-                    if written > limit:
-                        raise BenchmarkError(
-                            f"{shown(path)}: it unpacks to more than {ratio} times its size"
-                        )
-                    copy.write(chunk)
-                    progress(raw.tell(), packed)
-        except _DECOMPRESS_ERRORS as error:
-            raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
-        copy.flush()
-        yield Path(copy.name)
+    try:
+        with regular_file(path) as raw, bz2.open(raw) as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+                progress(raw.tell(), packed)
+    except _DECOMPRESS_ERRORS as error:
+        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
 
 
 def _opened(raw: IO[bytes]) -> IO[bytes]:

@@ -19,8 +19,10 @@ _CELL_LIMIT = 16 << 20  # bytes unpacked; a real cell has 0.3 MB, the meta file 
 _SINGLE_RATIO = 40  # unpacked size to packed size; real files have about 4
 
 
-def read(path: Path, collector: RecordCollector, progress: Progress) -> None:
+def read(path: Path, collector: RecordCollector, progress: Progress, scratch: Path) -> None:
     """Feed every record of the folder or file to ``collector``.
+
+    scratch: folder for the unpacked copy of a file, of gigabytes for the real one.
 
     Raises:
         BenchmarkError, UnsafePickleError: one line naming the file and what is wrong.
@@ -28,7 +30,7 @@ def read(path: Path, collector: RecordCollector, progress: Progress) -> None:
     if path.is_dir():
         _read_folder(path, collector, progress)
     else:
-        with unpacked(path, _SINGLE_RATIO, progress) as plain, mapped(plain) as content:
+        with unpacked(path, _SINGLE_RATIO, progress, scratch) as plain, mapped(plain) as content:
             scan = scan_pickle(content, name=str(path), collect=True)
             span = Span(0, scan.end, scan.far)
             table = read_records(plain, content, span, collector.add, progress)
