@@ -1,26 +1,51 @@
 """Packaging. Exact versions that are known to work together stand in constraints.txt."""
 
 import re
+import runpy
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION_LINE = re.search(r'__version__ = "(.+)"', (HERE / "nni_wiring/__init__.py").read_text())
 assert VERSION_LINE is not None
-README = HERE / "README.md"
+VERSION = VERSION_LINE.group(1)
+# only who publishes knows where the code is, and says so in NNI_WIRING_REPOSITORY
+LINKS = runpy.run_path(str(HERE / "docs" / "links.py"))
+REPOSITORY, PLACE = LINKS["repository"](), LINKS["published"](VERSION)
+README = LINKS["relink"]((HERE / "README.md").read_text(encoding="utf-8"), PLACE)
+PAGES = {"Changelog": "CHANGELOG.md", "Documentation": "docs/reading.md", "Security": "SECURITY.md"}
+PROJECT_URLS = {"NNI": "https://nni.readthedocs.io"}
+if REPOSITORY is not None:
+    PROJECT_URLS |= {"Source": REPOSITORY, **{name: PLACE(path) for name, path in PAGES.items()}}
 
 ONNX = ["onnx>=1.17,<2", "onnxruntime>=1.20,<2", "onnxscript>=0.2,<1"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=0.29,<2"]
 
+
+class BuildWithConfigs(build_py):
+    """Takes the experiments for NNI into the package; in the repository they stand beside it."""
+
+    def run(self) -> None:
+        """Build, then copy; an editable install reads the repository's own."""
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib) / "nni_wiring" / "tuner_configs"
+            shutil.copytree(HERE / "tuner_configs", target, dirs_exist_ok=True)
+
+
 setup(
+    cmdclass={"build_py": BuildWithConfigs},
     name="nni-wiring",
-    version=VERSION_LINE.group(1),
+    version=VERSION,
     description="Wiring evolution in differentiable architecture search, as an extension of NNI",
-    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description=README,
     long_description_content_type="text/markdown",
     author="the nni-wiring authors",
     license="MIT",
+    project_urls=PROJECT_URLS,
     packages=find_packages(include=["nni_wiring*", "search_spaces*"]),
     package_data={
         "nni_wiring": ["py.typed"]

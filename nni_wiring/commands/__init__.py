@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "compare": "nni_wiring.commands.compare:compare:Set runs side by side.",
     "benchmark": "nni_wiring.commands.benchmark:benchmark:Query the table of true accuracies.",
     "baseline": "nni_wiring.commands.baseline:baseline:Search the table many times in process.",
+    "configs": "nni_wiring.commands.configs:configs:List or copy the experiments for NNI.",
     "register": "nni_wiring.commands.register:register:Make the tuners known to NNI.",
     "strategies": "nni_wiring.commands.strategies:strategies:List the search strategies.",
     "spaces": "nni_wiring.commands.spaces:spaces:List the search spaces.",
