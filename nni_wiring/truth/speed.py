@@ -32,6 +32,18 @@ class SelectedSpeed(NamedTuple):
         return self.early - self.late - self.null
 
 
+class Equals(NamedTuple):
+    """The other cells that end about where one ends.
+
+    Attributes:
+        cells: their number.
+        ahead: share (0..1) of them that it leads after the shortest training, ties count half.
+    """
+
+    cells: int
+    ahead: float
+
+
 class SpeedTable:
     """Percentiles of one data set's cells as tensors with an axis an edge.
 
@@ -54,6 +66,19 @@ class SpeedTable:
         p = np.asarray(probabilities, dtype=float)
         early, late = _expectation(self.early, p), _expectation(self.late, p)
         return SelectedSpeed(early, late, _mean_over_orders(self.early - self.late, p))
+
+    def equals(self, cell: tuple[int, ...], within: float = 1.0) -> Equals:
+        """The cells whose percentile at the end is within ``within`` points of this one's.
+
+        Args:
+            cell: one operation an edge.
+            within: percentiles.
+        """
+        near = (np.abs(self.late - self.late[cell]) <= within) & np.isfinite(self.early)
+        near[cell] = False
+        others, own = self.early[near], self.early[cell]
+        ahead = (others < own).mean() + (others == own).mean() / 2 if len(others) else np.nan
+        return Equals(len(others), float(ahead))
 
 
 def _expectation(values: Array, p: Array) -> float:

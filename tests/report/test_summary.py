@@ -108,7 +108,7 @@ def test_json_keys_are_the_contract(runs: list[RunAnalysis]) -> None:
         "run_id", "strategy", "space", "data", "seed", "epochs", "status", "arch", "truth",
         "topology", "patterns", "cost", "report",
     }  # fmt: skip
-    added = {"error", "notes", "cells", "provenance", "decisions", "explanation"}
+    added = {"error", "notes", "cells", "provenance", "decisions", "explanation", "speed"}
     assert set(found) == contract | added
     assert set(found["patterns"]) == {
         "growing_index", "width_preference", "recovery_epochs", "selected_edges", "collapse",

@@ -13,6 +13,7 @@ from nni_wiring.report.sections.overview import Overview
 from nni_wiring.report.sections.patterns import PatternsSection
 from nni_wiring.report.sections.reasons import Reasons
 from nni_wiring.report.sections.settings import Settings
+from nni_wiring.report.sections.speed import Speed
 from nni_wiring.report.sections.topology import Topology
 from nni_wiring.report.sections.truth import TruthSection
 from search_spaces.names import Registry
@@ -41,6 +42,7 @@ SECTIONS: Registry[type[Section]] = Registry(
         PatternsSection,
         Topology,
         TruthSection,
+        Speed,
         Alphas,
         Costs,
         Settings,
