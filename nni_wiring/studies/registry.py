@@ -61,6 +61,7 @@ _OURS: dict[str, str] = {
     "early-stop": "ours: regret where rules without truth would have stopped kept searches",
     "topology-vs-truth": "S3: width and depth against accuracy, live operations equal",
     "convergence": "S3: training curves with one edge rewired, under three learning rates",
+    "random-wiring": "S3: connections and operations drawn anew, widths and trainings",
     "landscape": "S3: the loss around trained cells, smoothness and gradient variance",
 }
 
