@@ -4,6 +4,7 @@ reduction cells (Xie et al., AISTATS 2021).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -40,19 +41,19 @@ class DartsSpace(ModelSpace):
     """Stem, a chain of cells, global average pool, linear classifier; no batch norm or ReLU after
     the last cell.
 
-    graph: of every cell, with one or two inputs (the outputs of as many cells before). cells:
-    number of cells in all. reduction: whether the cells at one and two thirds of the depth halve
-    the size and double the channels (DARTS; their label is ``reduce``, the others' ``normal``);
-    without, all cells are alike and labelled ``cell`` (S1). channels: C. head: ``darts`` (linear
-    with bias) or ``bias_free`` (S1's, so that theory page section 1 fact 1 holds). affine,
-    track_stats: of the batch norms in cells. operations: ``{edge: names}``, with reduction cells
-    ``{"normal/<edge>" and "reduce/<edge>": names}``.
+    graph: of every cell, or of the cells of each label, with one or two inputs (the outputs of as
+    many cells before, equally many for all). cells: number of cells in all. reduction: whether the
+    cells at one and two thirds of the depth halve the size and double the channels (DARTS; their
+    label is ``reduce``, the others' ``normal``); without, all cells are alike and labelled ``cell``
+    (S1). channels: C. head: ``darts`` (linear with bias) or ``bias_free`` (S1's, so that theory
+    page section 1 fact 1 holds). affine, track_stats: of the batch norms in cells. operations:
+    ``{edge: names}``, with reduction cells ``{"normal/<edge>" and "reduce/<edge>": names}``.
     """
 
     def __init__(
         self,
         operations: EdgeOperations,
-        graph: CellGraph = DARTS_GRAPH,
+        graph: CellGraph | Mapping[str, CellGraph] = DARTS_GRAPH,
         reduction: bool = True,
         num_classes: int = 10,
         channels: int = 16,
@@ -70,21 +71,25 @@ class DartsSpace(ModelSpace):
             )
         if head not in ("darts", "bias_free"):
             raise SpaceError(f"head: {head!r} is not known; allowed: darts, bias_free")
-        self._graph, self._operations = graph, operations
+        kinds = ("normal", "reduce") if reduction else ("cell",)
+        graphs = dict.fromkeys(kinds, graph) if isinstance(graph, CellGraph) else graph
+        self._graphs: Mapping[str, CellGraph] = graphs
+        self._inputs = len(graphs[kinds[0]].inputs)
+        self._operations = operations
         self._norm = {"affine": affine, "track_stats": track_stats}
         stem = STEM_MULTIPLIER * channels
         self.stem = nn.Sequential(
             nn.Conv2d(3, stem, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(stem)
         )
         reductions = {cells // 3, 2 * cells // 3} if reduction else set()
-        history = [(stem, False)] * len(graph.inputs)  # (channels, half the size of the one before)
+        history = [(stem, False)] * self._inputs  # (channels, half the size of the one before)
         self.layers = nn.ModuleList()
         for place in range(cells):
             reduces = place in reductions
             channels = channels * 2 if reduces else channels
             kind = ("reduce" if reduces else "normal") if reduction else "cell"
             self.layers.append(self._layer(kind, channels, history))
-            history = [*history[1:], (channels * len(graph.outputs), reduces)]
+            history = [*history[1:], (channels * len(self._graphs[kind].outputs), reduces)]
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(history[-1][0], num_classes, bias=head == "darts")
 
@@ -105,7 +110,7 @@ class DartsSpace(ModelSpace):
         return PreprocessedCell(preprocess, self._cell(kind, channels))
 
     def _cell(self, kind: str, channels: int) -> WiringCell:
-        graph, norm = self._graph, self._norm
+        graph, norm = self._graphs[kind], self._norm
 
         def build(name: str, edge: str) -> nn.Module:
             source = graph.edges[graph.edge_index(edge)][0]
@@ -123,7 +128,7 @@ class DartsSpace(ModelSpace):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (n, 3, h, w) -> logits (n, num_classes); h and w divisible by 4."""
         x = self.stem(images)
-        states = [x] * len(self._graph.inputs)
+        states = [x] * self._inputs
         for layer in self.layers:
             states = [*states[1:], layer(*states)]
         return self.classifier(self.pool(states[-1]).flatten(1))

@@ -177,3 +177,25 @@ def outline_panels(
     heading(figure, title)
     legend_below(figure, shown)
     return figure
+
+
+def scatter_panels(
+    panels: Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]], title: str, xlabel: str
+) -> Figure:
+    """One panel a name, which is its y axis: points ``[xs, ys]`` of every label."""
+    figure = new_figure(3.6 * len(panels), 3.4, Margins(0.75, 0.15, 0.85, 0.45))
+    figure.subplots_adjust(wspace=0.3)
+    shown: dict[str, Any] = {}
+    for axes, (name, groups) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        for place, (label, points) in enumerate(groups.items()):
+            x, y = ([np.nan if v is None else v for v in values] for values in points)
+            marker = "osD^v<>"[place % 7]
+            shown[label] = axes.scatter(x, y, 26, color=_COLOURS[place], marker=marker)
+        axes.set_xlabel(xlabel, fontsize=9)
+        axes.set_ylabel(name, fontsize=9)
+        tidy(axes)
+    heading(figure, title)
+    legend_below(figure, shown)
+    return figure

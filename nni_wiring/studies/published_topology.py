@@ -1,4 +1,6 @@
-"""Width and depth of published DARTS-type cells against exactly enumerated random wirings (S3)."""
+"""Width and depth of published DARTS-type cells against exactly enumerated random wirings (S3),
+and the edges that published cells of NAS-Bench-201 leave empty (S1's P2).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,18 @@ from scipy import stats
 
 from nni_wiring.studies.charts import level_bars
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
+from nni_wiring.studies.published_cells import (
+    DROPPED,
+    distinct,
+    edge_rows,
+    group_rows,
+    judge_dropped,
+    live_shares,
+    tables,
+)
 from nni_wiring.studies.statistics import Rule, Verdict, holm
 from nni_wiring.studies.statistics.verdict import ALPHA, Holds
+from nni_wiring.truth import NASBENCH201, table_for
 
 #: Probability of every value; exact.
 Distribution = Mapping[Fraction, Fraction]
@@ -213,11 +225,21 @@ def measure(run: StudyRun) -> Findings:
         name: {cell.name: float(cell.width) for cell in CELLS["normal"] if cell.type == kind}
         for name, kind in names.items()
     }
+    table = table_for(NASBENCH201.name, run.config().run.benchmark)
+    assert table is not None  # the bundled one is always there
+    edges, groups = edge_rows(distinct()), group_rows()
     return Findings(
-        tables=[_table(kind, found) for kind, found in rows.items()],
-        verdicts=[judge(WIDER, rows["normal"]), judge(WIDER_REDUCTION, rows["reduction"])],
+        tables=[
+            *(_table(kind, found) for kind, found in rows.items()),
+            *tables(edges, groups, live_shares(table)),
+        ],
+        verdicts=[
+            judge(WIDER, rows["normal"]),
+            judge(WIDER_REDUCTION, rows["reduction"]),
+            judge_dropped(edges, groups),
+        ],
         numbers={"nulls": nulls, "marked": marked},
-        rows=[row for found in rows.values() for row in found],
+        rows=[*(row for found in rows.values() for row in found), *edges, *groups],
     )
 
 
@@ -230,12 +252,12 @@ def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
 
 STUDY = Study(
     name="published-topology",
-    title="width and depth of published cells against random wirings",
+    title="width, depth and empty edges of published cells against exact nulls",
     source="Shu et al., ICLR 2020, arXiv 1909.09569",
     own={},
     reduced={},
     paper={},
     measure=measure,
     plot=plot,
-    rules=(WIDER, WIDER_REDUCTION),
+    rules=(WIDER, WIDER_REDUCTION, DROPPED),
 )

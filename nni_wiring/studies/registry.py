@@ -48,7 +48,7 @@ _OURS: dict[str, str] = {
     "skip-dominance": "S2: Proposition 1, alpha of skip and convolution and the variances",
     "shuffling": "S2: Table 1, shuffled layers and edges",
     "failure-spaces": "S2: magnitude against perturbation in the failure spaces",
-    "published-topology": "S3: width and depth of published cells against random wirings",
+    "published-topology": "S3, S1: width, depth and empty edges of published cells",
     "linear-cells": "S3: its two theorems on linear cells, formally and literally",
     "controller-conditioning": "S4: does ENAS' controller condition on its past? exactly",
     "controller-states": "S4: hidden states of ENAS' controller against graph distances",
@@ -61,6 +61,7 @@ _OURS: dict[str, str] = {
     "early-stop": "ours: regret where rules without truth would have stopped kept searches",
     "topology-vs-truth": "S3: width and depth against accuracy, live operations equal",
     "convergence": "S3: training curves with one edge rewired, under three learning rates",
+    "random-wiring": "S3: connections and operations drawn anew, widths and trainings",
     "landscape": "S3: the loss around trained cells, smoothness and gradient variance",
 }
 

@@ -100,12 +100,12 @@ def _train(run: StudyRun, rate: str, seed: int, number: int, shape: str) -> Row:
         "kernels": row.compact,
         "error": row.error,
         "loss": [row.loss_at[epoch]["train"] for epoch in epochs],
-        "held_out_loss": [_held_out(row.loss_at[epoch]) for epoch in epochs],
-        "held_out_accuracy": [_held_out(row.accuracy_at[epoch]) for epoch in epochs],
+        "held_out_loss": [held_out(row.loss_at[epoch]) for epoch in epochs],
+        "held_out_accuracy": [held_out(row.accuracy_at[epoch]) for epoch in epochs],
     }
 
 
-def _held_out(parts: Mapping[str, float]) -> float:
+def held_out(parts: Mapping[str, float]) -> float:
     """The mean over the parts that were not trained on; nothing is chosen by any of them."""
     return float(np.mean([value for part, value in parts.items() if part != "train"]))
 

@@ -63,7 +63,7 @@ def training_config(run: StudyRun, **changes: Any) -> TrainConfig:
     Raises:
         ConfigError: an option that trainings lack has been set.
     """
-    known = train_options("nasbench201")
+    known = train_options(run.options.get("space", "nasbench201"))
     given = {key: value for key, value in run.options.items() if key not in run.study.own}
     foreign = sorted(given.keys() - set(known) - {"supernet"})
     if foreign:
@@ -72,26 +72,31 @@ def training_config(run: StudyRun, **changes: Any) -> TrainConfig:
     return make_train_config({"eval_epochs": (), **given, **changes})
 
 
-def is_small(run: StudyRun) -> bool:
-    """True where the study's networks have fewer channels than those of the table."""
-    return _channels(run) < _TABULATED_CHANNELS
+def is_small(run: StudyRun, arch: str = PAIRS[0].wide) -> bool:
+    """True where the study's networks have fewer channels than those of the table.
+
+    arch: any cell of the study's space.
+    """
+    return _channels(run, arch) < _TABULATED_CHANNELS
 
 
-def unless_small(run: StudyRun, verdicts: Sequence[Verdict]) -> list[Verdict]:
+def unless_small(
+    run: StudyRun, verdicts: Sequence[Verdict], arch: str = PAIRS[0].wide
+) -> list[Verdict]:
     """The verdicts as they are, or as no verdicts where the networks are small."""
-    if not is_small(run):
+    if not is_small(run, arch):
         return list(verdicts)
     return [
         verdict._replace(
             verdict="cannot be said",
-            evidence=f"no verdict: small, {_channels(run)} channels; {verdict.evidence}",
+            evidence=f"no verdict: small, {_channels(run, arch)} channels; {verdict.evidence}",
         )
         for verdict in verdicts
     ]
 
 
-def _channels(run: StudyRun) -> int:
-    return int(training_config(run, arch=PAIRS[0].wide).flat()["channels"])
+def _channels(run: StudyRun, arch: str) -> int:
+    return int(training_config(run, arch=arch).flat()["channels"])
 
 
 def trained(run: StudyRun, label: str, config: TrainConfig) -> RunFolder:

@@ -1,5 +1,11 @@
 """Statistics of the studies: intervals, exact tests, nulls, and the rules that verdicts follow."""
 
+from nni_wiring.studies.statistics.correlated import (
+    FollowsRule,
+    jackknifed,
+    shuffled_p,
+    steiger,
+)
 from nni_wiring.studies.statistics.exact import (
     LogisticSlope,
     MantelTest,
@@ -42,6 +48,7 @@ __all__ = [
     "Equivalence",
     "EquivalenceRule",
     "FlipRule",
+    "FollowsRule",
     "Holds",
     "IdentityRule",
     "Interval",
@@ -60,6 +67,7 @@ __all__ = [
     "flips_needed",
     "holm",
     "interval",
+    "jackknifed",
     "known",
     "logistic_slope",
     "mantel",
@@ -71,5 +79,7 @@ __all__ = [
     "rank_products",
     "renamed_p",
     "runs_needed",
+    "shuffled_p",
     "spearman",
+    "steiger",
 ]
