@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +56,23 @@ def test_search_is_a_function_whatever_was_imported_before(first: str) -> None:
     )
     one, two, same = python(code).splitlines()
     assert one == two and "did you mean 'epochs'?" in one and same == "True"
+
+
+def test_a_run_is_found_by_its_id_and_framed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NNI_WIRING_RUNS", str(tmp_path))
+    stored = REPO / "tests" / "support" / "run_of_0_1_0"
+    shutil.copytree(stored, tmp_path / "some-run")
+    frame = nni_wiring.load_run("some-run").to_frame()
+    lines = [json.loads(line) for line in (stored / "epochs.jsonl").read_text().splitlines()]
+    assert list(frame.index) == [line["epoch"] for line in lines]
+    columns = [name for name in frame if name.startswith("cost/alpha/")]
+    assert len(columns) == 6 * 5
+    for name in columns:
+        edge, operation = name.split("/")[2:]
+        means = [line["cost"]["alpha"]["mean"][edge][operation] for line in lines]
+        assert list(frame[name]) == pytest.approx(means)
 
 
 def test_a_search_and_its_run(tmp_path: Path) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 
 from nni_wiring.figures.palette import GRID, INK
 from nni_wiring.figures.series import FloatArray
 
 _HEADING: dict[str, Any] = {"fontsize": 11.5, "color": INK}
+_POINTS = 72  # an inch
+_LEGEND_SIZE = 9  # points
+# inches: a legend's handle with the room around it and before the next, a row, its outer room
+_HANDLE = (2.0 + 0.8 + 2.0) * _LEGEND_SIZE / _POINTS
+_ROW = 1.7 * _LEGEND_SIZE / _POINTS
+_OUTSIDE = 0.2
 
 
 def marker(values: FloatArray) -> dict[str, Any]:
@@ -68,13 +77,46 @@ def whole_epochs(axes: Axes) -> None:
 
 
 def legend_below(figure: Figure, handles: Mapping[str, Artist]) -> None:
-    """One legend for the whole figure, under its axes; `handles` by label."""
-    if handles:
-        figure.legend(
-            list(handles.values()),
-            list(handles),
-            loc="lower center",
-            ncols=min(len(handles), 6),
-            frameon=False,
-            fontsize=9,
-        )
+    """One legend for the whole figure, under its axes; `handles` by label.
+
+    It has as many columns as the figure is wide enough for, and the figure grows by its further
+    rows, so that none lies on the axes.
+    """
+    if not handles:
+        return
+    columns = _columns(list(handles), figure.get_figwidth() - _OUTSIDE)
+    _grow_below(figure, _ROW * (-(-len(handles) // columns) - 1))
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=_LEGEND_SIZE,
+    )
+
+
+def _columns(labels: Sequence[str], room: float) -> int:
+    """The most columns, at most 6, whose labels fit into `room` inches; at least one."""
+    font = FontProperties(size=_LEGEND_SIZE)
+    widths = [TextPath((0, 0), label or " ", prop=font).get_extents().x1 for label in labels]
+    for columns in range(min(len(labels), 6), 1, -1):
+        # matplotlib fills the columns one after the other, the first ones with one more
+        rows, longer = divmod(len(labels), columns)
+        ends = [place * rows + min(place, longer) for place in range(columns + 1)]
+        widest = [max(widths[start:end]) for start, end in pairwise(ends)]
+        if sum(widest) / _POINTS + columns * _HANDLE <= room:
+            return columns
+    return 1
+
+
+def _grow_below(figure: Figure, inches: float) -> None:
+    """Make a figure higher at its bottom; axes and title stay as far from its top as before."""
+    before = figure.get_figheight()
+    after = before + inches
+    figure.set_figheight(after)
+    now = figure.subplotpars
+    bottom, top = ((share * before + inches) / after for share in (now.bottom, now.top))
+    figure.subplots_adjust(bottom=bottom, top=top)
+    for text in figure.texts:
+        text.set_y((text.get_position()[1] * before + inches) / after)

@@ -203,7 +203,16 @@ def _bars(rows: list[Row], names: list[str]) -> dict[str, dict[str, list[float]]
 def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """Correlations of untrained and trained controllers with the structural distances."""
     title = "Hidden states against graph distances, before and after training"
-    return {"controller_states": operation_bars(numbers["gains"], title, "Spearman's rho")}
+    panels = {
+        cells: {_in_short(name): bar for name, bar in bars.items()}
+        for cells, bars in numbers["gains"].items()
+    }
+    return {"controller_states": operation_bars(panels, title, "Spearman's rho")}
+
+
+def _in_short(name: str) -> str:
+    """A bar's name as short as a legend takes it."""
+    return name.replace("Hamming, live edges", "live Hamming").replace("Weisfeiler-Lehman", "WL")
 
 
 STUDY = Study(
