@@ -160,15 +160,21 @@ def error_line(folder: Path) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
+#: An exception's own line, or one that NNI logged as an error: "[time] ERROR (place) ...".
+_ERROR_LINE = re.compile(r"[A-Za-z_.]+(Error|Exception)\b|\[[^\]]*\] ERROR\b")
+#: NNI waits no longer; its process imports NNI and the tuner in that time.
+_SLOW_TUNER = " The machine may have been too busy: start it again."
+
+
 def last_error_of_manager(folder: Path) -> str | None:
     """Last error line of the experiment's own logs (tuner first), None if there is none."""
     for name in ("dispatcher.log", "nnimanager.log"):
         lines = [line for line in _tail(folder / "log" / name) if line.strip()]
-        plain = [
-            line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception)\b|\[.*ERROR", line)
-        ]
-        if plain:
-            return plain[-1].strip()
+        plain = [line.strip() for line in lines if _ERROR_LINE.match(line)]
+        told = [line for line in plain if "Already rejected with reason" not in line]  # said before
+        if told:
+            slow = _SLOW_TUNER if "Tuner did not connect in" in told[-1] else ""
+            return f"{told[-1]}{slow}"
     return None
 
 
