@@ -23,8 +23,8 @@ import numpy as np
 from tensorboard import default, program
 from torch.utils.tensorboard import SummaryWriter
 
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.tab import TabSink
+from nni_wiring.monitor.view import View
 from nni_wiring.records import CostMoments, EpochRecord
 from nni_wiring.tab.plugin import WiringLoader
 from nni_wiring.truth import load_table

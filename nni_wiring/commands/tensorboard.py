@@ -132,8 +132,8 @@ def write_tabs(logdir: Path, runs: Iterable[RunFolder]) -> None:
     """
     from torch.utils.tensorboard import SummaryWriter
 
-    from nni_wiring.monitor.epoch import View
     from nni_wiring.monitor.tab import TabSink
+    from nni_wiring.monitor.view import View
     from nni_wiring.report.analysis import recorded_table
 
     for run in runs:

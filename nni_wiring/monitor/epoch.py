@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from nni_wiring.monitor.view import View as View
 from nni_wiring.records import DerivedCell, EdgeTable
 from nni_wiring.selection.genotype import darts_genotype, strongest_pairs
 from nni_wiring.strategies.engine.search_module import SearchModule
@@ -18,13 +19,6 @@ from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.truth import TruthTable
 from search_spaces.genotypes import Pairs
 from search_spaces.nni_api import pl
-
-
-class View(NamedTuple):
-    """The truth that a record is looked at with. table: None without; dataset: its data set."""
-
-    table: TruthTable | None
-    dataset: str
 
 
 class Reading(NamedTuple):

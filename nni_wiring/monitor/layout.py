@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nni_wiring.monitor.epoch import View
+from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
 from nni_wiring.truth import SPLITS
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.references import write_references
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tab import TabSink
 from nni_wiring.monitor.tensorboard import TensorBoardSink
+from nni_wiring.monitor.view import View
 from nni_wiring.records import DerivedCell, EpochRecord
 from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder, new_run_id

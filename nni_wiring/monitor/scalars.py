@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.statistics import Statistic
+from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
 
 

@@ -13,7 +13,7 @@ from nni_wiring.explain import Explanation, Run, explain
 from nni_wiring.explain.assemble import choose_metric
 from nni_wiring.explain.cost_gap import PHASES
 from nni_wiring.figures.palette import looks
-from nni_wiring.monitor.epoch import View
+from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
 from nni_wiring.tab.summary import EPOCH, EXPLANATION, RUN, json_summary
 from nni_wiring.truth import TruthTable

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.layout import scalar_layout
 from nni_wiring.monitor.references import benchmark_table, reference_marks, write_references
 from nni_wiring.monitor.statistics import Statistic, all_statistics
+from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
 from nni_wiring.truth import TruthTable
 from search_spaces.nni_api import TensorBoardLogger

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from nni_wiring.explain import Explanation
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.tab import ToldRun, explained
+from nni_wiring.monitor.view import View
 from nni_wiring.records import DerivedCell, EpochRecord, Score, Truth
 from nni_wiring.report.cells import benchmark_wiring, final_arch, final_cells, wiring_of
 from nni_wiring.report.curves import KindCurves, run_curves

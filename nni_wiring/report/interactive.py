@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.tab import epoch_summary, explanation_summary, run_summary
+from nni_wiring.monitor.view import View
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.tab.plugin import PAGE
 from nni_wiring.tab.summary import shortened

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from nni_wiring.monitor.callback import WiringMonitor
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tab import TabSink
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
+from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder

@@ -26,6 +26,10 @@ _EVENT_STATUS = {
     "ADD_RESUMED": "WAITING",
 }
 _NO_STATUS = ("ADD_HYPERPARAMETER", "IMPORT_DATA")
+# an exception's own line, or one that NNI logged as an error: "[time] ERROR (place) ..."
+_ERROR_LINE = re.compile(r"[A-Za-z_.]+(Error|Exception)\b|\[[^\]]*\] ERROR\b")
+# NNI waits no longer; its process imports NNI and the tuner in that time
+_SLOW_TUNER = " The machine may have been too busy: start it again."
 _TAIL_BYTES = 64 * 1024
 _LINE_LENGTH = 600
 
@@ -89,11 +93,11 @@ def last_error_of_manager(folder: Path) -> str | None:
     """Last error line of the experiment's own logs (tuner first), None if there is none."""
     for name in ("dispatcher.log", "nnimanager.log"):
         lines = [line for line in _tail(folder / "log" / name) if line.strip()]
-        plain = [
-            line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception)\b|\[.*ERROR", line)
-        ]
-        if plain:
-            return plain[-1].strip()
+        plain = [line.strip() for line in lines if _ERROR_LINE.match(line)]
+        told = [line for line in plain if "Already rejected with reason" not in line]  # said before
+        if told:
+            slow = _SLOW_TUNER if "Tuner did not connect in" in told[-1] else ""
+            return f"{told[-1]}{slow}"
     return None
 
 

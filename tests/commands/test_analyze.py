@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -223,3 +225,16 @@ def test_compare_prints_one_table_and_draws_one_figure(root: Path) -> None:
     archs = [RunFolder.open(root / f"r{k}").epochs()[-1]["arch"] for k in (1, 2)]
     values = [float(truth[load_table().index_of(arch)]) for arch in archs]
     assert own["mean"] == pytest.approx(sum(values) / 2, abs=1e-3) and own["runs"] == 2
+
+
+def test_a_report_needs_neither_torch_nor_nni() -> None:
+    code = (
+        "import sys\n"
+        "import nni_wiring.commands.compare, nni_wiring.report.html, nni_wiring.service.resolve\n"
+        "print([name for name in ('torch', 'nni', 'pandas') if name in sys.modules])\n"
+    )
+    root = Path(html.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -25,8 +25,8 @@ from nni_wiring.commands.tensorboard import (
     write_tabs,
 )
 from nni_wiring.explain import explain
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.hparams import METRIC, varying
+from nni_wiring.monitor.view import View
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.truth import load_table
 

@@ -337,6 +337,19 @@ def test_the_cause_of_an_experiments_error_comes_from_its_logs(make: Make) -> No
     assert last_error_of_manager(folder) == "ModuleNotFoundError: No module named 'no_tuner'"
 
 
+def test_a_tuner_that_came_too_late_is_the_cause(make: Make) -> None:
+    folder = make()
+    (folder / "log").mkdir()
+    late = "[2026-01-01 00:00:09] ERROR (NNIManager) Error: tuner_command_channel: Tuner did not connect in 10 seconds."  # noqa: E501
+    (folder / "log" / "nnimanager.log").write_text(
+        f"[2026-01-01 00:00:00] INFO (NNIManager) Setup tuner...\n{late}\n    at Timeout (x.js)\n"
+        "[2026-01-01 00:00:09] ERROR (common.deferred) Already rejected with reason: Error: late\n"
+        "[2026-01-01 00:00:10] INFO (NNIManager) Change NNIManager status from: ERROR to: STOPPED\n"
+    )
+    cause = last_error_of_manager(folder)
+    assert cause == f"{late} The machine may have been too busy: start it again."
+
+
 # --- resolve ------------------------------------------------------------------------------------
 
 

@@ -15,8 +15,8 @@ from tensorboard.plugins.core.core_plugin import CorePluginLoader
 from torch.utils.tensorboard import SummaryWriter
 from werkzeug.test import Client
 
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.tab import TabSink
+from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.tab.plugin import WiringLoader, WiringPlugin

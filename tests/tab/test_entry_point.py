@@ -15,7 +15,7 @@ import pytest
 from board import write_tab
 from synthetic_runs import write_run
 
-from nni_wiring.monitor.epoch import View
+from nni_wiring.monitor.view import View
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -14,8 +14,8 @@ from synthetic_runs import cell_of, record, softmax, write_run
 from tensorboard import default, program
 from torch.utils.tensorboard import SummaryWriter
 
-from nni_wiring.monitor.epoch import View
 from nni_wiring.monitor.tab import TabSink
+from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
 from nni_wiring.tab.plugin import WiringLoader
 from nni_wiring.tab.summary import EPOCH, EXPLANATION, RUN, json_summary

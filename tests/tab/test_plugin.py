@@ -17,7 +17,7 @@ from tensorboard.compat.proto import summary_pb2
 from torch.utils.tensorboard import SummaryWriter
 
 from nni_wiring.explain import explain
-from nni_wiring.monitor.epoch import View
+from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.tab.summary import EPOCH, PLUGIN, json_summary, shortened
