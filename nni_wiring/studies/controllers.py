@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,12 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from nni_wiring.strategies.enas import ENASSettings
-from nni_wiring.strategies.parts.controller import Controller, Reinforce, train_controller
+from nni_wiring.strategies.parts.controller import (
+    Controller,
+    Reinforce,
+    Sampled,
+    train_controller,
+)
 from nni_wiring.strategies.parts.memory import Memory
 from nni_wiring.studies.policies import Floats, entropy, marginal, total_correlation
 from search_spaces.cell_graph import NB201, OPERATIONS
@@ -42,6 +48,50 @@ class Recipe(NamedTuple):
     memory_samples: int = ENAS.memory_samples
 
 
+class Factorised(Controller):
+    """The control of a controller: one softmax an edge, bounded as the controller's, and no past.
+
+    Its logits are 2.5 tanh(a / 5) with a initialised U(-.1, .1); edges are independent, so that its
+    total correlation is 0 by construction.
+    """
+
+    def __init__(self, edges: int = EDGES, operations: int = len(OPERATIONS)) -> None:
+        torch.nn.Module.__init__(self)  # nothing of the LSTM's
+        self.a = torch.nn.Parameter(torch.empty(edges, operations).uniform_(-0.1, 0.1))
+
+    def _log_p(self) -> torch.Tensor:
+        return torch.log_softmax(2.5 * torch.tanh(self.a / 5), dim=-1)
+
+    def forward(
+        self, n: int, generator: torch.Generator | None = None, *, greedy: bool = False
+    ) -> Sampled:
+        """Draw n cells."""
+        log_p = self._log_p()
+        p = log_p.exp()
+        if greedy:
+            choice = log_p.argmax(dim=-1).expand(n, -1)
+        else:
+            choice = torch.multinomial(p.detach(), n, replacement=True, generator=generator).T
+        logs = log_p.expand(n, -1, -1).gather(2, choice[..., None])[..., 0].sum(dim=1)
+        entropies = -(p * log_p).sum().expand(n)
+        return Sampled(choice, logs, entropies, p.expand(n, -1, -1))
+
+    @torch.no_grad()
+    def distribution(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """All cells, (n, edges), the last edge fastest, and their p, (n,), in float64."""
+        log_p = torch.log_softmax(2.5 * torch.tanh(self.a.double() / 5), dim=-1)
+        edges, operations = log_p.shape
+        cells = torch.tensor(list(itertools.product(range(operations), repeat=edges)))
+        return cells, log_p[torch.arange(edges), cells].sum(dim=1).exp()
+
+
+def factorised(seed: int) -> Controller:
+    """The control of a seed, as it starts."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Factorised()
+
+
 def untrained(seed: int) -> Controller:
     """ENAS' controller of a seed, as it starts."""
     with torch.random.fork_rng():
@@ -49,9 +99,18 @@ def untrained(seed: int) -> Controller:
         return Controller([torch.ones(len(OPERATIONS), dtype=torch.bool)] * EDGES)
 
 
-def train(values: Floats, seed: int, recipe: Recipe, stages: int = 1) -> Iterator[Controller]:
-    """The controller after every stage of its training; always the same object."""
-    controller = untrained(seed)
+def train(
+    values: Floats,
+    seed: int,
+    recipe: Recipe,
+    stages: int = 1,
+    start: Callable[[int], Controller] = untrained,
+) -> Iterator[Controller]:
+    """The controller after every stage of its training; always the same object.
+
+    start: makes it, from the seed.
+    """
+    controller = start(seed)
     parameters = list(controller.parameters())
     memory = None
     if recipe.memory_weight:

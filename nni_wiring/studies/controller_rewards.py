@@ -1,0 +1,68 @@
+"""Rewards that a controller is trained with, written out for all cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nni_wiring.errors import ConfigError
+from nni_wiring.search.reopen import reopen
+from nni_wiring.strategies.parts.controller import split_cells
+from nni_wiring.studies.frame import StudyRun
+from nni_wiring.studies.marginals import accuracy_cube, as_cube
+from nni_wiring.studies.policies import Floats
+from nni_wiring.studies.rewiring import SHORT
+from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
+from nni_wiring.truth import NASBENCH201, TruthTable, load_table, table_for
+
+#: By name: accuracies (percent) after 200 and after 12 epochs, and those of a supernet.
+REWARDS = ("truth", "e12", "supernet")
+
+
+def table_of(run: StudyRun) -> TruthTable:
+    """The table that the study's options name, or the bundled one."""
+    return table_for(NASBENCH201.name, run.config().run.benchmark) or load_table()
+
+
+def check_rewards(run: StudyRun) -> None:
+    """Raises ConfigError for unknown rewards, and for one that the table has not."""
+    names = run["rewards"]
+    if not names or len(set(names)) < len(names) or not set(names) <= set(REWARDS):
+        raise ConfigError(f"rewards={names}: allowed, each once: {', '.join(REWARDS)}")
+    table = table_of(run)
+    if "e12" in names and ("cifar10", "valid", SHORT) not in {
+        (key.dataset, key.split, key.epochs) for key in table.metrics
+    }:
+        raise ConfigError(
+            f"rewards: table {table.name} has no accuracies after {SHORT} epochs; name another by "
+            "benchmark=NAME, or leave e12 out"
+        )
+
+
+def reward_cube(run: StudyRun, name: str) -> Floats:
+    """One of the REWARDS of all cells, percent, one axis of 5 operations per edge."""
+    table = table_of(run)
+    if name == "truth":
+        return accuracy_cube(table, "cifar10", "valid")
+    if name == "e12":
+        return as_cube(table, table.values("cifar10", "valid", SHORT))
+    return as_cube(table, run.part("supernet", lambda: supernet_accuracies(run, table)))
+
+
+def supernet_accuracies(run: StudyRun, table: TruthTable) -> list[float]:
+    """Accuracies of all cells, in the table's order, in a supernet that was trained on uniformly
+    drawn cells (seed 1), on the same images of the search half.
+    """
+    own: dict[str, Any] = {"selection_settings": {"samples": 1, "batches": 1}, "seed": 1}
+    found = reopen(run.search("supernet", strategy="random_sampling", **own))
+    groups = found.module.groups
+    batches = []
+    for batch in found.loaders.evaluation:
+        batches.append(batch)
+        if len(batches) == run["batches"]:
+            break
+    accuracies = []
+    for cell in table.operations.tolist():
+        cells = split_cells(cell, groups)
+        z = {group.name: one_hot(group, cells[group.name]) for group in groups}
+        accuracies.append(supernet_accuracy(found.module.model, batches, z))
+    return accuracies
