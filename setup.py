@@ -49,7 +49,9 @@ setup(
     packages=find_packages(include=["nni_wiring*", "search_spaces*"]),
     package_data={
         "nni_wiring": ["py.typed"]
-        + [f"**/*.{kind}" for kind in ("c", "cpp", "css", "csv", "html", "j2", "js", "json")],
+        + [
+            f"**/*.{kind}" for kind in ("c", "cpp", "css", "csv", "html", "j2", "js", "json", "npz")
+        ],
         "search_spaces": ["py.typed"],
     },
     # NNI 3.0 ran an experiment through nnictl on 3.10, 3.11, 3.12 and 3.13, and its source uses

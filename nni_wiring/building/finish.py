@@ -16,6 +16,7 @@ from nni_wiring.building.plan import Plan, Unit
 from nni_wiring.building.rows import Row
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.runs import environment
+from nni_wiring.truth.archive import SHIPPED, table_file
 from nni_wiring.truth.benchmark import Benchmark
 from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.built import BuiltBenchmark, parse_description
@@ -32,12 +33,14 @@ _SHOWN = 3
 
 def check_name(name: str, options: BuildOptions) -> None:
     """Raise BenchmarkError where a table of that name cannot be, or is not of these options."""
-    target = table_path(name)
+    table_path(name)  # refuses what cannot be a file's name
+    target = table_file(name)
     if name == bundled.NAME or name in list(BENCHMARKS):
         raise BenchmarkError(f"table name {name!r} is taken: a benchmark of that name is known")
     if target.exists() and read_table(target).info.get("options") != options.digest:
+        more = "" if target.parent == SHIPPED else ", or remove that file"
         raise BenchmarkError(
-            f"table name {name!r} is taken by {target}; choose another --name, or remove that file"
+            f"table name {name!r} is taken by {target}; choose another --name{more}"
         )
 
 
@@ -72,15 +75,22 @@ def finish(build: BuildFolder, name: str, partial: bool = False) -> TableData:
 
 
 def incomplete(name: str, plan: Plan, missing: list[Unit]) -> str:
-    """One line: how much is missing, and of which cells first."""
+    """One line: how much is missing, of which cells first, and what can be done."""
+    return (
+        f"{lacking(name, plan, missing)}; `benchmark build` goes on, "
+        f"`benchmark merge {name} --partial` takes what there is"
+    )
+
+
+def lacking(name: str, plan: Plan, missing: list[Unit]) -> str:
+    """Half a line: how much is missing, and of which cells first."""
     codes = list(dict.fromkeys(unit.code for unit in missing))
     first = ", ".join(plan.arch(code) for code in codes[:_SHOWN])
     more = ", ..." if len(codes) > _SHOWN else ""
     total = len(plan.units())
     return (
         f"table {name!r} is not complete: {len(missing)} of {total} trainings are missing, "
-        f"of {len(codes)} cells ({first}{more}); `benchmark build` goes on, "
-        f"`benchmark merge {name} --partial` takes what there is"
+        f"of {len(codes)} cells ({first}{more})"
     )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from nni_wiring.building.options import BuildOptions, make_build_options
 from nni_wiring.building.plan import WHOLE, Plan, Slice, Unit, make_plan
-from nni_wiring.building.rows import ROWS, Row, append_row, read_rows
+from nni_wiring.building.rows import ROWS, Row, append_row, packed_rows, read_rows, rows_content
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.json_files import from_json, to_json
 from nni_wiring.files.messages import shown
 from nni_wiring.runs.ownership import owned_place
@@ -117,5 +118,7 @@ class BuildFolder:
 
     def add(self, rows: Iterable[tuple[Unit, Row]]) -> None:
         """Keep finished trainings; RunError where the disk takes no more."""
+        if not self.rows_path.exists() and packed_rows(self.rows_path).exists():
+            replace_file(self.rows_path, rows_content(self.rows_path))
         for unit, row in rows:
             append_row(self.rows_path, unit.code, row)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +72,31 @@ def append_row(path: Path, code: int, row: Row) -> None:
     append_line(path, to_json({"code": code, **row.to_json()}))
 
 
+def packed_rows(path: Path) -> Path:
+    """The path of the compressed rows, which count if the plain file is not there."""
+    return path.with_name(f"{path.name}.gz")
+
+
+def rows_content(path: Path) -> bytes:
+    """The file's lines, from its compressed copy where it is not there; empty without both.
+
+    Raises:
+        RunError: the compressed copy is damaged, or unpacks to far more than it should.
+    """
+    content = read_file(path, MAX_LINES_BYTES)
+    packed = None if content is not None else read_file(packed_rows(path), MAX_LINES_BYTES)
+    if packed is None:
+        return content or b""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+            unpacked = file.read(MAX_LINES_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RunError(f"{shown(packed_rows(path))} cannot be unpacked ({error})") from None
+    if len(unpacked) > MAX_LINES_BYTES:
+        raise RunError(f"{shown(packed_rows(path))} unpacks to more than {MAX_LINES_BYTES} bytes")
+    return unpacked
+
+
 def read_rows(path: Path) -> dict[Unit, Row]:
     """The trainings in the file, by cell and seed; a last line that was cut off is left out, and
     of a training that is there twice the first stays.
@@ -76,7 +104,7 @@ def read_rows(path: Path) -> dict[Unit, Row]:
     Raises:
         RunError: the file holds something else; file and line are named.
     """
-    content = read_file(path, MAX_LINES_BYTES) or b""
+    content = rows_content(path)
     complete, _, _cut_off = content.rpartition(b"\n")
     rows: dict[Unit, Row] = {}
     for number, line in enumerate(complete.split(b"\n") if complete else [], start=1):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from nni_wiring.commands.benchmark_build import build, info_command, merge_command
+from nni_wiring.commands.benchmark_pack import pack_command
 from nni_wiring.commands.groups import HintingGroup
 from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
 from nni_wiring.errors import BenchmarkError
@@ -49,7 +50,7 @@ def benchmark() -> None:
     """Query what every cell of a benchmark really reaches."""
 
 
-for _command in (build, info_command, merge_command):
+for _command in (build, info_command, merge_command, pack_command):
     benchmark.add_command(_command)
 
 

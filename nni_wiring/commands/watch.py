@@ -30,12 +30,20 @@ _WORDS = {
 }
 
 
+#: The figure that stands beside a trial: the first of these in its metric, and what it is called.
+_MEASURES = {
+    "true_accuracy": "true accuracy",
+    "test_accuracy": "test accuracy",  # of a training
+    "trainings": "trained",  # of a slice of a table
+}
+
+
 class Progress(NamedTuple):
     """The present standing of one trial.
 
     Attributes:
         epoch: epochs done.
-        accuracy: percent, of what `measure` names.
+        accuracy: percent, of what `measure` names; of a slice of a table, how much is trained.
         text: error line or "".
     """
 
@@ -128,7 +136,7 @@ def _progress(trial: NniTrial, experiment: NniExperiment) -> Progress:
     )
     last = trial.final or (trial.intermediate[-1] if trial.intermediate else {})
     done = [int(metric["epoch"]) for metric in trial.intermediate if "epoch" in metric]
-    true = last.get("true_accuracy")
+    key = next((key for key in _MEASURES if last.get(key) is not None), None)
     epochs = parameters.get("epochs")
     stopped = trial.status not in ENDED and not experiment.managed
     return Progress(
@@ -137,8 +145,8 @@ def _progress(trial: NniTrial, experiment: NniExperiment) -> Progress:
         state="stopped" if stopped else _WORDS.get(trial.status, trial.status.lower()),
         epoch=max(done, default=-1) + 1,
         epochs=int(epochs) if isinstance(epochs, (int, float)) else None,
-        accuracy=last.get("default") if true is None else true,
-        measure="supernet accuracy" if true is None else "true accuracy",
+        accuracy=last["true_accuracy"] if key == "true_accuracy" else last.get("default"),
+        measure="supernet accuracy" if key is None else _MEASURES[key],
         text=trial.error or "",
     )
 

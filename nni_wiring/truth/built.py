@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.regular import regular_file
-from nni_wiring.truth.archive import BROKEN, cache_dir, read_header
+from nni_wiring.truth.archive import BROKEN, read_header, table_file
 from nni_wiring.truth.benchmark import Benchmark, Dataset, Protocol
 from nni_wiring.validation import one_line_validation
 
@@ -105,13 +105,12 @@ def parse_description(value: object, base: Callable[[str], Benchmark]) -> Benchm
     return description.benchmark(base(description.cells))
 
 
-def described_in_cache(name: str) -> Mapping[str, Any] | None:
+def described_in_table(name: str) -> Mapping[str, Any] | None:
     """The description in the header of the table ``name``; None where there is no such table, or
     one of a benchmark that was not built.
     """
     try:
-        path = cache_dir() / "tables" / f"{name}.npz"
-        with regular_file(path) as file, zipfile.ZipFile(file) as archive:
+        with regular_file(table_file(name)) as file, zipfile.ZipFile(file) as archive:
             built = read_header(archive).get("built")
     except BROKEN:
         return None

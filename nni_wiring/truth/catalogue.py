@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.truth.archive import cache_dir, write_atomically
+from nni_wiring.truth.archive import cache_dir, table_file, table_files, write_atomically
 from nni_wiring.truth.benchmark import Benchmark
 from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
@@ -35,9 +35,8 @@ def table_path(name: str) -> Path:
 
 
 def table_names() -> list[str]:
-    """ "bundled" and the imported tables."""
-    found = sorted(path.stem for path in (cache_dir() / "tables").glob("*.npz"))
-    return [bundled.NAME, *found]
+    """ "bundled", the tables that come with this package, and those imported or built."""
+    return [bundled.NAME, *table_files()]
 
 
 def default_name(benchmark: str = FIRST) -> str | None:
@@ -183,7 +182,7 @@ def _default_file(benchmark: str) -> Path:
 
 
 def _check_known(name: str) -> None:
-    if name != bundled.NAME and not table_path(name).is_file():
+    if name != bundled.NAME and not (table_path(name).is_file() or table_file(name).is_file()):
         known = ", ".join(table_names())
         raise BenchmarkError(
             f"no table {name!r}; there are: {known} (import one with `benchmark import PATH`)"
@@ -196,10 +195,11 @@ def _load(name: str, folder: Path) -> TruthTable:
     _check_known(name)
     if name == bundled.NAME:
         return TruthTable(name, bundled.load())
-    data = read_table(table_path(name))
+    path = table_file(name)
+    data = read_table(path)
     file = data.info.get("curves")
     # Only a plain name beside the table: its header must not point elsewhere.
-    curves = table_path(name).parent / Path(file).name if isinstance(file, str) else None
+    curves = path.parent / Path(file).name if isinstance(file, str) else None
     return TruthTable(name, data, curves)
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.messages import shown
 from nni_wiring.files.regular import regular_file
-from nni_wiring.truth.archive import BROKEN, FORMAT, read_array, read_header, save_arrays
+from nni_wiring.truth.archive import BROKEN, FORMAT, PACKED, read_array, read_header, save_arrays
 from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.built import header_of
 from nni_wiring.truth.metrics import CostKey, Metric, MetricKey, TableData, check_data
+from nni_wiring.truth.packed import read_packed
 
 
 def save_table(path: Path, data: TableData) -> None:
@@ -41,7 +42,7 @@ def save_table(path: Path, data: TableData) -> None:
 
 
 def read_table(path: Path) -> TableData:
-    """Read and check a table file.
+    """Read and check a table file, plain or packed.
 
     Raises:
         BenchmarkError: one line naming the file and what is wrong with it.
@@ -57,6 +58,8 @@ def read_table(path: Path) -> TableData:
 
 
 def _read_parts(archive: zipfile.ZipFile, header: dict[str, Any]) -> TableData:
+    if header["format"] == PACKED:
+        return read_packed(archive, header, BENCHMARKS.of_table(header))
     metrics = {}
     for number, (dataset, split, epochs, has_trials) in enumerate(header["metrics"]):
         trials = seeds = None

@@ -122,6 +122,21 @@ def test_a_space_without_truth_shows_the_supernets_accuracy(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize(
+    ("metric", "line"),
+    [
+        ({"default": 91.0, "test_accuracy": 91.0, "epoch": 0}, "test accuracy 91.00 %"),
+        ({"default": 50.0, "trainings": 3.0}, "trained 50.00 %"),
+    ],
+)
+def test_a_training_and_a_slice_show_figures_of_their_own(
+    stage: Stage, metric: dict[str, float], line: str
+) -> None:
+    result = stage.play(("DONE", (trial(0, "SUCCEEDED", intermediate=(metric,)),)))
+
+    assert line in result.stdout and "supernet" not in result.stdout
+
+
+@pytest.mark.parametrize(
     ("status", "trials", "line"),
     [
         (

@@ -266,7 +266,7 @@ class TableAPI:
     def _within(
         self, index: int, run: str, flop_max: float | None, param_max: float | None
     ) -> bool:
-        """Whether a network is small enough; sizes are asked for where there is a limit."""
+        """True for a network within the limits; sizes are asked for where there is one."""
         if flop_max is None and param_max is None:
             return True
         params, flops = self._trainings.size(index, run)

@@ -201,7 +201,7 @@ class Trainings:
 
     @property
     def has_sizes(self) -> bool:
-        """Whether the sizes of the networks are known."""
+        """True where the sizes of the networks are known."""
         return self.table.benchmark.parameters is not None
 
     def size(self, index: int, run: str) -> tuple[float, float]:

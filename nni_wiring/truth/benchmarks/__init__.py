@@ -11,7 +11,7 @@ from nni_wiring.truth.archive import FIRST_FORMAT
 from nni_wiring.truth.benchmark import Benchmark
 from nni_wiring.truth.benchmarks.nasbench201 import NASBENCH201
 from nni_wiring.truth.benchmarks.transnas101_micro import TRANSNAS101_MICRO
-from nni_wiring.truth.built import NAME, canonical, described_in_cache, parse_description
+from nni_wiring.truth.built import NAME, canonical, described_in_table, parse_description
 from search_spaces.names import Registry
 
 
@@ -26,7 +26,7 @@ class BenchmarkRegistry(Registry[Benchmark]):
         try:
             return super().__getitem__(name)
         except KeyError:
-            found = described_in_cache(name) if re.fullmatch(NAME, name) else None
+            found = described_in_table(name) if re.fullmatch(NAME, name) else None
             if found is None:
                 raise
             return self._of(found)
