@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.errors import RunError
 from nni_wiring.files.messages import printable
 from nni_wiring.service.experiment import (
@@ -57,7 +58,7 @@ Show = Callable[[NniExperiment, str, list[Progress]], None]
 
 
 @click.command()
-@click.argument("experiment_id", default="latest")
+@click.argument("experiment_id", default="latest", shell_complete=completion.experiment)
 @click.option(
     "--stop", is_flag=True, help="Stop the experiment's manager at the end, or on Ctrl-C."
 )

@@ -21,7 +21,7 @@ class Settings(BaseModel):
 class RunSettings(Settings):
     """The run: its strategy, space, data and seed.
 
-    strategy: the search method (``strategies`` lists them). space: the search space (``spaces``).
+    strategy: the search method (``strategies`` lists them). space: the cells (``spaces`` lists them).
     dataset: of the space's benchmark, whose truth is shown; None: the data's own. benchmark: the
     truth table's name; None: the default one. seed: of weights, splits, order and draws. device:
     where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast). threads: of
