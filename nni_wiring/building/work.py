@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, NamedTuple
@@ -103,7 +105,8 @@ def _rows_of(
             worker = context.Process(
                 target=_work, args=(theirs, options, stripe, trainer), daemon=True
             )
-            worker.start()
+            with _deaf_to_ctrl_c():
+                worker.start()
             theirs.close()  # so that the end of the worker is the end of the pipe
             workers[ours] = worker, stripe
         yield _received(workers)
@@ -111,6 +114,19 @@ def _rows_of(
         for worker, _ in workers.values():
             worker.terminate()
             worker.join()
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: it belongs to the one that ends them in order,
+    and a worker that met it while it imports would print a traceback. Here it is only put off.
+    """
+    resource_tracker.ensure_running()  # it would lift the mask, were it started below
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _received(workers: Mapping[Connection, tuple[SpawnProcess, Sequence[Group]]]) -> Finished:

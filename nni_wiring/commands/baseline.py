@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.truth import load_table
 from nni_wiring.tuners.simulate import METHODS, Baseline, make_task, parse_budget, run_baseline
@@ -17,7 +18,8 @@ from nni_wiring.tuners.simulate import METHODS, Baseline, make_task, parse_budge
     "methods",
     multiple=True,
     type=click.Choice(list(METHODS)),
-    help="Can be given several times.  [default: random, evolution]",
+    metavar="METHOD",
+    help=f"One of {', '.join(METHODS)}; can be given several times.  [default: random, evolution]",
 )
 @click.option(
     "--budget",
@@ -26,7 +28,9 @@ from nni_wiring.tuners.simulate import METHODS, Baseline, make_task, parse_budge
     help="Of one search: simulated training seconds (12000s) or evaluations (500).",
 )
 @click.option("--repeats", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--dataset", help="Default: the benchmark's first.")
+@click.option(
+    "--dataset", help="Default: the benchmark's first.", shell_complete=completion.dataset
+)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option(
     "--signal-epochs",
@@ -35,9 +39,20 @@ from nni_wiring.tuners.simulate import METHODS, Baseline, make_task, parse_budge
     "table has (NAS-Bench-201: 12, else 200).",
 )
 @click.option(
-    "--run", "runs", multiple=True, metavar="RUN_ID", help="Put a one-shot run in the picture."
+    "--run",
+    "runs",
+    multiple=True,
+    metavar="RUN_ID",
+    help="Put a one-shot run in the picture.",
+    shell_complete=completion.run,
 )
-@click.option("--benchmark", "name", metavar="NAME", help="Truth table; default as for benchmark.")
+@click.option(
+    "--benchmark",
+    "name",
+    metavar="NAME",
+    help="Truth table; default as for benchmark.",
+    shell_complete=completion.table,
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the PNG and TensorBoard.")
 @json_option
 def baseline(

@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.commands.benchmark_build import build, info_command, merge_command
 from nni_wiring.commands.benchmark_pack import pack_command
 from nni_wiring.commands.groups import HintingGroup
-from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
+from nni_wiring.commands.output import json_option, print_json, print_table
+from nni_wiring.commands.progress import progress
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.messages import printable, shown
 from nni_wiring.files.regular import regular_file
@@ -32,6 +34,7 @@ _table_option = click.option(
     "--benchmark",
     "name",
     metavar="NAME",
+    shell_complete=completion.table,
     help="Truth table, or a benchmark for its default table; default: $NNI_WIRING_BENCHMARK, "
     "else the chosen default, else bundled.",
 )
@@ -105,8 +108,16 @@ def _metric_of(table: TruthTable) -> str:
 
 
 @benchmark.command()
-@click.option("--dataset", help="Default: the benchmark's first.")
-@click.option("--split", default="valid", show_default=True, help="valid or test.")
+@click.option(
+    "--dataset", help="Default: the benchmark's first.", shell_complete=completion.dataset
+)
+@click.option(
+    "--split",
+    default="valid",
+    show_default=True,
+    help="valid or test.",
+    shell_complete=completion.split,
+)
 @click.option("-k", "--count", type=click.IntRange(1), default=10, show_default=True)
 @_table_option
 @_epochs_option
@@ -236,7 +247,7 @@ def import_command(
     from nni_wiring.truth.importer import import_table
 
     columns = None if columns_file is None else _read_columns(columns_file)
-    with progress_bar(f"reading {path.name}") as progress:
+    with progress(f"reading {path.name}", early=False) as tell:
         report = import_table(
             path,
             name or _name_of(path),
@@ -244,7 +255,7 @@ def import_command(
             columns=columns,
             partial=partial,
             make_default=not no_default,
-            progress=progress,
+            progress=lambda done, total: tell(done, total, "bytes"),
         )
     if as_json:
         print_json(asdict(report))
@@ -288,7 +299,7 @@ def _read_columns(path: Path) -> dict[str, str | list[str]]:
 
 
 @benchmark.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.table)
 def use(name: str) -> None:
     """Make table NAME the default of its benchmark."""
     set_default(name)
@@ -313,8 +324,8 @@ def verify_command(path: Path, cells: int, seed: int, as_json: bool) -> None:
     """
     from nni_wiring.truth.api.verify import verify
 
-    with progress_bar(f"reading {path.name}") as progress:
-        report = verify(path, cells, seed, progress)
+    with progress(f"reading {path.name}", early=False) as tell:
+        report = verify(path, cells, seed, lambda done, total: tell(done, total, "bytes"))
     if as_json:
         print_json(asdict(report))
     else:

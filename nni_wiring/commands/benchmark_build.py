@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nni_wiring.commands import completion
+from nni_wiring.commands.interrupts import goes_on_with, this_command
 from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import json_option, print_json
+from nni_wiring.commands.progress import progress
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import WiringError
 from nni_wiring.search.assignments import parse_assignments
@@ -27,8 +28,15 @@ _LINE_EVERY = 60.0  # seconds
 
 
 @click.command("build")
-@click.option("--space", required=True, help="Search space (see `spaces`).")
-@click.option("--data", required=True, help="digits, clutter, cifar10, ... or npz:PATH.")
+@click.option(
+    "--space", required=True, help="Search space (see `spaces`).", shell_complete=completion.space
+)
+@click.option(
+    "--data",
+    required=True,
+    help="digits, clutter, cifar10, ... or npz:PATH.",
+    shell_complete=completion.data,
+)
 @click.option("--name", required=True, help="Of the table, for --benchmark.")
 @click.option("--seeds", help="Each cell is trained with each, as 1,2; default 1.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
@@ -39,7 +47,11 @@ _LINE_EVERY = 60.0  # seconds
     help="File that lists the cells to train, one a line; default: all of the space.",
 )
 @click.option("--slice", "part", metavar="I/N", help="Train this part only, and write no table.")
-@click.option("--protocol", help="Of `train`: tabulated, darts, short (default) or clutter.")
+@click.option(
+    "--protocol",
+    help="Of `train`: tabulated, darts, short (default) or clutter.",
+    shell_complete=completion.protocol,
+)
 @set_option("Any other option of `train`: epochs=3, channels=4, eval_epochs=[1,3], ...")
 @json_option
 def build(
@@ -69,10 +81,13 @@ def build(
     asked = WHOLE if part is None else Slice.parse(part)
     options = make_build_options(values)
     check_name(name, options)
+    again = this_command()
     with owned_place(build_path(name), name):  # from its beginning to its table
         folder = BuildFolder.at(build_path(name), name, options)
-        with _nothing_left_of_bad_input(folder), build_progress(f"table {name}") as progress:
-            trained = run_build(folder, asked, jobs, progress)
+        clean = _nothing_left_of_bad_input(folder)
+        told = progress(f"table {name}", every=_LINE_EVERY)
+        with goes_on_with(lambda: [again]), clean, told as tell:
+            trained = run_build(folder, asked, jobs, lambda d, t: tell(d, t, "trainings"))
         missing = len(folder.missing())
         if part is None or not missing:
             data = finish(folder, name)
@@ -107,7 +122,7 @@ def merge_command(name: str, folders: Sequence[Path], partial: bool, as_json: bo
 
 
 @click.command("info")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.table)
 @json_option
 def info_command(name: str, as_json: bool) -> None:
     """Show what the table NAME holds, and which cells it has where it is half built."""
@@ -185,69 +200,7 @@ def _nothing_left_of_bad_input(folder: BuildFolder) -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        click.echo("stopped; the same command goes on from here", err=True)
-        raise
     except WiringError:
         if not folder.rows():
             shutil.rmtree(folder.run.path)
         raise
-
-
-@contextmanager
-def build_progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Progress with an estimate of the time left, on stderr: a bar on a terminal, else a line a
-    minute.
-    """
-    if not sys.stderr.isatty():
-        yield _Lines(title)
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    # one training may take minutes: a speed of the last half minute would be none
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=3600) as progress:
-        task = progress.add_task(title)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-class _Lines:
-    """Says how far a build is, with the time left by the speed since it was called first."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._start: tuple[int, float] | None = None
-        self._said = 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        """Print a line, unless the last one is younger than a minute."""
-        now = time.monotonic()
-        if self._start is None:
-            self._start = done, now
-        first, began = self._start
-        if now - self._said < _LINE_EVERY and done < total and self._said:
-            return
-        self._said = now
-        left = ""
-        if done > first:
-            left = f", about {_minutes((now - began) * (total - done) / (done - first))} left"
-        click.echo(f"{self._title}: {done} of {total} trainings{left}", err=True)
-
-
-def _minutes(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.commands.analyze import (
     analysed,
     common_report_folder,
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
+@click.argument(
+    "run_ids",
+    metavar="RUN_ID...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.run_or_experiment,
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

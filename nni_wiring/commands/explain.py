@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.commands.output import json_option, print_json
 from nni_wiring.errors import BenchmarkError, RunError, WiringError
 from nni_wiring.explain import (
@@ -23,10 +24,30 @@ from nni_wiring.truth import TruthTable, load_table
 
 
 @click.command()
-@click.argument("targets", metavar="RUN_ID|ARCH...", nargs=-1, required=True)
-@click.option("--benchmark", "name", metavar="NAME", help="Truth table; default as in `benchmark`.")
-@click.option("--dataset", help="Data set to judge by; default: the run's own, or the table's.")
-@click.option("--split", help="valid or test; default: valid, where the table has it.")
+@click.argument(
+    "targets",
+    metavar="RUN_ID|ARCH...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.run_or_experiment,
+)
+@click.option(
+    "--benchmark",
+    "name",
+    metavar="NAME",
+    help="Truth table; default as in `benchmark`.",
+    shell_complete=completion.table,
+)
+@click.option(
+    "--dataset",
+    help="Data set to judge by; default: the run's own, or the table's.",
+    shell_complete=completion.dataset,
+)
+@click.option(
+    "--split",
+    help="valid or test; default: valid, where the table has it.",
+    shell_complete=completion.split,
+)
 @json_option
 def explain(
     targets: tuple[str, ...],

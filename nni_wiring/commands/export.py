@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.commands.names import check_names
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import ConfigError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("cell", metavar="RUN_ID|ARCH")
+@click.argument("cell", metavar="RUN_ID|ARCH", shell_complete=completion.run)
 @click.option(
     "--to",
     "target",
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="A new or an empty folder.",
 )
-@click.option("--space", help="Search space of an ARCH; default nasbench201.")
-@click.option("--data", help="Data that fresh weights are for (classes, size); default digits.")
+@click.option(
+    "--space", help="Search space of an ARCH; default nasbench201.", shell_complete=completion.space
+)
+@click.option(
+    "--data",
+    help="Data that fresh weights are for (classes, size); default digits.",
+    shell_complete=completion.data,
+)
 @click.option("--seed", type=int, help="Seed of fresh weights; default 1.")
 @set_option("A setting of a fresh network: channels=8, cells=1, head=bias_free.")
 @click.option("--onnx", is_flag=True, help="Write model.onnx too (pip install 'nni-wiring[onnx]').")

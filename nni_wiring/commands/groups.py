@@ -6,7 +6,9 @@ import errno
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
+from nni_wiring.commands.interrupts import keep_arguments
 from nni_wiring.errors import WiringError
 from nni_wiring.files.messages import printable
 from search_spaces.names import not_known
@@ -49,6 +51,11 @@ class LazyGroup(HintingGroup):
         super().__init__(name="nni-wiring", help=help)
         self.table = table
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what was typed, then read it."""
+        keep_arguments(ctx, args)
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the table, which is the order of use."""
         return list(self.table)
@@ -61,6 +68,12 @@ class LazyGroup(HintingGroup):
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands and options that begin so; none is imported."""
+        rows = [row for row in self.summaries(ctx) if row[0].startswith(incomplete)]
+        items = [CompletionItem(name, help=text) for name, text in rows]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def summaries(self, ctx: click.Context) -> list[tuple[str, str]]:
         """The commands by the table's help, so that `--help` imports none of them."""
@@ -82,6 +95,6 @@ class LazyGroup(HintingGroup):
                 raise
             click.echo(f"error: {printable(str(error))}", err=True)
             ctx.exit(1)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+        except KeyboardInterrupt as stop:
+            click.echo(str(stop) or "interrupted", err=True)
             ctx.exit(INTERRUPTED)

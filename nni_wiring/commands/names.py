@@ -41,6 +41,63 @@ def protocol_names() -> list[str]:
     return list(PROTOCOLS)
 
 
+def data_names() -> list[str]:
+    """Data sets; of ``npz:PATH`` the part before the path."""
+    from nni_wiring.data.registry import data_sources
+
+    return [source.name for source in data_sources()]
+
+
+def study_names() -> list[str]:
+    """Studies."""
+    from nni_wiring.studies.registry import STUDIES
+
+    return list(STUDIES)
+
+
+def table_names() -> list[str]:
+    """Truth tables, and the benchmarks that stand for their default table."""
+    from nni_wiring.truth import BENCHMARKS
+    from nni_wiring.truth import table_names as tables
+
+    return list(dict.fromkeys([*tables(), *BENCHMARKS]))
+
+
+def dataset_names() -> list[str]:
+    """Data sets of the benchmarks."""
+    from nni_wiring.truth import BENCHMARKS
+
+    return list(dict.fromkeys(name for one in BENCHMARKS.values() for name in one.dataset_names))
+
+
+def split_names() -> list[str]:
+    """Splits of the benchmarks."""
+    from nni_wiring.truth import BENCHMARKS
+
+    return list(dict.fromkeys(name for one in BENCHMARKS.values() for name in one.splits))
+
+
+def run_names() -> list[str]:
+    """Runs, and ``latest``."""
+    from nni_wiring.service.resolve import run_ids
+
+    return [*run_ids(), "latest"]
+
+
+def experiment_names() -> list[str]:
+    """NNI's experiments, and ``latest``."""
+    from nni_wiring.service.manifest import read_manifest
+
+    return [*read_manifest(), "latest"]
+
+
+def run_or_experiment_names() -> list[str]:
+    """All that stands for runs, but for folders and trials."""
+    from nni_wiring.service.resolve import known_ids
+
+    return known_ids()
+
+
 #: Option -> its names.
 _NAMES: Mapping[str, Callable[[], Iterable[str]]] = {
     "strategy": strategy_names,
@@ -52,9 +109,9 @@ _NAMES: Mapping[str, Callable[[], Iterable[str]]] = {
 
 def allowed_names() -> dict[str, list[str]]:
     """Option -> the names that it takes."""
-    from nni_wiring.data.registry import data_names
+    from nni_wiring.data.registry import data_names as spelt
 
-    return {**{option: list(names()) for option, names in _NAMES.items()}, "data": data_names()}
+    return {**{option: list(names()) for option, names in _NAMES.items()}, "data": spelt()}
 
 
 def check_names(options: Mapping[str, Any]) -> None:

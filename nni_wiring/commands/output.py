@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Sequence
 
 import click
 
+from nni_wiring.commands.tables import show
 from nni_wiring.files.messages import printable
 
 #: ``--json`` of every command that answers with data; the parameter is ``as_json``.
@@ -35,31 +35,14 @@ def print_table(
         pale: places of rows that a terminal shows in grey.
     """
     texts = [["missing" if cell is None else printable(str(cell)) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        click.echo(f"# {title}")
-        for line in (columns, *texts):
-            click.echo("\t".join(line))
+    if on_terminal():
+        show(title, columns, texts, pale)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for place, line in enumerate(texts):
-        table.add_row(*line, style="dim" if place in pale else None)
-    Console(markup=False).print(table)
+    click.echo(f"# {title}")
+    for line in (columns, *texts):
+        click.echo("\t".join(line))
 
 
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr; yields a function of done and total. Silent off a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(title)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+def on_terminal() -> bool:
+    """True where stdout is a terminal."""
+    return sys.stdout.isatty()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nni_wiring.commands import completion
+from nni_wiring.commands.interrupts import goes_on_with, program
 from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import print_json
+from nni_wiring.commands.progress import on_terminal, progress
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import OwnedError, RunError, WiringError
 from nni_wiring.records import EpochRecord
@@ -41,9 +43,17 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
 )
 
 
+_COMPLETIONS = {
+    "--strategy": completion.strategy,
+    "--space": completion.space,
+    "--data": completion.data,
+}
+
+
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for flag, kind, text in reversed(_OPTIONS):
-        command = click.option(flag, type=kind, help=text)(command)
+        complete = _COMPLETIONS.get(flag)
+        command = click.option(flag, type=kind, help=text, shell_complete=complete)(command)
     return command
 
 
@@ -53,7 +63,12 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     "Any other option: channels=8, cells=1, batch_size=64, max_steps=20, order=2, ... "
     "Values are YAML. `strategies --options NAME` lists them."
 )
-@click.option("--resume", metavar="RUN_ID", help="Go on with an interrupted run; no other option.")
+@click.option(
+    "--resume",
+    metavar="RUN_ID",
+    help="Go on with an interrupted run; no other option.",
+    shell_complete=completion.run,
+)
 @click.option(
     "--json",
     "as_json",
@@ -94,7 +109,7 @@ def search(
         config = make_config(folder.info["config"])
     click.echo(f"run {folder.run_id} in {folder.path}", err=as_json)
     try:
-        with _says_how_to_go_on([folder]):
+        with _resumable([folder]):
             result = _run(config, folder, resume is not None, as_json)
     except OwnedError:
         raise
@@ -107,19 +122,18 @@ def search(
         return
     click.echo(f"cell {result.arch}")
     _say_provenance(result)
-    click.echo(f"explain it:  python cli.py analyze {folder.run_id}")
+    click.echo(f"explain it:  {program()} analyze {folder.run_id}")
 
 
-@contextmanager
-def _says_how_to_go_on(folders: Sequence[RunFolder]) -> Iterator[None]:
-    """On Ctrl-C, print the command that resumes each unfinished run, then let it pass."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        for folder in folders:
-            if folder.status != "finished":
-                click.echo(f"go on with:  python cli.py search --resume {folder.run_id}", err=True)
-        raise
+def _resumable(folders: Sequence[RunFolder]) -> AbstractContextManager[None]:
+    """Let Ctrl-C tell the command that resumes each unfinished run."""
+    return goes_on_with(
+        lambda: [
+            f"{program()} search --resume {folder.run_id}"
+            for folder in folders
+            if folder.status != "finished"
+        ]
+    )
 
 
 def _say_provenance(result: SearchResult) -> None:
@@ -151,7 +165,7 @@ def _search_seeds(values: dict[str, Any], as_json: bool) -> None:
     def tell(folder: RunFolder, record: EpochRecord) -> None:
         click.echo(f"seed {folder.config['seed']}  {epoch_line(record, epochs)}", err=as_json)
 
-    with _says_how_to_go_on([folder for _, folder in seeds]):
+    with _resumable([folder for _, folder in seeds]):
         outcomes = run_seeds(seeds, tell)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failed:
@@ -206,7 +220,7 @@ def _print_seeds(outcomes: list[Outcome], as_json: bool) -> None:
     if results:
         _say_provenance(results[0])
         names = " ".join(result.run_id for result in results)
-        click.echo(f"compare them:  python cli.py compare {names}")
+        click.echo(f"compare them:  {program()} compare {names}")
 
 
 def _the_run(run_id: str) -> RunFolder:
@@ -222,17 +236,22 @@ def _the_run(run_id: str) -> RunFolder:
 
 def _run(config: RunConfig, folder: RunFolder, resume: bool, quiet: bool) -> SearchResult:
     from nni_wiring.search.run import run_search
+    from nni_wiring.search.steps import StepCounter
 
-    def tell(record: EpochRecord) -> None:
+    def say(record: EpochRecord) -> None:
         click.echo(epoch_line(record, config.epochs), err=quiet)
 
-    return run_search(
-        config,
-        folder,
-        resume=resume,
-        on_epoch=tell,
-        progress=sys.stderr.isatty() and not quiet,
-    )
+    with progress("search") as tell:
+        # off a terminal the line of an epoch says it, and only a selection has lines of its own
+        counter = StepCounter(lambda done, total: tell(done, total, "steps"))
+        return run_search(
+            config,
+            folder,
+            resume=resume,
+            on_epoch=say,
+            on_selection=tell,
+            probes=[counter] if on_terminal() else [],
+        )
 
 
 def epoch_line(record: EpochRecord, epochs: int) -> str:

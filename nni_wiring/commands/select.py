@@ -7,8 +7,11 @@ from typing import Any
 
 import click
 
+from nni_wiring.commands import completion
+from nni_wiring.commands.interrupts import goes_on_with, this_command
 from nni_wiring.commands.names import check_names
-from nni_wiring.commands.output import json_option, print_json, print_table, progress_bar
+from nni_wiring.commands.output import json_option, print_json, print_table
+from nni_wiring.commands.progress import progress
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.runs.result import ReadOff, SelectionResult
 from nni_wiring.runs.store import RunFolder
@@ -17,8 +20,14 @@ from nni_wiring.service.resolve import load_run
 
 
 @click.command()
-@click.argument("run_id")
-@click.option("--method", default="perturbation", show_default=True, help="A selection's name.")
+@click.argument("run_id", shell_complete=completion.run)
+@click.option(
+    "--method",
+    default="perturbation",
+    show_default=True,
+    help="A selection's name.",
+    shell_complete=completion.selection,
+)
 @set_option("A setting of the selection: tune_epochs=5, batches=4, samples=20, ...")
 @json_option
 def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool) -> None:
@@ -32,8 +41,9 @@ def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool
     run = load_run(run_id)
     from nni_wiring.search.selecting import select_again
 
-    with progress_bar(f"{method} on {run.run_id}") as tell:
-        result = select_again(run, method, settings, lambda d, t, what: tell(d, t))
+    again = this_command()
+    with goes_on_with(lambda: [again]), progress(f"{method} on {run.run_id}") as tell:
+        result = select_again(run, method, settings, tell)
     if as_json:
         print_json(result.to_json())
         return

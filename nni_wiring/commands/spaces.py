@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.commands.output import json_option, print_json, print_table
 
 
 @click.command()
-@click.option("--options", "name", metavar="NAME", help="List the options of the space NAME.")
+@click.option(
+    "--options",
+    "name",
+    metavar="NAME",
+    help="List the options of the space NAME.",
+    shell_complete=completion.space,
+)
 @json_option
 def spaces(name: str | None, as_json: bool) -> None:
     """List the search spaces: name, number of cells, whether all are tabulated, summary."""

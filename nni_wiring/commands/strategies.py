@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.commands.names import allowed_names, check_names
 from nni_wiring.commands.output import json_option, print_json, print_table
 
@@ -11,8 +12,19 @@ COLUMNS = ("name", "level", "relaxation", "selection", "paper")
 
 
 @click.command()
-@click.option("--options", "name", metavar="NAME", help="List every option that NAME takes.")
-@click.option("--space", metavar="SPACE", help="With --options: in this space, not nasbench201.")
+@click.option(
+    "--options",
+    "name",
+    metavar="NAME",
+    help="List every option that NAME takes.",
+    shell_complete=completion.strategy,
+)
+@click.option(
+    "--space",
+    metavar="SPACE",
+    help="With --options: in this space, not nasbench201.",
+    shell_complete=completion.space,
+)
 @click.option("--relaxations", is_flag=True, help="List the relaxations that strategies are of.")
 @json_option
 def strategies(name: str | None, space: str | None, relaxations: bool, as_json: bool) -> None:

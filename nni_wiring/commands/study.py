@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nni_wiring.commands import completion
+from nni_wiring.commands.interrupts import goes_on_with, this_command
 from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import json_option, print_json, print_table
+from nni_wiring.commands.progress import steps
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.search.assignments import parse_assignments
 from nni_wiring.service.resolve import resolve
@@ -18,14 +21,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("--data", help="As in `search`; default digits.")
+@click.argument("name", required=False, shell_complete=completion.study)
+@click.option("--data", help="As in `search`; default digits.", shell_complete=completion.data)
 @click.option("--seeds", type=click.IntRange(min=1), help="How many seeds; 1, 2, ...")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the study's searches.")
 @click.option(
     "--runs",
     multiple=True,
     metavar="RUN_ID",
+    shell_complete=completion.run,
     help="A run that the study measures (landscape), as `analyze` takes it; may be repeated.",
 )
 @set_option("Any option of the study or of its searches; values are YAML.")
@@ -83,7 +87,9 @@ def study(
             raise click.UsageError(f"study {found.name} measures no runs: --runs is not for it")
         chosen["runs"] = [str(folder.path) for run_id in runs for folder in resolve(run_id)]
     options = found.options({**settings, **chosen}, paper=paper)
-    result = run_study(found, options, out, lambda text: click.echo(text, err=True))
+    again = this_command()
+    with goes_on_with(lambda: [again]), steps(f"study {found.name}") as (say, now_and_then):
+        result = run_study(found, options, out, say, now_and_then)
     if as_json:
         print_json(result)
         return

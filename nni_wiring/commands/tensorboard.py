@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.errors import RunError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.service.resolve import resolve
@@ -25,7 +26,13 @@ _MADE_ID = re.compile(r".+-\d{8}-\d{6}-([0-9a-f]{4})")
 
 
 @click.command()
-@click.argument("run_ids", metavar="RUN_ID...", nargs=-1, required=True)
+@click.argument(
+    "run_ids",
+    metavar="RUN_ID...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.run_or_experiment,
+)
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),

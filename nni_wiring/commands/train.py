@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
+from nni_wiring.commands import completion
+from nni_wiring.commands.interrupts import goes_on_with, program
 from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import print_json
+from nni_wiring.commands.progress import on_terminal, progress
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import OwnedError, RunError, WiringError
 from nni_wiring.records import EpochRecord
@@ -18,15 +22,30 @@ from nni_wiring.search.assignments import parse_assignments
 
 
 @click.command()
-@click.argument("cell", metavar="ARCH|RUN_ID", required=False)
-@click.option("--space", help="Search space (see `spaces`); default nasbench201, or the run's.")
-@click.option("--data", help="digits, clutter, cifar10, cifar100, imagenet16-120 or npz:PATH.")
-@click.option("--protocol", help="tabulated, darts or short (default).")
+@click.argument("cell", metavar="ARCH|RUN_ID", required=False, shell_complete=completion.run)
+@click.option(
+    "--space",
+    help="Search space (see `spaces`); default nasbench201, or the run's.",
+    shell_complete=completion.space,
+)
+@click.option(
+    "--data",
+    help="digits, clutter, cifar10, cifar100, imagenet16-120 or npz:PATH.",
+    shell_complete=completion.data,
+)
+@click.option(
+    "--protocol", help="tabulated, darts or short (default).", shell_complete=completion.protocol
+)
 @click.option("--seed", type=int, help="Seed of weights, split, order and draws; default 1.")
 @set_option(
     "Any other option: epochs=3, batch_size=64, channels=8, eval_epochs=[1,3], ... Values are YAML."
 )
-@click.option("--resume", metavar="RUN_ID", help="Go on with an interrupted run; no other option.")
+@click.option(
+    "--resume",
+    metavar="RUN_ID",
+    help="Go on with an interrupted run; no other option.",
+    shell_complete=completion.run,
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train(
     cell: str | None,
@@ -139,9 +158,13 @@ def _run(config: Any, folder: RunFolder, resume: bool, as_json: bool) -> None:
 
     def tell(record: EpochRecord) -> None:
         click.echo(_line(record, epochs), err=as_json)
+        bar(record.epoch + 1, epochs, "epochs")
 
+    resume_it = f"{program()} train --resume {folder.run_id}"
     try:
-        result = run_train(config, folder, resume=resume, on_epoch=tell)
+        shown = progress("train") if on_terminal() else nullcontext(_silent)
+        with goes_on_with(lambda: [resume_it]), shown as bar:
+            result = run_train(config, folder, resume=resume, on_epoch=tell)
     except OwnedError:
         raise
     except WiringError:
@@ -157,6 +180,10 @@ def _run(config: Any, folder: RunFolder, resume: bool, as_json: bool) -> None:
     truth = result.true_accuracy()
     if truth is not None:
         click.echo(f"tabulated accuracy on {result.truth_dataset} (valid): {truth:.2f} %")
+
+
+def _silent(done: int, total: int, what: str) -> None:
+    """Elsewhere than on a terminal an epoch's line says it all."""
 
 
 def _line(record: EpochRecord, epochs: int) -> str:

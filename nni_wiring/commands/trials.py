@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.errors import RunError
 from nni_wiring.service.experiment import NniTrial, read_experiment
@@ -14,7 +15,7 @@ from nni_wiring.service.manifest import experiment_folder, latest_experiment
 
 
 @click.command()
-@click.argument("experiment_id")
+@click.argument("experiment_id", shell_complete=completion.experiment)
 @json_option
 def trials(experiment_id: str, as_json: bool) -> None:
     """List the trials of an NNI experiment, parameters paired with results by parameter id.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from nni_wiring.commands import completion
 from nni_wiring.commands.failed_trials import allow_failed_option, refuse_failed
 from nni_wiring.errors import RunError
 from nni_wiring.files.messages import printable
@@ -61,7 +62,7 @@ Show = Callable[[NniExperiment, str, list[Progress]], None]
 
 
 @click.command()
-@click.argument("experiment_id", default="latest")
+@click.argument("experiment_id", default="latest", shell_complete=completion.experiment)
 @click.option(
     "--stop", is_flag=True, help="Stop the experiment's manager at the end, or on Ctrl-C."
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ from nni_wiring.search.process import (
     threads_of,
 )
 from nni_wiring.search.whole_run import whole_run
-from nni_wiring.selection.base import Selected
+from nni_wiring.selection.base import Progress, Selected
 from nni_wiring.truth.provenance import in_words
 from search_spaces.nni_api import Lightning, TensorBoardLogger, Trainer, pl
 
@@ -43,14 +42,15 @@ def run_search(
     *,
     resume: bool = False,
     on_epoch: OnEpoch | None = None,
-    progress: bool = False,
+    on_selection: Progress = lambda done, total, what: None,
     probes: Sequence[pl.Callback] = (),
     statistics: Sequence[Statistic] = (),
 ) -> SearchResult:
     """Search, writing the run folder as it goes; return what ``result.json`` holds.
 
     resume: go on after the last whole epoch of ``folder``; the result is that of an uninterrupted
-    run. on_epoch: called with every epoch's record. progress: show Lightning's progress bar.
+    run. on_epoch: called with every epoch's record. on_selection: called with
+    done, total and the thing done, by a selection that takes long.
     probes: further callbacks of the trainer. statistics: measured beside the registered ones.
     Raises WiringError, one line; the folder's status then is "failed" (or "interrupted" on Ctrl-C,
     which is raised again as KeyboardInterrupt, and on SearchStopped). Raises OwnedError, and leaves
@@ -62,7 +62,7 @@ def run_search(
         threads = threads_of(config.run.threads, folder)
         with quiet(), cpu_threads(threads), BuildTurn() as turn:
             callbacks = [*probes, turn]
-            return _search(config, folder, resume, on_epoch, progress, callbacks, statistics)
+            return _search(config, folder, resume, on_epoch, on_selection, callbacks, statistics)
 
     return whole_run(folder, work, resume=resume)
 
@@ -72,7 +72,7 @@ def _search(
     folder: RunFolder,
     resume: bool,
     on_epoch: OnEpoch | None,
-    progress: bool,
+    on_selection: Progress,
     probes: Sequence[pl.Callback],
     statistics: Sequence[Statistic],
 ) -> SearchResult:
@@ -94,8 +94,8 @@ def _search(
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)
     callbacks = [monitor, *probes, RunCheckpoint(folder, config.flat())]
-    trainer = _trainer(parts, logger, callbacks, progress)
-    _fit_or_restore(parts, folder, trainer, done, progress)
+    trainer = _trainer(parts, logger, callbacks)
+    _fit_or_restore(parts, folder, trainer, done, on_selection)
     return _finish(parts, folder, logger, tab)
 
 
@@ -120,7 +120,7 @@ def _logger(folder: RunFolder, options: Mapping[str, Any], done: int) -> TensorB
 
 
 def _trainer(
-    parts: Assembly, logger: TensorBoardLogger, callbacks: list[pl.Callback], progress: bool
+    parts: Assembly, logger: TensorBoardLogger, callbacks: list[pl.Callback]
 ) -> pl.Trainer:
     if hasattr(torch.utils, "deterministic"):  # torch 2.2
         # deterministic mode would fill every new tensor, to show reads of memory never written
@@ -133,7 +133,7 @@ def _trainer(
         precision=set_precision(parts.config.run.precision, parts.device),
         logger=logger,
         callbacks=callbacks,
-        enable_progress_bar=progress,
+        enable_progress_bar=False,
         enable_model_summary=False,
         deterministic="warn" if cuda else None,
         log_every_n_steps=max(1, parts.loaders.steps),
@@ -142,7 +142,7 @@ def _trainer(
 
 
 def _fit_or_restore(
-    parts: Assembly, folder: RunFolder, trainer: pl.Trainer, done: int, progress: bool
+    parts: Assembly, folder: RunFolder, trainer: pl.Trainer, done: int, on_selection: Progress
 ) -> None:
     """Train from epoch ``done`` on and select; only select where all epochs are done."""
     strategy, loaders, epochs = parts.strategy, parts.loaders, parts.config.theta.epochs
@@ -154,7 +154,7 @@ def _fit_or_restore(
     model = strategy.mutate_model(parts.space)
     searcher = strategy.mutate_evaluator(evaluator)
     strategy.evaluation_data, strategy.selection_folder = loaders.evaluation, folder.path
-    strategy.selection_progress = _print_progress if progress else lambda done, total, what: None
+    strategy.selection_progress = on_selection
     if done < epochs:
         _fit(searcher, model)
     else:  # it was stopped during its selection, or before its status said "finished"
@@ -191,7 +191,3 @@ def _finish(
     tab.finish(folder.records(), result.to_json())
     logger.finalize("success")
     return result
-
-
-def _print_progress(done: int, total: int, what: str) -> None:
-    print(f"\r{what}: {done} of {total}", end="\n" if done == total else "", file=sys.stderr)

@@ -21,12 +21,12 @@ class Settings(BaseModel):
 class RunSettings(Settings):
     """The run: its strategy, space, data and seed.
 
-    strategy: the search method (``strategies`` lists them). space: the search space (``spaces``).
-    dataset: of the space's benchmark, whose truth is shown; None: the data's own. benchmark: the
-    truth table's name; None: the default one. seed: of weights, splits, order and draws. device:
-    where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast). threads: of
-    one search on the CPU; None: torch's own choice (several seeds at once: their share of the
-    cores).
+    strategy: the search method (``strategies`` lists them). space: the cells (``spaces`` lists
+    them). dataset: of the space's benchmark, whose truth is shown; None: the data's own. benchmark:
+    the truth table's name; None: the default one. seed: of weights, splits, order and draws.
+    device: where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast).
+    threads: of one search on the CPU; None: torch's own choice (several seeds at once: their share
+    of the cores).
     """
 
     strategy: str = "darts"
@@ -60,9 +60,9 @@ class ThetaSettings(Settings):
     """The training of the weights, by default as in the strategy's paper.
 
     epochs: passes over the training images. batch_size: images a step. lr: learning rate of the
-    first epoch, where a cosine begins. lr_min: the rate where it ends, at most lr. momentum: of SGD
-    on the weights. weight_decay: of SGD on the weights. nesterov: Nesterov's momentum instead of
-    the plain one.
+    first epoch, where a cosine begins. lr_min: learning rate where the cosine ends, at most lr.
+    momentum: of SGD on the weights. weight_decay: of SGD on the weights. nesterov: Nesterov's
+    momentum instead of the plain one.
     """
 
     epochs: int = Field(ge=1)

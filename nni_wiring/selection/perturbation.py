@@ -128,12 +128,14 @@ class _Projection:
                     decide(step, epoch)
                 rounds += 1
                 self._save(rounds, epoch)
-                self.context.progress(rounds, len(self.rounds), "deciding edges")
+                self.context.progress(rounds, len(self.rounds), "decisions")
             if rounds == len(self.rounds):  # tuning any further would change no decision
                 return
             self._tune(epoch)
             epoch += 1
             self._save(rounds, epoch)
+            told = f"decisions, tuning epoch {epoch} of {self.epochs}"
+            self.context.progress(rounds, len(self.rounds), told)
 
     # --- deciding ---
 

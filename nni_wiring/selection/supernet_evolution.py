@@ -57,7 +57,7 @@ class SupernetEvolution(RankedCells):
             random.Random(seed),
         )
         for number in evolution.run():
-            context.progress(number, scheme.budget(choices), "evolving cells")
+            context.progress(number, scheme.budget(choices), "cells of the evolution")
         trace = [
             {"operations": list(by_group(groups, cell).values()), "supernet_accuracy": value}
             for cell, value in evolution.found.items()

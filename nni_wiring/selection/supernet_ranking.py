@@ -74,7 +74,7 @@ class SupernetRanking(RankedCells):
             key = tuple(tuple(cells[group.name]) for group in groups)
             if key not in found:
                 found[key] = self.accuracy(context, cells)
-            context.progress(number + 1, self.settings.samples, "ranking sampled cells")
+            context.progress(number + 1, self.settings.samples, "sampled cells")
         best = max(found, key=lambda key: found[key])
         trace = [
             {"operations": [list(row) for row in key], "supernet_accuracy": value}

@@ -196,14 +196,15 @@ def known_ids() -> list[str]:
     """The ids of runs and of NNI's listed experiments, and ``latest``: all that :func:`resolve`
     takes, but for folders and trials.
     """
-    return [*_run_ids(), *read_manifest(), "latest"]
+    return [*run_ids(), *read_manifest(), "latest"]
 
 
-def _run_ids() -> list[str]:
+def run_ids() -> list[str]:
+    """The ids of the runs under the runs' root, sorted."""
     return sorted(entry.parent.name for entry in runs_root().glob("*/run.json"))
 
 
 def _known() -> str:
     """A short list of what does exist, for the message about what does not."""
-    names = _run_ids()[-3:] + list(read_manifest())[-3:]
+    names = run_ids()[-3:] + list(read_manifest())[-3:]
     return f"known, for example: {', '.join(names)}" if names else "nothing was run yet"

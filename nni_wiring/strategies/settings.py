@@ -41,7 +41,7 @@ class StrategySettings(BaseModel):
     no limit. alpha_clip: limit of the norm of alpha's gradient; None: no limit. alpha_lr: learning
     rate of Adam on alpha. alpha_betas: of Adam on alpha. alpha_eps: of Adam on alpha.
     alpha_weight_decay: of Adam on alpha. alpha_init: standard deviation of alpha's normal
-    initialisation. alpha_init_mean: mean of the same. warmup_epochs: epochs before alpha moves.
+    initialisation. alpha_init_mean: its mean. warmup_epochs: epochs before alpha moves.
     train_weights: False freezes theta (S1's cost measurements). selection: how the cell is read
     off. selection_settings: that selection's own settings. supernet: how the cells are run; auto
     takes ``fused`` where the space and the method allow it, else ``plain``; both compute the same

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nni_wiring.monitor.statistics import Statistic
+    from nni_wiring.records import EpochRecord
     from nni_wiring.search.config import RunConfig
 
 Options = dict[str, Any]
@@ -108,9 +109,19 @@ class StudyRun:
     """One run of a study in its folder: finished searches and parts are not done again."""
 
     def __init__(
-        self, study: Study, path: Path, options: Options, say: Callable[[str], None]
+        self,
+        study: Study,
+        path: Path,
+        options: Options,
+        say: Callable[[str], None],
+        on_epoch: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.study, self.path, self.options, self.say = study, path, options, say
+        self._on_epoch = on_epoch
+
+    def epochs_of(self, label: str, epochs: int) -> Callable[[EpochRecord], None]:
+        """Tells the end of every epoch of the search or training ``label``."""
+        return lambda record: self._on_epoch(f"{label}: epoch {record.epoch + 1} of {epochs}")
 
     def __getitem__(self, key: str) -> Any:
         return self.options[key]
@@ -139,7 +150,8 @@ class StudyRun:
             raise RunError(f"{label} in {self.path.name} was started with other options")
         if folder.status != "finished":
             self.say(f"search {label}")
-            run_search(config, folder, resume=resume, statistics=statistics)
+            tell = self.epochs_of(f"search {label}", config.theta.epochs)
+            run_search(config, folder, resume=resume, on_epoch=tell, statistics=statistics)
         return folder
 
     def part(self, label: str, measure: Callable[[], Any]) -> Any:
@@ -167,9 +179,11 @@ def run_study(
     options: Options,
     path: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
+    on_epoch: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Measure, write ``study.json`` and the pictures, and return what ``study.json`` holds.
 
+    say, on_epoch: called with a line when a search, training or part begins, and after every epoch.
     A study that was interrupted goes on where it stopped. Raises RunError where ``path`` holds a
     study of other options.
     """
@@ -185,7 +199,7 @@ def run_study(
         raise RunError(f"{path.name} holds a study of other options; choose another --out")
     write_json(path / "options.json", asked)
     started = time.perf_counter()
-    run = StudyRun(study, path, options, say)
+    run = StudyRun(study, path, options, say, on_epoch)
     threads = options["threads"] or torch.get_num_threads()
     with cpu_threads(threads):
         findings = study.measure(run)

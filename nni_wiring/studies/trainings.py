@@ -112,5 +112,6 @@ def trained(run: StudyRun, label: str, config: TrainConfig) -> RunFolder:
         raise RunError(f"{label} in {run.path.name} was started with other options")
     if folder.status != "finished":
         run.say(f"train {label}")
-        run_train(config, folder, resume=resume)
+        tell = run.epochs_of(f"train {label}", config.theta.epochs)
+        run_train(config, folder, resume=resume, on_epoch=tell)
     return folder

@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 from tiny_truths import NINE, TRAINING, images, listed
 
-from nni_wiring.commands import benchmark_build, main
-from nni_wiring.commands.benchmark_build import build_progress
+from nni_wiring.commands import main
 from nni_wiring.truth.catalogue import forget
 
 FEW = NINE[1:4]
@@ -114,18 +113,3 @@ def test_other_options_than_those_of_an_interrupted_build_are_refused(tmp_path: 
     code, output = invoke(*build(tmp_path, "--set", "lr=0.3"))
     assert code == 1
     assert output.strip() == "error: mine: its build has other options: lr 0.1 instead of 0.3"
-
-
-def test_off_a_terminal_a_line_a_minute_tells_the_time_left(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = iter((100.0, 130.0, 190.0, 280.0))  # seconds
-    monkeypatch.setattr(benchmark_build.time, "monotonic", lambda: next(clock))
-    with build_progress("table x") as progress:
-        for done in (10, 15, 20, 40):
-            progress(done, 40)
-    lines = capsys.readouterr().err.splitlines()
-    # ten trainings in 90 s, twenty are left; the second call came too early for a line
-    assert lines[0] == "table x: 10 of 40 trainings"
-    assert lines[1] == "table x: 20 of 40 trainings, about 3 minutes left"
-    assert len(lines) == 3 and lines[2].startswith("table x: 40 of 40 trainings")

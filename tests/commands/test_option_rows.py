@@ -112,7 +112,7 @@ def test_names_are_told_where_an_option_takes_one_of_a_registry() -> None:
     assert rows["strategy"]["allowed"].split(" | ") == list(STRATEGIES)
     assert "perturbation" in rows["selection"]["allowed"].split(" | ")
     assert "npz:PATH" in rows["data"]["allowed"].split(" | ")
-    assert rows["tau_end"]["meaning"] == "of the last epoch, linear between"
+    assert rows["tau_end"]["meaning"] == "that of the last, linear between"
     assert rows["tau_end"]["of the"] == "strategy" and rows["head"]["of the"] == "space"
 
 

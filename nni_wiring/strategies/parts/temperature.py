@@ -12,7 +12,7 @@ from nni_wiring.strategies.settings import StrategySettings
 
 
 class TemperatureSettings(StrategySettings):
-    """tau_start: temperature of the first epoch. tau_end: of the last epoch, linear between."""
+    """tau_start: temperature of the first epoch. tau_end: that of the last, linear between."""
 
     tau_start: float = Field(default=10.0, gt=0)
     tau_end: float = Field(default=0.1, gt=0)
