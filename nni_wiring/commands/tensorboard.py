@@ -117,8 +117,7 @@ def write_provenance(logdir: Path, runs: Iterable[RunFolder]) -> None:
     """Say beside every run, under TEXT, which benchmark judges it and whether its search is
     comparable with the published rows; runs without a truth are left out.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
+    from nni_wiring.monitor.event_file import EventWriter
     from nni_wiring.report.provenance import in_words
     from nni_wiring.truth import BENCHMARKS
 
@@ -129,7 +128,7 @@ def write_provenance(logdir: Path, runs: Iterable[RunFolder]) -> None:
             continue
         found = _provenance(run, BENCHMARKS[truth.benchmark])
         # a folder of its own: TensorBoard follows only the newest event file of a folder
-        with SummaryWriter(str(logdir / run_name(run) / "provenance")) as writer:
+        with EventWriter(logdir / run_name(run) / "provenance") as writer:
             writer.add_text("provenance", f"Truth: {in_words(found)}.", 0)
 
 
@@ -137,8 +136,7 @@ def write_tabs(logdir: Path, runs: Iterable[RunFolder]) -> None:
     """Write what the tab WIRING shows of every run whose own event files do not tell it: runs of
     earlier versions. Runs without epochs are left out.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
+    from nni_wiring.monitor.event_file import EventWriter
     from nni_wiring.monitor.tab import TabSink
     from nni_wiring.monitor.view import View
     from nni_wiring.report.analysis import recorded_table
@@ -150,7 +148,7 @@ def write_tabs(logdir: Path, runs: Iterable[RunFolder]) -> None:
         table = recorded_table(run)
         view = View(table, "" if table is None else _provenance(run, table.benchmark).dataset)
         # a folder of its own, as in write_provenance
-        with SummaryWriter(str(logdir / run_name(run) / "wiring")) as writer:
+        with EventWriter(logdir / run_name(run) / "wiring") as writer:
             sink = TabSink(writer, view, run.run_id, run.config)
             for record in records:
                 sink(record)

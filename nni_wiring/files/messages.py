@@ -56,3 +56,8 @@ def printable(text: str, length: int = 2000) -> str:
 def first_line(error: Exception) -> str:
     """First line of an error's text, cut to a length that fits a message."""
     return str(error).split("\n", 1)[0][:_NAME_LENGTH]
+
+
+def told(error: Exception, length: int = 300) -> str:
+    """A foreign library's words on a foreign file, which it may quote at any length."""
+    return printable(str(error), length)

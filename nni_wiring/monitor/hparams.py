@@ -31,7 +31,8 @@ def write_columns(logdir: Path, configs: Sequence[Mapping[str, Any]]) -> None:
     """
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-    from torch.utils.tensorboard import SummaryWriter  # a second to import
+
+    from nni_wiring.monitor.event_file import EventWriter  # a second to import
 
     found = varying(configs)
     if not found:
@@ -45,7 +46,7 @@ def write_columns(logdir: Path, configs: Sequence[Mapping[str, Any]]) -> None:
     content = plugin_data_pb2.HParamsPluginData(experiment=experiment)
     about = metadata.create_summary_metadata(content)
     columns = Summary(value=[Summary.Value(tag=metadata.EXPERIMENT_TAG, metadata=about)])
-    with SummaryWriter(str(logdir)) as writer:
+    with EventWriter(logdir) as writer:
         writer._get_file_writer().add_summary(columns, None)
 
 

@@ -44,7 +44,7 @@ def write_references(folder: Path, dataset: str, epochs: int, table: TruthTable)
     run's own tags (``truth/<dataset>/<split>``), so that they are lines of the same charts. Curves
     that exist already are left as they are. Returns the folders of all curves.
     """
-    from torch.utils.tensorboard import SummaryWriter  # a second to import
+    from nni_wiring.monitor.event_file import EventWriter  # a second to import
 
     curves: dict[str, dict[str, float]] = {}
     for split in ("valid", "test"):
@@ -57,7 +57,7 @@ def write_references(folder: Path, dataset: str, epochs: int, table: TruthTable)
         folders.append(target)
         if target.is_dir() and any(target.iterdir()):
             continue
-        with SummaryWriter(str(target)) as writer:
+        with EventWriter(target) as writer:
             for epoch in sorted({0, max(epochs - 1, 0)}):
                 for split, value in values.items():
                     writer.add_scalar(f"truth/{dataset}/{split}", value, epoch)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nni_wiring.monitor.event_file import RunLogger
 from nni_wiring.monitor.references import write_references
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tab import TabSink
@@ -18,7 +19,7 @@ from nni_wiring.runs.store import RunFolder, new_run_id
 from nni_wiring.selection.base import Selected
 from nni_wiring.selection.describe import read_off, selected_cells
 from nni_wiring.strategies.engine.search_module import SearchModule
-from search_spaces.nni_api import TensorBoardLogger, pl
+from search_spaces.nni_api import pl
 
 
 class RunWriter:
@@ -41,9 +42,7 @@ class RunWriter:
             config |= {"dataset": self._view.dataset, "benchmark": self._view.table.name}
         run_id = new_run_id(config["strategy"], config.get("seed"))
         self._folder = RunFolder.create(self._path, run_id, config)
-        self._logger = TensorBoardLogger(
-            self._path, name="", version=self._folder.tensorboard.name, default_hp_metric=False
-        )
+        self._logger = RunLogger(self._path, self._folder.tensorboard.name)
         epochs = trainer.max_epochs or 0
         self._pictures = TensorBoardSink(self._logger, *self._view, epochs, statistics)
         self._tab = TabSink(self._logger.experiment, self._view, run_id, config)

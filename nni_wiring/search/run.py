@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from nni_wiring.monitor.callback import WiringMonitor
+from nni_wiring.monitor.event_file import RunLogger
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tab import TabSink
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
@@ -31,7 +32,7 @@ from nni_wiring.search.process import (
 from nni_wiring.search.whole_run import whole_run
 from nni_wiring.selection.base import Progress, Selected
 from nni_wiring.truth.provenance import in_words
-from search_spaces.nni_api import Lightning, TensorBoardLogger, Trainer, pl
+from search_spaces.nni_api import Lightning, Trainer, pl
 
 OnEpoch = Callable[[EpochRecord], None]
 
@@ -106,22 +107,14 @@ def _prepare_resume(folder: RunFolder, config: RunConfig) -> int:
     return done
 
 
-def _logger(folder: RunFolder, options: Mapping[str, Any], done: int) -> TensorBoardLogger:
-    logger = TensorBoardLogger(
-        folder.path,
-        name="",
-        version=folder.tensorboard.name,
-        default_hp_metric=False,
-        purge_step=done or None,
-    )
+def _logger(folder: RunFolder, options: Mapping[str, Any], done: int) -> RunLogger:
+    logger = RunLogger(folder.path, folder.tensorboard.name, done or None)
     rows = [f"| {name} | {value} |" for name, value in options.items()]
     logger.experiment.add_text("config", "\n".join(["| option | value |", "|---|---|", *rows]), 0)
     return logger
 
 
-def _trainer(
-    parts: Assembly, logger: TensorBoardLogger, callbacks: list[pl.Callback]
-) -> pl.Trainer:
+def _trainer(parts: Assembly, logger: RunLogger, callbacks: list[pl.Callback]) -> pl.Trainer:
     if hasattr(torch.utils, "deterministic"):  # torch 2.2
         # deterministic mode would fill every new tensor, to show reads of memory never written
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -169,9 +162,7 @@ def _fit(searcher: Lightning, model: Any) -> None:
         raise KeyboardInterrupt from None
 
 
-def _finish(
-    parts: Assembly, folder: RunFolder, logger: TensorBoardLogger, tab: TabSink
-) -> SearchResult:
+def _finish(parts: Assembly, folder: RunFolder, logger: RunLogger, tab: TabSink) -> SearchResult:
     """Describe the selected cells, and end the logs."""
     config, strategy = parts.config, parts.strategy
     if parts.table is not None:

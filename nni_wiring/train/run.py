@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from nni_wiring.files.tensors import tensors_of
+from nni_wiring.monitor.event_file import EventWriter
 from nni_wiring.records import DerivedCell, EpochRecord
 from nni_wiring.runs.stamp import Stamp
 from nni_wiring.runs.store import RunFolder
@@ -180,14 +180,14 @@ def training_epochs(content: Mapping[str, Any]) -> int:
     return int(content["epochs"])
 
 
-def _writer(folder: RunFolder, options: Mapping[str, Any], done: int) -> SummaryWriter:
-    writer = SummaryWriter(str(folder.tensorboard), purge_step=done or None)
+def _writer(folder: RunFolder, options: Mapping[str, Any], done: int) -> EventWriter:
+    writer = EventWriter(folder.tensorboard, done or None)
     rows = [f"| {name} | {value} |" for name, value in options.items()]
     writer.add_text("config", "\n".join(["| option | value |", "|---|---|", *rows]), 0)
     return writer
 
 
-def _write_scalars(writer: SummaryWriter, record: EpochRecord) -> None:
+def _write_scalars(writer: EventWriter, record: EpochRecord) -> None:
     for name in ("loss", "accuracy", "gradient_norm"):
         for part, value in getattr(record, name).items():
             writer.add_scalar(f"{name}/{part}", value, record.epoch)

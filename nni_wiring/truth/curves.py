@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nni_wiring.errors import BenchmarkError
+from nni_wiring.files.messages import told
 from nni_wiring.files.regular import regular_file
 from nni_wiring.truth.archive import BROKEN, read_array
 from nni_wiring.truth.metrics import Floats
@@ -87,7 +88,7 @@ class CurveFile:
             self.keys = [_parse(str(name)) for name in names if name]
             values = np.memmap(path, dtype="<f4", mode="r", shape=(end // 4,)) if end else None
         except BROKEN as error:
-            raise BenchmarkError(f"{path}: not a readable curve file ({error})") from error
+            raise BenchmarkError(f"{path}: not a readable curve file ({told(error)})") from error
         self._values = values
         self._found: tuple[int, dict[tuple[int, int], tuple[int, int]]] = (-1, {})
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.files.messages import shown
+from nni_wiring.files.messages import shown, told
 from nni_wiring.files.regular import regular_file
 from nni_wiring.truth.archive import BROKEN, FORMAT, PACKED, read_array, read_header, save_arrays
 from nni_wiring.truth.benchmarks import BENCHMARKS
@@ -53,7 +53,7 @@ def read_table(path: Path) -> TableData:
             data = _read_parts(archive, header)
         check_data(data, "table")
     except BROKEN as error:
-        raise BenchmarkError(f"{shown(path)}: not a readable table file ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: not a readable table file ({told(error)})") from error
     return data
 
 

@@ -72,7 +72,8 @@ def run_state(folder: Path) -> dict[str, Any]:
         content = torch.load(path, weights_only=True)
         del content["stamp"]["records"]  # the seconds of the epochs are in it
         state |= {f"{path.name} {part}": exact(value) for part, value in content.items()}
-    state["files"] = sorted(path.name for path in folder.iterdir() if path.name != ".owner.json")
+    left = (".owner.json", ".room")  # by a kill after the status said "finished"
+    state["files"] = sorted(path.name for path in folder.iterdir() if path.name not in left)
     for path in folder.glob("selections/*/*"):  # a temporary file that was left too
         tensors = path.suffix == ".pt"
         same = torch.load(path, weights_only=True) if tensors else path.read_bytes()

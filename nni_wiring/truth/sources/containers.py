@@ -15,7 +15,7 @@ from typing import IO, NamedTuple, cast
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.lines import bounded_lines
-from nni_wiring.files.messages import reason, shown
+from nni_wiring.files.messages import reason, shown, told
 from nni_wiring.files.pickles import loads_pickle, scan_pickle
 from nni_wiring.files.regular import regular_file
 
@@ -101,7 +101,7 @@ def _zip_member(path: Path) -> tuple[int, int]:
             raw.seek(member.header_offset + 26)
             lengths = raw.read(4)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DECOMPRESS_ERRORS) as error:
-        raise BenchmarkError(f"{shown(path)}: damaged zip file ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: damaged zip file ({told(error)})") from error
     names = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
     return member.header_offset + 30 + names, member.file_size
 
@@ -116,7 +116,7 @@ def read_compressed(path: Path, limit: int) -> bytes:
         with regular_file(path) as raw, _opened(raw) as file:
             content = file.read(limit + 1)
     except _DECOMPRESS_ERRORS as error:
-        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({told(error)})") from error
     if len(content) > limit:
         raise BenchmarkError(f"{shown(path)}: it unpacks to more than {limit >> 20} MiB; refused")
     return content
@@ -138,7 +138,7 @@ def text_lines(path: Path, limit: int, longest: int) -> Iterator[Iterator[str]]:
         with regular_file(path) as raw, _opened(raw) as file:
             yield _decoded(path, bounded_lines(file, longest), limit)
     except _DECOMPRESS_ERRORS as error:
-        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({told(error)})") from error
 
 
 def _decoded(path: Path, lines: Iterator[bytes], limit: int) -> Iterator[str]:
@@ -188,7 +188,7 @@ def _chunks(path: Path, progress: Progress) -> Iterator[bytes]:
                 yield chunk
                 progress(raw.tell(), packed)
     except _DECOMPRESS_ERRORS as error:
-        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({error})") from error
+        raise BenchmarkError(f"{shown(path)}: damaged or unreadable ({told(error)})") from error
 
 
 def _opened(raw: IO[bytes]) -> IO[bytes]:
