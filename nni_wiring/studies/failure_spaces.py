@@ -160,7 +160,7 @@ def _emptied(found: dict[tuple[str, str], list[Cell]], space: str) -> list[float
     return [old.empty - new.empty for old, new in pairs]
 
 
-def _over_spaces(values: dict[str, list[float]]) -> list[float]:
+def over_spaces(values: dict[str, list[float]]) -> list[float]:
     """Per seed the mean over the spaces that have a value; the unit is the seed, not the space."""
     return [interval(row).mean for row in zip(*values.values(), strict=True)]
 
@@ -191,9 +191,9 @@ def _verdicts(
         for space in accuracy
     }
     return [
-        PILES_UP.judge(_over_spaces(piled)),
-        BETTER.judge(_over_spaces(accuracy)),
-        FULLER.judge(_over_spaces(empty)),
+        PILES_UP.judge(over_spaces(piled)),
+        BETTER.judge(over_spaces(accuracy)),
+        FULLER.judge(over_spaces(empty)),
     ]
 
 

@@ -117,7 +117,7 @@ def _table(
 
 def _measuring(folder: RunFolder, run: StudyRun) -> Callable[[], dict[str, Any]]:
     def measured() -> dict[str, Any]:
-        found = reopen(folder)
+        found = opened(folder)
         model = found.module.model
         order = np.random.default_rng(found.config.seed)
         whole = evaluated_accuracy(found, run["batches"])
@@ -131,6 +131,13 @@ def _measuring(folder: RunFolder, run: StudyRun) -> Callable[[], dict[str, Any]]
         return {"whole": whole, "chance": chance, "orders": distinct_orders(model), **values}
 
     return measured
+
+
+def opened(folder: RunFolder) -> OpenSearch:
+    """The trained supernet with cells that look up their edges in every pass: fused ones have
+    planned which module runs, and would not see a shuffle.
+    """
+    return reopen(folder, {"supernet": "plain"})
 
 
 def distinct_orders(model: nn.Module) -> dict[str, int]:

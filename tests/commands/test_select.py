@@ -66,6 +66,11 @@ def test_perturbation_stores_every_masked_accuracy(finished: RunFolder) -> None:
     assert json.loads(stored.read_text()) == result
     assert finished.result() == before  # the run itself stays as it is
     assert select(finished, *settings) == result
+    shown = CliRunner().invoke(main, ["select", str(finished.path), *settings], terminal_width=200)
+    tied = [", ".join(entry["tie"]) for entry in trace if entry["tie"]]
+    assert tied  # 32 images and a supernet of two steps decide little
+    said = [line for line in shown.stdout.splitlines() if "a tie:" in line]
+    assert said == [f"  a tie: {names} differs by less than its uncertainty" for names in tied]
 
 
 def test_a_search_that_selects_by_perturbation(finished: RunFolder, tmp_path: Path) -> None:

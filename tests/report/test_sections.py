@@ -301,3 +301,34 @@ def test_foreign_names_are_shown_and_run_nothing(tmp_path: Path) -> None:
     )
     page = write_report(analyse_run(RunFolder.open(run.path), load_table()), tmp_path / "out")
     assert "<script>" not in page.read_text() and "&lt;script&gt;" in page.read_text()
+
+
+# --- decisions that are ties ---
+
+
+@pytest.mark.parametrize(("cost", "ties"), [(-0.001, 6), (-0.5, 0)])
+def test_ties_are_said_in_the_findings_and_in_json(cost: float, ties: int, tmp_path: Path) -> None:
+    """40 costs of variance 0.1 an operation: their difference has a standard error of 0.05."""
+    edges = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
+
+    def table(skip: float, none: float) -> dict[str, dict[str, float]]:
+        return {edge: {"none": none, "skip_connect": skip} for edge in edges}
+
+    run = RunFolder.create(tmp_path / "r", "r", {"data": "digits"})
+    for epoch in range(3):
+        moments = {"mean": table(cost, 0.0), "variance": table(0.1, 0.1), "count": table(40, 40)}
+        run.append_epoch(
+            {
+                "epoch": epoch,
+                "alpha": table(0.01 * (epoch + 1), 0.0),
+                "z": table(0.2025, 0.2002),
+                "cost": {"alpha": moments},
+            }
+        )
+    run.set_status("finished")
+    analysis = analyse_run(run, None)
+    text = " ".join(finding.text for finding in findings(analysis))
+    assert ("6 of 6 decisions are ties" in text) == (ties == 6)
+    assert text.count("(p 0.2025 against 0.2002)") == ties
+    verdicts = [one["verdict"] for one in run_json(analysis, None)["decisions"].values()]
+    assert verdicts.count("tie") == ties and len(verdicts) == 6

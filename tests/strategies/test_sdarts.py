@@ -114,6 +114,7 @@ def test_the_attack_keeps_the_worst_point_that_it_comes_by(epsilon: float) -> No
     loss = module.loss
 
     def watched(*args: object, **options: object) -> torch.Tensor:
+        assert not module.model.training  # as the authors' code, which leaves statistics alone
         value = loss(*args, **options)
         seen.append((value.item(), group.draw.z.detach().clone()))
         return value
@@ -125,6 +126,7 @@ def test_the_attack_keeps_the_worst_point_that_it_comes_by(epsilon: float) -> No
         seen.clear()
         (batch,) = random_batches(1, seed, images=16)
         attacker.attack(module, batch, 0)
+        assert module.model.training
         assert len(seen) == 4
         torch.testing.assert_close(seen[0][1], torch.softmax(group.logits(), -1).detach())
         worst = max(seen, key=lambda pair: pair[0])

@@ -16,7 +16,7 @@ from nni_wiring.data import load_data
 from nni_wiring.search.config import make_config
 from nni_wiring.search.reopen import open_search
 from nni_wiring.studies.cost_vs_truth import none_ranks
-from nni_wiring.studies.failure_spaces import chance_empty
+from nni_wiring.studies.failure_spaces import chance_empty, over_spaces
 from nni_wiring.studies.operation_costs import claimed_share
 from nni_wiring.studies.pattern_runs import inner_edge_last, mean_cost, none_margins, width_margin
 from nni_wiring.studies.skip_distances import distances, exact_share
@@ -75,6 +75,12 @@ def test_chance_of_an_empty_edge() -> None:
     assert chance_empty("nasbench201") == pytest.approx(60.0)  # none, skip, pooling of five
     assert chance_empty("darts_s3") == 50.0  # none is in no genotype: skip or sep_conv
     assert chance_empty("darts") == pytest.approx(300 / 7)
+
+
+def test_the_failure_spaces_are_judged_together_a_value_a_seed() -> None:
+    """All of them count, also where magnitude did not fail; one without a truth has no value."""
+    gains = {"s2": [30.0, 0.0, -2.0], "s4": [float("nan")] * 3, "s10": [0.0, 0.0, 4.0]}
+    assert over_spaces(gains) == [15.0, 0.0, 1.0]
 
 
 def test_undecided_edges() -> None:

@@ -24,7 +24,12 @@ from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.studies.marginals import accuracy_cube, cell_marginals, mean_marginals
 from nni_wiring.studies.operation_costs import uniform_options
 from nni_wiring.studies.probes import EpochProbe, cost_samples, in_float64, sample_costs
-from nni_wiring.studies.shuffling import distinct_orders, shuffled_edges, shuffled_layers
+from nni_wiring.studies.shuffling import (
+    distinct_orders,
+    opened,
+    shuffled_edges,
+    shuffled_layers,
+)
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw
 from nni_wiring.truth import load_table
@@ -188,6 +193,29 @@ def test_shuffles_permute_and_put_back() -> None:
         assert list(cell.edges.values()) != edges
         assert set(cell.edges.values()) == set(edges)
     assert list(cell.edges.values()) == edges
+
+
+@pytest.mark.parametrize("supernet", ["plain", "fused"])
+def test_a_shuffle_of_edges_is_that_of_their_weights(supernet: str, tmp_path: Path) -> None:
+    """However the search ran its cells, the shuffled network is the one whose weights stand on the
+    other edges.
+    """
+    config = make_config({**TINY, "strategy": "darts_fixed_alpha", "supernet": supernet})
+    folder = RunFolder.create(tmp_path / "run", "run", config.flat())
+    run_search(config, folder)
+    found = opened(folder)
+    model, [group] = found.module.model.eval(), found.strategy.groups
+    group.draw = Draw(found.module.evaluated(group), group.allowed)
+    images, _ = next(iter(found.loaders.evaluation))
+    with torch.no_grad(), shuffled_edges(model, np.random.default_rng(0)):
+        seen = model(images)
+        state = {key: value.clone() for key, value in model.state_dict().items()}
+    with torch.no_grad():
+        before = model(images)
+        model.load_state_dict(state)
+        moved = model(images)
+    assert (seen - before).abs().max() > 1e-3
+    torch.testing.assert_close(seen, moved, rtol=1e-5, atol=1e-6)
 
 
 def test_batches_are_not_used_up_by_a_probe() -> None:

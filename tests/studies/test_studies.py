@@ -92,6 +92,18 @@ def test_a_study_is_deterministic(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_output_s_cost_is_l_minus_h_where_an_output_node_feeds_another(tmp_path: Path) -> None:
+    """The rows' own numbers, in S1's minimal cell, whose sum over edges counts one edge twice."""
+    result = run("cost-decomposition", tmp_path, space="minimal", max_steps=6)
+    gaps = [
+        row["loss"] - row["entropy"] - row["output_cost"] for row in result["rows"] if row["images"]
+    ]
+    assert len(gaps) > 4 and max(map(abs, gaps)) < 1e-10
+    [identity] = [one for one in result["verdicts"] if one["null"] == "exact"]
+    assert identity["verdict"] == "holds"
+
+
+@pytest.mark.slow
 def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run("growing", tmp_path / "whole", seeds=2)
     from nni_wiring.search import run as search
