@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nni_wiring.truth.provenance import Provenance
 
 HOST = "127.0.0.1"
+TAB = "wiring"  # TensorBoard opens on scalars where its address names no tab
 _REFRESH_SECONDS = 10.0
 _MADE_ID = re.compile(r".+-\d{8}-\d{6}-([0-9a-f]{4})")
 
@@ -55,7 +56,7 @@ def tensorboard(run_ids: tuple[str, ...], port: int | None) -> None:
         write_provenance(logdir, shown)
         write_tabs(logdir, shown)
         write_hparams(logdir, shown)
-        click.echo(f"TensorBoard at {_launch(logdir, port)}  (Ctrl-C ends it)")
+        click.echo(f"TensorBoard at {_launch(logdir, port)}#{TAB}  (Ctrl-C ends it)")
         while True:
             time.sleep(_REFRESH_SECONDS)
             link_runs(logdir, _runs(run_ids))  # trials that have started since

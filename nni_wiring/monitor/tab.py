@@ -28,6 +28,8 @@ FORMAT = 1
 
 _ABOUT = ("strategy", "seed", "space", "data", "epochs")  # settings that the tab names
 _BINS = 80
+_MOST_SETTING = 60  # characters
+_MACHINE = ("device", "threads", "data_dir")  # settings that change no result
 
 
 @dataclass
@@ -102,6 +104,7 @@ def run_summary(
         "format": FORMAT,
         "run_id": run_id,
         **{name: config.get(name) for name in _ABOUT},
+        "settings": _told_settings(config),
         "edges": list(record.alpha),
         "operations": {
             name: {"colour": look.colour, "line": look.line, "label": look.label}
@@ -113,6 +116,13 @@ def run_summary(
     if view.table is not None and metric is not None:
         found["truth"] = _truth_summary(view.table, *metric)
     return found
+
+
+def _told_settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """The other settings as text, by which the page tells runs of one strategy and seed apart."""
+    others = {name: value for name, value in config.items() if name not in (*_ABOUT, *_MACHINE)}
+    plain = {name: value for name, value in others.items() if isinstance(value, str | int | float)}
+    return {name: str(value)[:_MOST_SETTING] for name, value in sorted(plain.items())}
 
 
 def epoch_summary(record: EpochRecord, view: View) -> dict[str, Any]:

@@ -47,6 +47,7 @@ const STYLE = `
 .wiring svg { font: 10px system-ui, sans-serif; }
 .wiring text { fill: var(--ink); font-variant-numeric: tabular-nums; }
 .wiring text.muted { fill: var(--muted); }
+.wiring .cell text { paint-order: stroke; stroke: var(--card); stroke-width: 3px; }
 .wiring .axis { stroke: var(--grid); } .wiring .cursor { stroke: var(--muted); }
 .wiring .line { fill: none; stroke-width: 1.5; } .wiring .node { fill: var(--paper); stroke: var(--ink); }
 .wiring .frame { fill: none; stroke: var(--ink); stroke-width: 2; }
@@ -114,7 +115,7 @@ function tamedInfo(info) {
   }));
   const truth = isObject(info.truth) ? { ...info.truth, splits } : null;
   const edges = Array.isArray(info.edges) ? info.edges.filter((edge) => typeof edge === "string") : null;
-  const named = { run_id: text(info.run_id), data: text(info.data) };
+  const named = { run_id: text(info.run_id), data: text(info.data), settings: mapped(info.settings, text) };
   return { ...named, strategy: text(info.strategy), seed: text(info.seed), edges, operations: table(info.operations), truth };
 }
 
@@ -197,6 +198,14 @@ const nameOf = (run) => {
   if (!info.strategy) return run.name;
   return info.seed === null ? info.strategy : `${info.strategy} seed ${info.seed}`;
 };
+// Settings in which runs of one name differ, told beside it; at most three.
+function differences(run, all) {
+  const settings = (one) => (one.info && one.info.settings) || {};
+  const same = all.filter((one) => nameOf(one) === nameOf(run));
+  const names = Object.keys(settings(run)).filter((name) =>
+    same.some((one) => name in settings(one) && settings(one)[name] !== settings(run)[name]));
+  return names.slice(0, 3).map((name) => `, ${name} ${settings(run)[name]}`).join("");
+}
 const settingOf = (run, name) => (run.info && run.info[name]) ?? "unknown";
 // Room for the names of edges.
 const leftOf = (run) => Math.max(42, 10 + 6 * Math.max(0, ...edgesOf(run).map((edge) => edge.length)));
@@ -496,7 +505,7 @@ function decisionTip(run, edge, since) {
 
 function makeCard(run, colour, state) {
   const card = html("section", { class: "card", "data-run": run.name });
-  const title = html("h2", {}, swatch(colour), nameOf(run));
+  const differing = html("span"), title = html("h2", {}, swatch(colour), nameOf(run), differing);
   const facts = html("p", { class: "facts" }), repair = html("p", { class: "repair muted" });
   const now = html("div"), always = html("div");
   card.append(title, html("p", { class: "muted" }, subject(run)), facts, now, repair, always);
@@ -529,7 +538,8 @@ function makeCard(run, colour, state) {
     moves.forEach((move) => move(epoch));
   }
   still();
-  return { run, node: card, show, still };
+  const among = (all) => { differing.textContent = differences(run, all); };
+  return { run, node: card, show, still, among };
 }
 
 const subject = (run) => {
@@ -707,6 +717,7 @@ export function draw(root, data) {
     const kinds = (name) => {
       const values = new Set(runs.map((run) => settingOf(run, name)));
       const sorted = [...values].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
+      if (sorted.length < 2) return [["", ""]]; // nothing to choose
       return [["", name === "seed" ? "all seeds" : "all strategies"], ...sorted.map((value) => [value, `${name} ${value}`])];
     };
     offer("strategy", kinds("strategy"), state.strategy);
@@ -729,6 +740,7 @@ export function draw(root, data) {
       ["All cells by accuracy, square-root height; each run's rank", histogram(visible, colours, state.split)],
     ].filter(([, chart]) => chart);
     charts.replaceChildren(...overview.map(([text, chart]) => html("div", {}, html("h3", {}, text), chart.node)));
+    visible.forEach((run) => cards.get(run.name).among(runs));
     const wanted = visible.map((run) => cards.get(run.name).node);
     if (wanted.length !== grid.children.length || wanted.some((node, k) => grid.children[k] !== node)) {
       grid.replaceChildren(...wanted);

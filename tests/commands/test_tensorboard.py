@@ -24,10 +24,12 @@ from nni_wiring.commands.tensorboard import (
     write_provenance,
     write_tabs,
 )
+from nni_wiring.errors import RunError
 from nni_wiring.explain import explain
 from nni_wiring.monitor.hparams import METRIC, varying
 from nni_wiring.monitor.view import View
 from nni_wiring.runs.store import RunFolder
+from nni_wiring.tab.summary import PLUGIN
 from nni_wiring.truth import load_table
 
 
@@ -179,3 +181,14 @@ def test_a_run_of_an_earlier_version_gets_the_tab_too(run: RunFolder, tmp_path: 
     assert [one["arch"] for one in found["epochs"]] == [r["arch"] for r in old.epochs()]
     expected = explain(old, load_table())
     assert found["explanation"]["regret"] == pytest.approx(expected.regret, rel=1e-5)
+
+
+def test_the_printed_address_opens_the_tab(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(seconds: float) -> None:
+        raise RunError("ended")
+
+    module = "nni_wiring.commands.tensorboard"
+    monkeypatch.setattr(f"{module}._launch", lambda logdir, port: "http://127.0.0.1:6006/")
+    monkeypatch.setattr(f"{module}.time.sleep", ended)
+    answer = CliRunner().invoke(main, ["tensorboard", str(run.path)])
+    assert f"TensorBoard at http://127.0.0.1:6006/#{PLUGIN}  (Ctrl-C" in answer.stdout

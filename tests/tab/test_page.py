@@ -14,7 +14,7 @@ from synthetic_runs import cell_of, record, softmax, write_run
 from tensorboard import default, program
 from torch.utils.tensorboard import SummaryWriter
 
-from nni_wiring.monitor.tab import TabSink
+from nni_wiring.monitor.tab import TabSink, run_summary
 from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
 from nni_wiring.tab.plugin import WiringLoader
@@ -249,3 +249,23 @@ def test_the_browser_check_would_notice_trouble(browser: Browser) -> None:
     [line] = browser.trouble
     assert "seen" in line
     browser.trouble.clear()
+
+
+def test_runs_of_one_name_are_told_apart_by_their_settings(browser: Browser) -> None:
+    one = EpochRecord.from_json(record("cccccc", 0))
+    configs = [
+        {"strategy": "darts", "seed": 1, "order": order, "channels": 4, "threads": order}
+        for order in (1, 2)
+    ] + [{"strategy": "darts", "seed": 2, "order": 2, "channels": 8}]
+    infos = [run_summary("r", config, one, View(None, "")) for config in configs]
+    runs = [{"name": f"r{k}", "info": info, "epochs": []} for k, info in enumerate(infos)]
+    titles, filters = browser.ask(f"""(async () => {{
+        const root = document.createElement('div');
+        const base = document.baseURI.split('#')[0] + 'data/plugin/wiring/';
+        (await import(base + 'wiring.js')).draw(root, {{runs: {json.dumps(runs)}}});
+        return [[...root.querySelectorAll('h2')].map((node) => node.textContent),
+            [...root.querySelectorAll('select')].filter((node) => !node.hidden)
+                .map((node) => node.getAttribute('aria-label'))];
+    }})()""")
+    assert titles == ["darts seed 1, order 1", "darts seed 1, order 2", "darts seed 2"]
+    assert "strategy" not in filters and "seed" in filters  # one strategy: nothing to choose
