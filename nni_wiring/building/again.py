@@ -115,8 +115,8 @@ def train_again(table: TruthTable, cells: list[int], seed: int) -> dict[str, NDA
     settings = settings_of(table)
     if seed in settings["seeds"]:
         raise BenchmarkError(
-            f"seed {seed}: table {table.name!r} has it, so it would train the same again; "
-            f"its seeds: {', '.join(map(str, settings['seeds']))}"
+            f"seed {seed}: table {table.name!r} has it, so it would train the same again; its "
+            f"seeds: {', '.join(map(str, settings['seeds']))}"
         )
     options = {key: value for key, value in settings.items() if key != "seeds"}
     rows = train_cells(options, [table.arch(index) for index in cells], seed)
