@@ -87,9 +87,16 @@ def steps(title: str) -> Iterator[tuple[Say, Say]]:
     """
     if on_terminal():
         from rich.console import Console
+        from rich.text import Text
 
-        with Console(stderr=True, markup=False).status(title) as shown:
-            yield shown.update, shown.update
+        console = Console(stderr=True)
+
+        def line(text: str) -> Text:
+            room = console.width - 3  # the spinner stands before it
+            return Text(text if len(text) <= room else f"{text[: room - 3]}...")
+
+        with console.status(line(title)) as shown:
+            yield (tell := lambda text: shown.update(line(text))), tell
     else:
         yield _say, _Sparse()
 

@@ -41,16 +41,16 @@ class StrategySettings(BaseModel):
     no limit. alpha_clip: limit of the norm of alpha's gradient; None: no limit. alpha_lr: learning
     rate of Adam on alpha. alpha_betas: of Adam on alpha. alpha_eps: of Adam on alpha.
     alpha_weight_decay: of Adam on alpha. alpha_init: standard deviation of alpha's normal
-    initialisation. alpha_init_mean: its mean. warmup_epochs: epochs before alpha moves.
-    train_weights: False freezes theta (S1's cost measurements). selection: how the cell is read
-    off. selection_settings: that selection's own settings. supernet: how the cells are run; auto
-    takes ``fused`` where the space and the method allow it, else ``plain``; both compute the same
-    function. compile: run the fused cells compiled, on one CPU thread as native code, elsewhere
-    through torch.compile; where there is no working compiler they run uncompiled, with one warning.
-    cuda_graphs: run gradients as CUDA graphs, for methods whose steps are all alike and evaluators
-    whose training step is a function of its batch alone (a replay logs and counts nothing);
-    elsewhere than on CUDA, or where a graph fails or differs from the eager step, without, with a
-    warning.
+    initialisation. alpha_init_mean: its mean at the start. warmup_epochs: epochs before alpha
+    moves. train_weights: False freezes theta (S1's cost measurements). selection: how the cell is
+    read off. selection_settings: that selection's own settings. supernet: how the cells are run;
+    auto takes ``fused`` where the space and the method allow it, else ``plain``; both compute the
+    same function. compile: run the fused cells compiled, on one CPU thread as native code,
+    elsewhere through torch.compile; where there is no working compiler they run uncompiled, with
+    one warning. cuda_graphs: run gradients as CUDA graphs, for methods whose steps are all alike
+    and evaluators whose training step is a function of its batch alone (a replay logs and counts
+    nothing); elsewhere than on CUDA, or where a graph fails or differs from the eager step,
+    without, with a warning.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

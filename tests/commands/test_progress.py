@@ -6,7 +6,10 @@ import os
 import pty
 import re
 import sys
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -89,21 +92,28 @@ def test_within_a_step_a_line_every_ten_seconds(
     assert capsys.readouterr().err.split("\n")[:-1] == ["search a", "epoch 4", "epoch 8"]
 
 
-def drawn(monkeypatch: pytest.MonkeyPatch, columns: int, title: str) -> list[str]:
-    """The last line of a terminal that shows three tellings, and all lines that it showed."""
+@contextmanager
+def terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> Iterator[list[str]]:
+    """Make stderr a terminal; its lines are in the list at the end, whenever they were drawn."""
     master, slave = pty.openpty()
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("TERM", "xterm")
-    with os.fdopen(slave, "w") as stream:
-        monkeypatch.setattr(sys, "stderr", stream)
-        with progress(title) as tell:
-            three(tell)
-        monkeypatch.undo()
-    text = os.read(master, 1 << 20).decode()
+    drawn, lines = bytearray(), list[str]()
+
+    def read() -> None:
+        with suppress(OSError):  # the other end is closed
+            while data := os.read(master, 4096):
+                drawn.extend(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with monkeypatch.context() as patch, os.fdopen(slave, "w") as stream:
+        patch.setenv("COLUMNS", str(columns))
+        patch.setenv("TERM", "xterm")
+        patch.setattr(sys, "stderr", stream)
+        yield lines
+    reader.join()
     os.close(master)
-    assert "\n" not in re.sub(r"\r?\n$", "", re.sub("\x1b[^a-zA-Z]*[a-zA-Z]", "", text)).strip()
-    plain = re.sub("\x1b[^a-zA-Z]*[a-zA-Z]", "", text)
-    return [line.rstrip() for line in re.split("[\r\n]+", plain) if line.strip()]
+    plain = re.sub("\x1b[^a-zA-Z]*[a-zA-Z]", "", drawn.decode())
+    lines += [line.rstrip() for line in re.split("[\r\n]+", plain) if line.strip()]
 
 
 def three(tell: Tell) -> None:
@@ -113,10 +123,21 @@ def three(tell: Tell) -> None:
 
 @pytest.mark.parametrize("columns", [60, 100])
 def test_a_terminal_shows_one_line_that_fits(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = drawn(monkeypatch, columns, "perturbation on darts-s1-20261125-180528-732b")
+    title = "perturbation on darts-s1-20261125-180528-732b"
+    with terminal(monkeypatch, columns) as lines, progress(title) as tell:
+        three(tell)
 
-    assert all(len(line) <= columns for line in lines)
-    assert "perturbation" in lines[-1] and "3 of 6 decisions" in lines[-1]
+    assert all(len(line) <= columns and "perturbation" in line for line in lines)
+    assert "3 of 6 decisions" in lines[-1]
+
+
+def test_a_step_s_text_is_shown_as_it_is_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch, 60) as lines, steps("study") as (say, _):
+        say(f"search [bold]a {'x' * 60}")
+        time.sleep(0.2)  # drawn twelve times a second
+
+    told = [line for line in lines if "study" not in line]
+    assert told and all("search [bold]a xxx" in line and len(line) <= 60 for line in told)
 
 
 def test_every_step_of_a_search_is_counted(tmp_path: Path) -> None:
