@@ -68,7 +68,7 @@ def reference(values: Floats, nats: float) -> Reference:
 
 
 class Frontier(NamedTuple):
-    """What independent edges can expect at an entropy (nats), from low entropy to high."""
+    """The most that independent edges can expect at an entropy (nats), from low to high entropy."""
 
     entropies: Floats
     expectations: Floats

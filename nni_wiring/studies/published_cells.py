@@ -124,8 +124,8 @@ def group_rows() -> list[Row]:
 
 
 def groups_p(rows: Sequence[Row]) -> tuple[int, float]:
-    """How many groups leave the edge empty in most of their cells, and p as if the cells of a
-    group were one cell [ours]: the other extreme to independent cells.
+    """The number of groups that leave the edge empty in most of their cells, and p as if the cells
+    of a group were one cell [ours]: the other extreme to independent cells.
     """
     most = sum(row["empty"] >= ceil((row["cells"] + 1) / 2) for row in rows)
     shares = [Fraction(row["expected"] / row["cells"]) for row in rows]
