@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from nni_wiring.data.images import CHANNELS, MAX_BYTES
 from nni_wiring.errors import DataError
+from nni_wiring.files.messages import told
 
 _CHUNK = 512  # images a task: long enough to hide the thread pool, short enough for a bar
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
@@ -74,7 +75,7 @@ def _decode_chunk(
         try:
             pixels[index] = np.asarray(image.convert("RGB"))
         except _UNREADABLE as error:
-            raise DataError(f"{name}: image {index} cannot be decoded ({error})") from error
+            raise DataError(f"{name}: image {index} cannot be decoded ({told(error)})") from error
     return stop - start
 
 

@@ -24,6 +24,7 @@ from nni_wiring.data.images import MAX_BYTES, ImageData, Labelled, count_classes
 from nni_wiring.data.jpeg import decode
 from nni_wiring.data.source import DataSource
 from nni_wiring.errors import DataError
+from nni_wiring.files.messages import told
 
 TRAIN = ("train_x", "train_y")
 TEST = ("test_x", "test_y")
@@ -78,8 +79,7 @@ def _read_arrays(name: str, path: Path) -> dict[str, np.ndarray]:
                 raise DataError(f"{name}: {size} bytes of arrays; at most {MAX_BYTES} are read")
             return {key: _array(archive, member) for key, member in members.items() if key in known}
     except _UNREADABLE as error:
-        line = str(error).partition("\n")[0]
-        raise DataError(f"{name}: not a readable .npz file ({line})") from error
+        raise DataError(f"{name}: not a readable .npz file ({told(error)})") from error
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:

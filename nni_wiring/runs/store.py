@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -210,7 +210,7 @@ class RunFolder:
             RunError: the records cannot be read or written; they are then as before.
         """
         kept = sum(record["epoch"] < count for record in self.epochs())
-        replace_file(self.path / "epochs.jsonl", self._first_lines(kept))
+        replace_file(self.path / "epochs.jsonl", b"".join(self._first_lines(kept)))
 
     def records_hash(self, count: int) -> str:
         """SHA-256, in hexadecimal, of the first `count` lines of `epochs.jsonl`.
@@ -218,10 +218,13 @@ class RunFolder:
         Raises:
             RunError: `epochs.jsonl` cannot be read.
         """
-        return hashlib.sha256(self._first_lines(count)).hexdigest()
+        digest = hashlib.sha256()
+        for line in self._first_lines(count):
+            digest.update(line)  # not all at once: it is asked for after every epoch
+        return digest.hexdigest()
 
-    def _first_lines(self, count: int) -> bytes:
-        return b"".join(islice(read_lines(self.path / "epochs.jsonl"), count))
+    def _first_lines(self, count: int) -> Iterator[bytes]:
+        return islice(read_lines(self.path / "epochs.jsonl"), count)
 
     def set_status(self, status: str, error: str | None = None) -> None:
         """Record how the run stands; `error` (its first line is kept) goes with ``failed``.

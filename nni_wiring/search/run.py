@@ -94,6 +94,7 @@ def _search(
     monitor.sinks.append(tab)
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)
+    monitor.sinks.append(lambda record: monitor.records.clear())  # they are in the run's folder
     callbacks = [monitor, *probes, RunCheckpoint(folder, config.flat())]
     trainer = _trainer(parts, logger, callbacks)
     _fit_or_restore(parts, folder, trainer, done, on_selection)

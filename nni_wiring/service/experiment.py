@@ -15,7 +15,7 @@ from typing import Any
 
 from nni_wiring.errors import RunError
 from nni_wiring.files.json_files import from_json, read_object
-from nni_wiring.files.messages import printable, shown
+from nni_wiring.files.messages import printable, shown, told
 from nni_wiring.service.database import opened
 from nni_wiring.service.endings import TrialEvents
 from nni_wiring.service.manifest import (
@@ -110,7 +110,7 @@ def read_experiment(folder: Path) -> NniExperiment:
             profile = _profile(connection)
             trials = _trials(connection, folder)
     except sqlite3.Error as error:
-        raise RunError(f"cannot read the NNI experiment {shown(folder)}: {error}") from None
+        raise RunError(f"cannot read the NNI experiment {shown(folder)}: {told(error)}") from None
     experiment_id = folder.resolve().name
     entry = read_manifest().get(experiment_id, {})
     if entry.get("logDir") and Path(entry["logDir"]).resolve() != folder.resolve().parent:

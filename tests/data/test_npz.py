@@ -280,6 +280,16 @@ def test_an_archive_that_unpacks_to_too_much(
         _load(path)
 
 
+def test_a_name_that_the_archive_claims_is_not_told_at_length(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, **_arrays())
+    content = path.read_bytes()
+    path.write_bytes(content[:26] + (4000).to_bytes(2, "little") + content[28:])
+    with pytest.raises(DataError, match="File name in directory") as error:
+        _load(path)
+    assert len(str(error.value)) < 600
+
+
 def test_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file") as caught:
         _load(tmp_path / "none.npz")

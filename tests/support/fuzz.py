@@ -136,6 +136,7 @@ class _Session:
         used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
         resource.setrlimit(resource.RLIMIT_CPU, (int(used) + SECONDS + 1, hard))
+        self.outcome.tried += 1
         try:
             self.reader.read(place)
         except WiringError as error:
@@ -143,7 +144,6 @@ class _Session:
             line = str(error)
             assert line.isprintable() and len(line) <= _LONGEST_LINE, f"not one line: {line!r:.300}"
         grown = _resident("VmHWM") - before
-        self.outcome.tried += 1
         self.outcome.seconds = max(self.outcome.seconds, time.process_time() - start)
         self.outcome.memory = max(self.outcome.memory, grown)
         assert grown <= MEMORY, f"it takes {grown >> 20} MB"

@@ -247,6 +247,19 @@ def with_latency(value: object) -> dict[str, Any]:
     return record(all_results={("cifar10-valid", 777): trial(latency=value)})
 
 
+def long_named(archive: bytes) -> bytes:
+    """The zip file with a first member whose own header claims a name of 4,000 bytes."""
+    return archive[:26] + (4000).to_bytes(2, "little") + archive[28:]
+
+
+def test_a_name_that_a_zip_file_claims_is_not_told_at_length(tmp_path: Path) -> None:
+    path = tmp_path / "bad.pth"
+    path.write_bytes(long_named(zipped(b"x" * 5000)))
+    with pytest.raises(WiringError, match="bad.pth: damaged zip file .File name in") as error:
+        import_table(path, "hostile", partial=True, make_default=False)
+    assert len(str(error.value)) < 600 and str(error.value).isprintable()
+
+
 def state_of_tables() -> list[tuple[str, int]]:
     """All files but locks, which stay."""
     found = (cache_dir() / "tables").rglob("*")
