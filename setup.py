@@ -55,15 +55,16 @@ setup(
         "search_spaces": ["py.typed"],
     },
     # NNI 3.0 ran an experiment through nnictl on 3.10, 3.11, 3.12 and 3.13, and its source uses
-    # nothing that 3.12 or 3.13 removed. The tests of its NAS part ran on 3.10 and on 3.11. The pins
-    # in constraints.txt are for 3.11; of those, numpy, scipy and a few more have no wheel for 3.10,
-    # where pip finds older ones within the ranges below. 3.14 was not tried.
+    # nothing that 3.12 or 3.13 removed. The tests of its NAS part ran on 3.10, 3.11 and 3.12. The
+    # pins in constraints.txt are for 3.11; of those, numpy, scipy and a few more have no wheel for
+    # 3.10, where pip finds older ones within the ranges below. 3.14 was not tried.
     python_requires=">=3.10,<3.14",
     install_requires=[
         "nni>=3.0,<4",
         "setuptools<81",  # nnictl imports pkg_resources, which setuptools 81 dropped
         # the tests ran with 2.13 and, beside numpy 1.26 and pandas 2.2, with 2.1.2, where
         # torch.compile does not take our kernels and cells run uncompiled
+        # 2.11 beside numpy 2.5 on Python 3.12: docs/nni.md says which tests
         "torch>=2.1,<3",
         # torch and torchvision must be of one release, which pip's resolver sees to
         "torchvision>=0.16,<1",
