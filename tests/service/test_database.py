@@ -74,6 +74,7 @@ def test_a_list_of_experiments_that_start_at_no_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NNI_WIRING_RUNS", str(tmp_path / "no runs"))
     folder = tmp_path / "nni-experiments"
     experiment = made(folder, TABLES, trialJobId="a", event="FAILED")
     entry = {"startTime": "abc", "logDir": str(folder)}
