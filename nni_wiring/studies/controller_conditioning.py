@@ -235,8 +235,8 @@ def _lines(courses: Table) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for sampler, reward, rate, _, _, _, own, _, best, _ in courses.rows:
         if sampler == "lstm":
-            found.setdefault(f"controller ({reward}, lr {rate:g})", []).append(own)
-            found.setdefault(f"best ({reward}, lr {rate:g})", []).append(best)
+            found.setdefault(f"{reward}, {rate:g}", []).append(own)
+            found.setdefault(f"best: {reward}, {rate:g}", []).append(best)
     return found
 
 

@@ -97,12 +97,12 @@ def independent(values: Floats, temperature: float, start: list[Floats]) -> list
     return q
 
 
-def independent_frontier(values: Floats, points: int = 80) -> Frontier:
+def independent_frontier(values: Floats, points: int = 100) -> Frontier:
     """By coordinate ascent from uniform edges, the temperature lowered from point to point."""
     q = [np.full(n, 1 / n) for n in values.shape]
     spread = float(values.std())
     found = []
-    for temperature in np.geomspace(5 * spread, spread / 200, points):
+    for temperature in np.geomspace(100 * spread, spread / 200, points):
         q = independent(values, float(temperature), q)
         expected = values
         for p in reversed(q):
