@@ -109,7 +109,7 @@ def read_experiment(folder: Path) -> NniExperiment:
         with opened(database) as connection:
             profile = _profile(connection)
             trials = _trials(connection, folder)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of SQLite's own message
         raise RunError(f"cannot read the NNI experiment {shown(folder)}: {told(error)}") from None
     experiment_id = folder.resolve().name
     entry = read_manifest().get(experiment_id, {})

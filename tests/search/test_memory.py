@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from tiny_runs import config_of, new_run
 
 from nni_wiring.records import EpochRecord
@@ -23,8 +24,11 @@ def _search(path: Path) -> None:
     """Write what lives after two of the epochs, and end."""
     options = {"epochs": 40, "max_steps": 1, "batch_size": 4}  # every fourth has pictures
     counts = {}
+    gc.disable()  # what is left to it is left for long: there are half a million old objects
 
     def count(record: EpochRecord) -> None:
+        figures = [one for one in gc.get_objects() if isinstance(one, Figure)]
+        assert not figures, f"{len(figures)} figures after epoch {record.epoch}"
         if record.epoch in (FIRST, LAST):
             gc.collect()
             living = gc.get_objects()
@@ -45,6 +49,7 @@ def test_no_epoch_leaves_anything_behind(tmp_path: Path) -> None:
     child = multiprocessing.get_context("fork").Process(target=_search, args=(tmp_path,))
     child.start()
     child.join(300)
+    assert child.exitcode == 1  # of the KeyboardInterrupt
     before, after = json.loads((tmp_path / "counts.json").read_text())
     more = {name: after[1][name] - before[1].get(name, 0) for name in after[1]}
     assert {name: count for name, count in more.items() if count} == {}
