@@ -184,6 +184,7 @@ def nasbench201(**options: Any) -> tuple[SearchModule, list[tuple[torch.Tensor, 
     )
     options = {"num_classes": 4, "channels": 4, "cells": 1, **options}
     name = options.pop("space", "nasbench201")
+    torch.manual_seed(0)  # else the first network of a process is another than the next ones
     module = search_of(build_space(name, **options), strategy)
     generator = torch.Generator().manual_seed(5)
     data = [
