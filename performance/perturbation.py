@@ -3,7 +3,7 @@ the edge masked, on one batch; all variants in one pass against one after the ot
 
     python performance/perturbation.py --rounds 3 --json
 
-For every edge of the first group, the median of the rounds, and the mean over the edges. Both ways
+For every edge of the group, the median of the rounds, and the mean over the edges. Both ways
 give the same counts of correct images but for rounding in float32.
 """
 
@@ -21,11 +21,11 @@ from nni_wiring.supernet.evaluation import supernet_accuracy
 from nni_wiring.supernet.variants import supernet_accuracies
 
 
-def variants_of(groups: Any, edge: int) -> list[dict[str, torch.Tensor]]:
-    """softmax(alpha) as it is, and with each operation of an edge of the first group masked."""
+def variants_of(groups: Any, number: int, edge: int) -> list[dict[str, torch.Tensor]]:
+    """softmax(alpha) as it is, and with each operation of an edge of a group masked."""
     whole = {group.name: torch.softmax(group.logits().detach(), dim=-1) for group in groups}
-    name, variants = groups[0].name, [whole]
-    for k in groups[0].allowed[edge]:
+    name, variants = groups[number].name, [whole]
+    for k in groups[number].allowed[edge]:
         masked = whole[name].clone()
         masked[edge, k] = 0
         variants.append({**whole, name: masked})
@@ -38,8 +38,10 @@ def measure(options: dict[str, Any], given: argparse.Namespace) -> dict[str, Any
     module: Any = stepper.module
     batches = [stepper.batch["val"]]
     found: dict[str, dict[str, float]] = {}
-    for edge, name in enumerate(module.groups[0].edges):
-        variants = variants_of(module.groups, edge)
+    for edge, name in enumerate(module.groups[given.group].edges):
+        if given.edges and name not in given.edges:
+            continue
+        variants = variants_of(module.groups, given.group, edge)
 
         def together(variants: list[Any] = variants) -> None:
             supernet_accuracies(module.model, batches, variants)
@@ -66,6 +68,8 @@ def main() -> None:
     parser.add_argument("--supernet", choices=["auto", "plain", "fused"], default="auto")
     parser.add_argument("--compile", action="store_true", help="compiled cells")
     parser.add_argument("--strategy", default="darts", help="the method of the supernet")
+    parser.add_argument("--group", type=int, default=0, help="DARTS: 0 normal, 1 reduction cells")
+    parser.add_argument("--edges", nargs="+", help="edges to mask, such as 0-1; default: all")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()

@@ -60,11 +60,13 @@ def agree(module: Any, variants: Variants, batches: int = 1) -> None:
         for _ in range(batches)
     ]
     alone: list[torch.Tensor] = []
+    torch.manual_seed(7)
     for batch in data:
         for z in variants:
             with model_outputs(module.model, alone):
                 supernet_accuracy(module.model, [batch], z)
     together: list[torch.Tensor] = []
+    torch.manual_seed(7)
     with model_outputs(module.model, together):
         supernet_accuracies(module.model, data, variants)
     assert len(together) == len(alone)
@@ -166,3 +168,13 @@ def test_a_module_that_changes_its_input_is_not_shared() -> None:
     cells = [m for m in module.model.modules() if isinstance(m, PreprocessedCell)]
     cells[1].preprocess[1] = nn.Sequential(_InPlace(), cells[1].preprocess[1])
     agree(module, masks(module, 1, (0,))[2:5])  # the one before masks ``none``
+
+
+@pytest.mark.parametrize("way", ["plain", "auto"])
+@pytest.mark.parametrize(
+    ("space", "cells", "group"), [("nasbench201_s4", 1, 0), ("darts_s4", 3, 1)]
+)
+def test_noise_is_drawn_for_each_variant(way: Any, space: str, cells: int, group: int) -> None:
+    """The same numbers in the same order as when the variants run alone."""
+    module = supernet(space, DARTS(alpha_init=0.5, supernet=way), cells)
+    agree(module, masks(module, group, (2, 4)))
