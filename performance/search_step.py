@@ -1,5 +1,8 @@
 """One DARTS step (first order) of our supernets against NNI's hub space with NNI's DARTS.
 
+The variants called ``second`` are second-order steps, which NNI's DARTS does not have, those called
+``pc`` steps of PC-DARTS.
+
 The space is NAS-Bench-201's, or with ``--space darts`` that of DARTS (--cells is then their number
 in all; its cells are "auto", for which nothing is compiled).
 
@@ -41,6 +44,11 @@ OURS: dict[str, dict[str, Any]] = {
     "auto": {"supernet": "auto"},
     "fused": {"supernet": "fused"},
     "fused_compiled": {"supernet": "fused", "compile": True},
+    "plain_second": {"supernet": "plain", "order": 2},
+    "fused_second": {"supernet": "fused", "order": 2},
+    "compiled_second": {"supernet": "fused", "compile": True, "order": 2},
+    "plain_pc": {"supernet": "plain", "strategy": "pc_darts"},
+    "auto_pc": {"supernet": "auto", "strategy": "pc_darts"},
     "fused_graphs": {"supernet": "fused", "cuda_graphs": True},
     "fused_compiled_graphs": {"supernet": "fused", "compile": True, "cuda_graphs": True},
 }

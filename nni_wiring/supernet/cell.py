@@ -72,13 +72,14 @@ class SupernetCell(BaseSuperNetModule):
         weights = [row.unbind() for row in draw.z.unbind()]
         states = list(inputs)
         for node in range(len(self.graph.inputs), self.graph.nodes):
-            states.append(self._node(node, states, weights, draw))
+            states.append(self.node_state(node, states, weights, draw))
         outputs = [states[node] for node in self.graph.outputs]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
 
-    def _node(
+    def node_state(
         self, node: int, states: Sequence[torch.Tensor], weights: Sequence[Weights], draw: Draw
     ) -> torch.Tensor:
+        """The sum of all that enters a node, from the states of the nodes before it."""
         total: torch.Tensor | None = None
         for edge, (source, target) in enumerate(self.graph.edges):
             if target != node:

@@ -197,6 +197,26 @@ def test_second_order_is_the_exact_gradient_of_the_unrolled_loss() -> None:
     assert compared == [0, 1, 2]
 
 
+def test_second_order_of_fused_cells_is_that_of_plain_ones() -> None:
+    found: dict[str, list[torch.Tensor]] = {}
+
+    def note(module: Any, batch: Any, batch_idx: int) -> None:
+        unrolled_gradient(module, batch, batch_idx)
+        name = module.strategy.settings.supernet
+        found[name] = [alpha.grad.clone() for alpha in module.arch_parameters()]
+        assert all(weight.requires_grad for weight in module.weight_parameters())
+        assert all(weight.grad is None for weight in module.weight_parameters())
+
+    for supernet in ("plain", "fused"):
+        torch.manual_seed(5)
+        given = evaluator(
+            random_batches(1, 1), random_batches(1, 2), callbacks=[Start(), Hook(note)]
+        )
+        search(DARTS(order=2, alpha_init=0.3, supernet=supernet), tiny_space(), given)
+    [plain], [fused] = found["plain"], found["fused"]
+    torch.testing.assert_close(fused, plain, rtol=1e-7, atol=1e-10)
+
+
 def test_second_order_leaves_running_statistics_to_the_weight_steps() -> None:
     counts: list[int] = []
     given = evaluator(

@@ -40,6 +40,8 @@ def _shift(
 
 
 def _gradients(loss: torch.Tensor, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    if not loss.requires_grad:  # nothing that moves enters it
+        return [torch.zeros_like(i) for i in inputs]
     found = torch.autograd.grad(loss, list(inputs), allow_unused=True)
     return [torch.zeros_like(i) if g is None else g for i, g in zip(inputs, found, strict=True)]
 
@@ -71,10 +73,11 @@ def unrolled_gradient(loop: Loop, batch: dict[str, Any], batch_idx: int) -> None
             torch.stack([torch.linalg.vector_norm(d) for d in direction])
         )
         epsilon = 0.01 / norm.clamp_min(1e-12)  # no gradient at all: the product is zero
-        _shift(weights, direction, epsilon)
-        above = _gradients(train_loss(), alphas)
-        _shift(weights, direction, -2 * epsilon)
-        below = _gradients(train_loss(), alphas)
+        with loop.constant_weights():  # no pass keeps or computes anything for their gradients
+            _shift(weights, direction, epsilon)
+            above = _gradients(train_loss(), alphas)
+            _shift(weights, direction, -2 * epsilon)
+            below = _gradients(train_loss(), alphas)
     for alpha, first, up, down in zip(alphas, direct, above, below, strict=True):
         alpha.grad = first - (up - down) / (2 * epsilon)
 

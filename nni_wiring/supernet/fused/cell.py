@@ -100,6 +100,14 @@ class _Stage(NamedTuple):
         return not heard and self.connected and uses_batch_statistics(self.norms)
 
 
+class Term(NamedTuple):
+    """The contribution of one edge to its target under a row of Z, (operations,)."""
+
+    edge: int
+    z: Tensor
+    active: tuple[int, ...]
+
+
 class FusedCell(SupernetCell):
     """A SupernetCell that runs like operations of a source together and never makes the terms of
     the weighted sum.
@@ -118,9 +126,9 @@ class FusedCell(SupernetCell):
 
     def unified(self, inputs: Sequence[Tensor], draw: Draw) -> Tensor:
         """The formula of the plain cell."""
-        stage = self._stage(draw.active)
-        if self.plain or not stage.runs_fused():
+        if not self.runs_fused(draw):
             return super().unified(inputs, draw)
+        stage = self._stage(draw.active)
         device = inputs[0].device.type
         lowered = autocast_type(device)
         if lowered is not None:
@@ -129,6 +137,35 @@ class FusedCell(SupernetCell):
         output = _FusedFunction.apply(call, draw.z, *inputs, *stage.parameters)
         _track(stage.norms, call.moments, pixels=inputs[0].numel() // inputs[0].shape[1])
         return output
+
+    def runs_fused(self, draw: Draw) -> bool:
+        """False where this draw is run as the plain cell does; see the class."""
+        return not self.plain and self._stage(draw.active).runs_fused()
+
+    def terms(self, terms: Sequence[Term], x: Tensor) -> list[Tensor]:
+        """Terms of the weighted sum that leave one node, each by itself, without gradients.
+
+        Args:
+            x: the state of that node, (n, C, h, w).
+
+        Returns:
+            One (n, C, h, w) tensor a term.
+        """
+        places = range(len(terms))
+        star = CellGraph(
+            inputs=(0,),
+            nodes=1 + len(terms),
+            edges=tuple((0, 1 + place) for place in places),
+            outputs=tuple(1 + place for place in places),
+        )
+        active = tuple(term.active for term in terms)
+        plan, parameters, _ = make_plan(star, active, lambda e, k: self.operation(terms[e].edge, k))
+        z = torch.stack([term.z for term in terms])
+        native = native_kernels(z, x, parameters) if self.compiled and suits(plan) else None
+        with torch.no_grad(), without_autocast(x.device.type):
+            counts = fused_kernels.inverse_counts(x)
+            states, _, _ = (native or EAGER).forward(plan, z, [x], parameters, counts)
+        return [fused_kernels.images(state, x) for state in states[1:]]
 
     def _kernels(self, stage: _Stage, x: Tensor, draw: Draw) -> Kernels:
         if not self.compiled:
