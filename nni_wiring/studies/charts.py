@@ -199,3 +199,39 @@ def scatter_panels(
     heading(figure, title)
     legend_below(figure, shown)
     return figure
+
+
+def heat_panels(
+    panels: Mapping[str, Sequence[Sequence[float | None]]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str,
+    unit: str,
+    limit: float,
+) -> Figure:
+    """One panel a name: a colour and a number a row and column, grey where there is none; colours
+    end at +-limit.
+    """
+    height = 1.75 + 0.24 * len(rows)
+    width = 3.3 + 3.7 * len(panels)
+    figure = new_figure(width, height, Margins(2.5, 0.8, 0.65, 1.0))
+    figure.subplots_adjust(wspace=0.05)
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (name, lines) in zip(grid, panels.items(), strict=True):
+        z = np.array([[np.nan if v is None else v for v in line] for line in lines], dtype=float)
+        axes.set_facecolor("#d9d9d9")
+        image = axes.imshow(z, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+        for (row, column), value in np.ndenumerate(z):
+            if np.isfinite(value):
+                colour = "white" if abs(value) > 0.7 * limit else INK
+                axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7,
+                          color=colour)  # fmt: skip
+        axes.set_xticks(range(len(columns)), columns, fontsize=8, rotation=45, ha="right")
+        axes.set_yticks(range(len(rows)), rows, fontsize=8)
+        axes.tick_params(length=0)
+        axes.set_title(name, fontsize=9.5, color=INK)
+    ends = grid[-1].get_position()
+    place = figure.add_axes((1 - 0.7 / width, ends.y0, 0.12 / width, ends.height))
+    figure.colorbar(image, cax=place).set_label(unit, fontsize=8.5)
+    heading(figure, title)
+    return figure

@@ -58,6 +58,7 @@ _OURS: dict[str, str] = {
     "selected-speed": "S3: do searches choose cells that are fast beyond what they end at?",
     "published-order": "ours: do kept searches rank the methods as the published rows do?",
     "search-trajectories": "S1, S2: kept searches epoch by epoch: gap, skip dominance, late fall",
+    "pattern-atlas": "ours: S1's patterns and expected topology of every method, three nulls",
     "early-stop": "ours: regret where rules without truth would have stopped kept searches",
     "topology-vs-truth": "S3: width and depth against accuracy, live operations equal",
     "convergence": "S3: training curves with one edge rewired, under three learning rates",

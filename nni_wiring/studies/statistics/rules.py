@@ -120,13 +120,20 @@ class ShareRule(Rule):
         return self.judge_all({"": (k, n)}, null, note)[0]
 
     def judge_all(
-        self, counts: Mapping[str, tuple[int, int]], null: float, note: str = ""
+        self,
+        counts: Mapping[str, tuple[int, int]],
+        null: float | Mapping[str, float],
+        note: str = "",
     ) -> list[Verdict]:
-        """One verdict a label from {label: (k, n)}, adjusted together by Holm."""
-        p = [_binomial(k, n, null)[0] for k, n in counts.values()]
+        """One verdict a label from {label: (k, n)}, adjusted together by Holm.
+
+        null: its share, one for all labels or one a label.
+        """
+        shares = null if isinstance(null, Mapping) else dict.fromkeys(counts, null)
+        p = [_binomial(k, n, shares[label])[0] for label, (k, n) in counts.items()]
         adjusted = holm(p)
         return [
-            self._verdict(label, k, n, null, float(adjusted[place]), len(counts), note)
+            self._verdict(label, k, n, shares[label], float(adjusted[place]), len(counts), note)
             for place, (label, (k, n)) in enumerate(counts.items())
         ]
 
