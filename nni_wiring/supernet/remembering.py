@@ -64,7 +64,11 @@ class Remembered:
     def once(self, key: Hashable, tensors: Sequence[Tensor], compute: Callable[[], Any]) -> Any:
         """The result of ``compute`` on common tensors, run the first time only."""
         result = self.found(key, tensors, default=self)
-        return self.keep(key, tensors, compute()) if result is self else result
+        if result is not self:
+            return result
+        result = compute()
+        # a module that changes its input in place has to do so each time
+        return self.keep(key, tensors, result) if self.knows(tensors) else result
 
     def found(self, key: Hashable, tensors: Sequence[Tensor], default: Any = None) -> Any:
         """The result known under a key of common tensors, or the default."""

@@ -17,7 +17,6 @@ from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.evaluation import supernet_accuracy
 from nni_wiring.supernet.fused.cell import FusedCell, compile_cells
 from nni_wiring.supernet.variants import supernet_accuracies
-from search_spaces.darts import PreprocessedCell
 
 Variants = list[dict[str, torch.Tensor]]
 
@@ -163,11 +162,24 @@ class _InPlace(nn.Module):
         return x.mul_(2)
 
 
-def test_a_module_that_changes_its_input_is_not_shared() -> None:
-    module = supernet("darts", DARTS(alpha_init=0.5), 3)
-    cells = [m for m in module.model.modules() if isinstance(m, PreprocessedCell)]
-    cells[1].preprocess[1] = nn.Sequential(_InPlace(), cells[1].preprocess[1])
-    agree(module, masks(module, 1, (0,))[2:5])  # the one before masks ``none``
+class _Around(nn.Module):
+    """A cell whose input is read, then changed in place."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.before, self.change, self.cell = nn.BatchNorm2d(4).double(), _InPlace(), cell
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """cell(2 y) + y / 3, y the normalised input."""
+        y = self.before(x)
+        third = y / 3
+        return self.cell(self.change(y)) + third
+
+
+def test_a_module_that_changes_its_input_does_so_each_time() -> None:
+    module = supernet("nasbench201", DARTS(alpha_init=0.5, supernet="fused"), 1)
+    module.model.layers[0] = _Around(module.model.layers[0])
+    agree(module, without_none(masks(module, 0, (1,)), module))
 
 
 @pytest.mark.parametrize("way", ["plain", "auto"])
