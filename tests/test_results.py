@@ -67,6 +67,7 @@ def test_study_tables_are_what_their_command_writes() -> None:
     for name in (
         "growing",
         "search-trajectories",
+        "pattern-atlas",
         "early-stop",
         "published-order",
         "selected-speed",

@@ -30,6 +30,7 @@ class Shown(NamedTuple):
 STUDIES = {
     "growing": Shown({"space": "nasbench201_minimal"}, (0, 1), bundled=True),
     "search-trajectories": Shown({}, (0,), bundled=True),
+    "pattern-atlas": Shown({}, (0, 1, 2, 3), bundled=True),
     "early-stop": Shown({}, (0,), bundled=True),
     "published-order": Shown({}, (0,), bundled=False),
     "selected-speed": Shown({}, (0,), bundled=False),

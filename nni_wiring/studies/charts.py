@@ -212,9 +212,9 @@ def heat_panels(
     """One panel a name: a colour and a number a row and column, grey where there is none; colours
     end at +-limit.
     """
-    height = 1.75 + 0.24 * len(rows)
+    height = 1.95 + 0.24 * len(rows)
     width = 3.3 + 3.7 * len(panels)
-    figure = new_figure(width, height, Margins(2.5, 0.8, 0.65, 1.0))
+    figure = new_figure(width, height, Margins(2.5, 0.8, 1.2, 0.6))
     figure.subplots_adjust(wspace=0.05)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (name, lines) in zip(grid, panels.items(), strict=True):

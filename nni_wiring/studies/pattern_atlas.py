@@ -21,6 +21,7 @@ from nni_wiring.studies.kept_searches import ROWS, read_rows, truth_table
 from nni_wiring.studies.pattern_nulls import MEASURES, NULLS, Trajectory
 from nni_wiring.studies.statistics import FlipRule, ShareRule, Verdict, known
 from nni_wiring.truth import NASBENCH201, TruthTable
+from search_spaces.errors import WiringError
 from search_spaces.registry import space_entry
 
 LEVELS = ("single_level", "bi_level")
@@ -90,8 +91,9 @@ def standings(strategies: Iterable[str]) -> list[Standing]:
 
 
 def _refusal(strategy: str, level: str) -> str | None:
+    found = strategy_class(strategy)
     try:
-        made = strategy_class(strategy)(optimisation=level)
+        made = found(optimisation=level)
     except ConfigError:
         return f"not applicable: no {level.replace('_', '-')} form"
     return None if made.moves_alpha else "not applicable: alpha does not move"
@@ -156,7 +158,7 @@ def _fits(kept: KeptRun, wanted: set[tuple[str, str]]) -> bool:
     """True for a search by magnitudes that move, in NAS-Bench-201's cell with none in it."""
     try:
         entry = space_entry(str(kept.config.get("space")))
-    except (ConfigError, ValueError):
+    except WiringError:
         return False
     whole = entry.benchmark == NASBENCH201.name and all(record.z for record in kept.records)
     return whole and bool(kept.records) and _place(kept) in wanted
@@ -340,7 +342,6 @@ STUDY = Study(
         "space": "nasbench201_minimal",
         "head": "bias_free",
         "supernet": "auto",
-        "compile": True,
         "seeds": 2,
         "channels": 4,
         "cells": 1,

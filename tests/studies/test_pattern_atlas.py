@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nni_wiring.errors import ConfigError
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.kept import kept_runs
 from nni_wiring.strategies.registry import STRATEGIES
@@ -178,6 +179,8 @@ def test_every_strategy_has_its_place_and_the_rules_count_them() -> None:
     assert pattern_atlas.FALLS.family == pattern_atlas.WIDTH.family == len(measured)
     both = sum(measured.count(name) == 2 for name in set(measured))
     assert pattern_atlas.FAILURE.family == both
+    with pytest.raises(ConfigError, match="dartz"):
+        pattern_atlas.standings(["dartz"])
 
 
 def row(seed: int, level: str, selected: float, small: bool = False) -> dict[str, Any]:
@@ -219,7 +222,7 @@ def test_kept_rows_are_completed_by_small_searches_once(tmp_path: Path) -> None:
     given = {
         "rows": [str(REFERENCE / "gdas-s1.json.gz"), str(REFERENCE / "random-s1.json.gz")],
         **{"strategies": ["gdas", "random_sampling"], "missing": True, "benchmark": "bundled"},
-        **{"seeds": 1, "data": "digits", "compile": False, "epochs": 2, "max_steps": 1},
+        **{"seeds": 1, "data": "digits", "epochs": 2, "max_steps": 1},
     }
     options = found.options(given, paper=False)
     said: list[str] = []
