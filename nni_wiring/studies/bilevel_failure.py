@@ -120,7 +120,7 @@ def _numbers(units: Sequence[Unit]) -> dict[str, Any]:
         groups.setdefault((unit.strategy, unit.level, unit.fraction), []).append(unit.wired)
     return {
         "gaps": {
-            f"{strategy}, bi-level, {fraction:g} of the images, {half}": _mean(
+            f"{strategy}, bi-level, {_share(fraction)}, {half}": _mean(
                 [getattr(wired, f"gap_{half}") for wired in runs]
             )
             for (strategy, level, fraction), runs in groups.items()
@@ -128,12 +128,17 @@ def _numbers(units: Sequence[Unit]) -> dict[str, Any]:
             for half in ("train", "search")
         },
         "counts": {
-            f"{strategy}, {level.replace('_', '-')}, {fraction:g} of the images": np.mean(
+            f"{strategy}, {level.replace('_', '-')}, {_share(fraction)}": np.mean(
                 [wired.counts for wired in runs], axis=0
             ).tolist()
             for (strategy, level, fraction), runs in groups.items()
         },
     }
+
+
+def _share(fraction: float) -> str:
+    """`all images`, or `0.25 of the images`."""
+    return "all images" if fraction == 1 else f"{fraction:g} of the images"
 
 
 def _mean(series: list[list[float | None]]) -> list[float | None]:
