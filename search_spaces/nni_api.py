@@ -28,13 +28,20 @@ from nni.nas.oneshot.pytorch.supermodule.differentiable import (
     MixedOpDifferentiablePolicy,
 )
 from nni.nas.strategy import DARTS as NniDarts
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import (
+    CSVLogger,
+    Logger,
+    MLFlowLogger,
+    TensorBoardLogger,
+    WandbLogger,
+)
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
 __all__ = [
     "BaseOneShotLightningModule",
     "BaseSuperNetModule",
+    "CSVLogger",
     "Categorical",
     "CategoricalMultiple",
     "Cell",
@@ -44,6 +51,8 @@ __all__ = [
     "LayerChoice",
     "Lightning",
     "LightningModule",
+    "Logger",
+    "MLFlowLogger",
     "MixedOpDifferentiablePolicy",
     "ModelSpace",
     "MutableModule",
@@ -57,6 +66,7 @@ __all__ = [
     "SingleDeviceStrategy",
     "TensorBoardLogger",
     "Trainer",
+    "WandbLogger",
     "label_scope",
     "pl",
 ]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 RUN_OPTIONS = frozenset(
     {
         *("strategy", "space", "dataset", "benchmark"),
-        *("seed", "seeds", "device", "precision", "threads"),
+        *("seed", "seeds", "device", "precision", "threads", "logger"),
         *("data", "data_dir", "split", "augment", "cutout", "max_steps"),
         *("epochs", "batch_size", "lr", "lr_min", "momentum", "weight_decay", "nesterov"),
     }

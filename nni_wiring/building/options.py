@@ -22,7 +22,7 @@ _SEEDS = range(1, 2**15)
 #: Where and how fast cells are trained: two slices may differ in these.
 _PLACE = frozenset({"device", "threads", "data_dir", "data"})
 #: What a build says itself, cell by cell, or has no use for.
-_NOT_TAKEN = frozenset({"arch", "seed", "benchmark", "dataset"})
+_NOT_TAKEN = frozenset({"arch", "seed", "benchmark", "dataset", "logger"})
 #: Shares of the training after which it is evaluated unless `eval_epochs` says otherwise.
 _FIDELITIES = (0.25, 0.5, 1.0)
 

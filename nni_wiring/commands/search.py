@@ -96,12 +96,14 @@ def search(
     check_names(values)
     interrupted = None if resume is None else _the_run(resume)
     from nni_wiring.search.config import make_config
+    from nni_wiring.search.loggers import check_logger
 
     if values.get("seeds") is not None:
         _search_seeds(values, as_json)
         return
     if interrupted is None:
         config = make_config(values)
+        check_logger(config.run.logger)
         run_id = new_run_id(config.strategy, config.seed)
         folder = RunFolder.create(runs_root() / run_id, run_id, config.flat())
     else:

@@ -76,10 +76,12 @@ def train(
         values = cell_options(str(cell), values)
     else:
         folder = _unfinished(resume)
+    from nni_wiring.search.loggers import check_logger
     from nni_wiring.train.config import make_train_config
 
     if resume is None:
         config = make_train_config(values)
+        check_logger(config.training.logger)
         run_id = new_run_id("train", config.training.seed)
         folder = RunFolder.create(runs_root() / run_id, run_id, config.flat())
     else:

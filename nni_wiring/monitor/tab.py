@@ -29,7 +29,7 @@ FORMAT = 1
 _ABOUT = ("strategy", "seed", "space", "data", "epochs")  # settings that the tab names
 _BINS = 80
 _MOST_SETTING = 60  # characters
-_MACHINE = ("device", "threads", "data_dir")  # settings that change no result
+_MACHINE = ("device", "threads", "data_dir", "logger")  # settings that change no result
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nni_wiring.report.analysis import RunAnalysis
 
-_NOT_A_VARIANT = {"seed", "strategy", "run_id", "threads"}
+_NOT_A_VARIANT = {"seed", "strategy", "run_id", "threads", "logger"}
 _MOST_LEVELS = 4  # whole numbers with more values than that are an axis
 
 

@@ -13,8 +13,9 @@ from nni_wiring.files.json_files import from_json, to_json
 from nni_wiring.files.messages import shown
 from nni_wiring.runs.store import RunFolder
 
-#: The options that a run may go on under another value of: where it computes, where its data lie.
-FREE = frozenset({"device", "threads", "data_dir"})
+#: The options that a run may go on under another value of: where it computes, where its data lie,
+#: who else is told of its epochs.
+FREE = frozenset({"device", "threads", "data_dir", "logger"})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 
 from nni_wiring.monitor.callback import WiringMonitor
 from nni_wiring.monitor.event_file import RunLogger
+from nni_wiring.monitor.scalars import scalars
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.tab import TabSink
 from nni_wiring.monitor.tensorboard import TensorBoardSink, write_references
@@ -21,6 +22,7 @@ from nni_wiring.search.checkpoint import RunCheckpoint, restore_trained, search_
 from nni_wiring.search.config import RunConfig
 from nni_wiring.search.describe import describe
 from nni_wiring.search.kept import resume_point
+from nni_wiring.search.loggers import second_logger, tell
 from nni_wiring.search.precision import set_precision
 from nni_wiring.search.process import (
     BuildTurn,
@@ -32,7 +34,7 @@ from nni_wiring.search.process import (
 from nni_wiring.search.whole_run import whole_run
 from nni_wiring.selection.base import Progress, Selected
 from nni_wiring.truth.provenance import in_words
-from search_spaces.nni_api import Lightning, Trainer, pl
+from search_spaces.nni_api import Lightning, Logger, Trainer, pl
 
 OnEpoch = Callable[[EpochRecord], None]
 
@@ -63,7 +65,12 @@ def run_search(
         threads = threads_of(config.run.threads, folder)
         with quiet(), cpu_threads(threads), BuildTurn() as turn:
             callbacks = [*probes, turn]
-            return _search(config, folder, resume, on_epoch, on_selection, callbacks, statistics)
+            done = _prepare_resume(folder, config) if resume else 0
+            # before the search seeds its generators: what another package draws moves none of them
+            with second_logger(config.run.logger, folder, config.flat()) as others:
+                return _search(
+                    config, folder, done, others, on_epoch, on_selection, callbacks, statistics
+                )
 
     return whole_run(folder, work, resume=resume)
 
@@ -71,14 +78,14 @@ def run_search(
 def _search(
     config: RunConfig,
     folder: RunFolder,
-    resume: bool,
+    done: int,
+    others: Sequence[Logger],
     on_epoch: OnEpoch | None,
     on_selection: Progress,
     probes: Sequence[pl.Callback],
     statistics: Sequence[Statistic],
 ) -> SearchResult:
     """Assemble, fit or restore, finish."""
-    done = _prepare_resume(folder, config) if resume else 0
     parts = assemble(config)
     folder.note(truth_dataset=parts.dataset)
     logger = _logger(folder, config.flat(), done)
@@ -90,13 +97,15 @@ def _search(
     pictures = TensorBoardSink(logger, parts.table, parts.dataset, epochs, measured)
     monitor.sinks.append(one_at_a_time(pictures))
     view = View(parts.table, parts.dataset)
+    for record in folder.records() if others else []:
+        tell(others, scalars(record, measured, view), record.epoch)
     tab = TabSink(logger.experiment, view, folder.run_id, config.flat())
     monitor.sinks.append(tab)
     if on_epoch is not None:
         monitor.sinks.append(on_epoch)
     monitor.sinks.append(lambda record: monitor.records.clear())  # they are in the run's folder
     callbacks = [monitor, *probes, RunCheckpoint(folder, config.flat())]
-    trainer = _trainer(parts, logger, callbacks)
+    trainer = _trainer(parts, [logger, *others], callbacks)
     _fit_or_restore(parts, folder, trainer, done, on_selection)
     return _finish(parts, folder, logger, tab)
 
@@ -115,7 +124,7 @@ def _logger(folder: RunFolder, options: Mapping[str, Any], done: int) -> RunLogg
     return logger
 
 
-def _trainer(parts: Assembly, logger: RunLogger, callbacks: list[pl.Callback]) -> pl.Trainer:
+def _trainer(parts: Assembly, loggers: list[Logger], callbacks: list[pl.Callback]) -> pl.Trainer:
     if hasattr(torch.utils, "deterministic"):  # torch 2.2
         # deterministic mode would fill every new tensor, to show reads of memory never written
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -125,7 +134,7 @@ def _trainer(parts: Assembly, logger: RunLogger, callbacks: list[pl.Callback]) -
         accelerator="gpu" if cuda else "cpu",
         devices=1,
         precision=set_precision(parts.config.run.precision, parts.device),
-        logger=logger,
+        logger=loggers,
         callbacks=callbacks,
         enable_progress_bar=False,
         enable_model_summary=False,

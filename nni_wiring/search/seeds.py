@@ -24,6 +24,7 @@ from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 from nni_wiring.search.assemble import choose_device
 from nni_wiring.search.config import RunConfig, make_configs
+from nni_wiring.search.loggers import check_logger
 from nni_wiring.search.process import (
     SearchStopped,
     StopWhenAsked,
@@ -63,10 +64,11 @@ def new_seeds(values: Mapping[str, Any]) -> list[Seed]:
     """Check the options of a search with ``seeds`` among them, and start a run folder for each.
 
     Raises:
-        ConfigError: an option is unknown or wrong.
+        ConfigError: an option is unknown or wrong, or its logger's package is missing.
         RunError: a folder cannot be written; then none is left.
     """
     configs = make_configs(values)
+    check_logger(configs[0].run.logger)
     _, threads = share_of_cores(configs[0], len(configs))
     made: list[Seed] = []
     try:

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nni_wiring.search.precision import Precision
 
+#: The loggers that may stand beside TensorBoard's; ``search/loggers.py`` makes them.
+LoggerName = Literal["none", "csv", "wandb", "mlflow"]
 #: Most CPU threads that a search may ask for.
 MAX_THREADS = 1024
 
@@ -26,7 +28,8 @@ class RunSettings(Settings):
     the truth table's name; None: the default one. seed: of weights, splits, order and draws.
     device: where to train. precision: ``float32``, ``tf32`` (CUDA only) or ``bf16`` (autocast).
     threads: of one search on the CPU; None: torch's own choice (several seeds at once: their share
-    of the cores).
+    of the cores). logger: writes every epoch's scalars beside TensorBoard: ``csv``, ``wandb`` or
+    ``mlflow``.
     """
 
     strategy: str = "darts"
@@ -37,6 +40,7 @@ class RunSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
     threads: int | None = Field(default=None, ge=1, le=MAX_THREADS)
+    logger: LoggerName = "none"
 
 
 class DataSettings(Settings):

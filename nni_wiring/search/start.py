@@ -7,6 +7,7 @@ from typing import Any
 
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 from nni_wiring.search.config import make_config
+from nni_wiring.search.loggers import check_logger
 from nni_wiring.search.run import OnEpoch, run_search
 
 
@@ -24,6 +25,7 @@ def search(
         WiringError: a bad option, or what else a user can cause, in one line.
     """
     config = make_config(options)
+    check_logger(config.run.logger)
     run_id = new_run_id(config.run.strategy, config.run.seed)
     run = RunFolder.create(folder or runs_root() / run_id, run_id, config.flat())
     run_search(config, run, on_epoch=on_epoch)

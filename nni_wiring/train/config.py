@@ -10,7 +10,13 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.search.precision import Precision
-from nni_wiring.search.settings import MAX_THREADS, DataSettings, Settings, ThetaSettings
+from nni_wiring.search.settings import (
+    MAX_THREADS,
+    DataSettings,
+    LoggerName,
+    Settings,
+    ThetaSettings,
+)
 from nni_wiring.train.arch import Operations, parse_cell
 from nni_wiring.train.protocols import PROTOCOLS
 from nni_wiring.validation import one_line_validation, unknown_name
@@ -25,7 +31,7 @@ class TrainingSettings(Settings):
 
     arch: the cell, see ``parse_cell``. space: whose cell it is. protocol: the settings that others
     replace. dataset, benchmark: of the truth that is shown, as in a search. seed: of weights,
-    split, order and draws. device, precision, threads: as in a search.
+    split, order and draws. device, precision, threads, logger: as in a search.
     """
 
     arch: str
@@ -37,6 +43,7 @@ class TrainingSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
     threads: int | None = Field(default=None, ge=1, le=MAX_THREADS)
+    logger: LoggerName = "none"
 
 
 class RegularisationSettings(Settings):

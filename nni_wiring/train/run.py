@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from nni_wiring.runs.stamp import Stamp
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.checkpoint import random_states, restore_random_states
 from nni_wiring.search.kept import STAMP, keep_checkpoint, parts_of, resume_point
+from nni_wiring.search.loggers import second_logger, tell
 from nni_wiring.search.precision import set_precision
 from nni_wiring.search.process import cpu_threads, quiet, threads_of
 from nni_wiring.search.whole_run import whole_run
@@ -25,6 +26,7 @@ from nni_wiring.train.loop import EpochFigures, make_optimizer, train_epoch
 from nni_wiring.train.network import FixedNetwork
 from nni_wiring.train.parts import TrainingParts, assemble_training, dataset_of, describe_cell
 from nni_wiring.train.result import TrainResult, accuracies_at, held_out_accuracy
+from search_spaces.nni_api import Logger
 
 #: What ``run.json`` says of the kind of such a run.
 KIND = "train"
@@ -61,15 +63,22 @@ def run_train(
     def work() -> TrainResult:
         folder.note(kind=KIND)
         with quiet(), cpu_threads(threads_of(config.training.threads, folder)):
-            return _train(config, folder, resume, on_epoch)
+            done = resume_point(folder, config.flat(), training_epochs) if resume else 0
+            # before anything is seeded: what another package draws moves no generator of the run
+            with second_logger(config.training.logger, folder, config.flat()) as others:
+                return _train(config, folder, resume, done, others, on_epoch)
 
     return whole_run(folder, work, resume=resume)
 
 
 def _train(
-    config: TrainConfig, folder: RunFolder, resume: bool, on_epoch: OnEpoch | None
+    config: TrainConfig,
+    folder: RunFolder,
+    resume: bool,
+    done: int,
+    others: Sequence[Logger],
+    on_epoch: OnEpoch | None,
 ) -> TrainResult:
-    done = resume_point(folder, config.flat(), training_epochs) if resume else 0
     parts = assemble_training(config)
     dataset = dataset_of(config, parts.data.truth_dataset)
     folder.note(truth_dataset=dataset)
@@ -80,11 +89,14 @@ def _train(
         folder.set_status("running")
     if done:
         _restore(folder.checkpoint, parts.network, optimizer)
+    for record in folder.records() if others else []:
+        tell(others, _scalars(record), record.epoch)
     with closing(_writer(folder, config.flat(), done)) as writer, repeatable(parts.device):
         for epoch in range(done, config.theta.epochs):
             record = _record(epoch, train_epoch(parts, optimizer, epoch), cells, config)
             folder.append_epoch(record)
             _write_scalars(writer, record)
+            tell(others, _scalars(record), epoch)
             _save(folder, config, parts.network, optimizer, epoch + 1)
             if on_epoch is not None:
                 on_epoch(record)
@@ -188,7 +200,15 @@ def _writer(folder: RunFolder, options: Mapping[str, Any], done: int) -> EventWr
 
 
 def _write_scalars(writer: EventWriter, record: EpochRecord) -> None:
-    for name in ("loss", "accuracy", "gradient_norm"):
-        for part, value in getattr(record, name).items():
-            writer.add_scalar(f"{name}/{part}", value, record.epoch)
+    for tag, value in _scalars(record).items():
+        writer.add_scalar(tag, value, record.epoch)
     writer.flush()
+
+
+def _scalars(record: EpochRecord) -> dict[str, float]:
+    """An epoch's numbers by TensorBoard's tag."""
+    return {
+        f"{name}/{part}": value
+        for name in ("loss", "accuracy", "gradient_norm")
+        for part, value in getattr(record, name).items()
+    }
