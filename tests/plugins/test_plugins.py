@@ -109,11 +109,11 @@ def test_what_it_brings_is_listed_and_the_rest_is_one_line_each(machine: Machine
     assert options | of_space == options and options["sharpness"] == 2.0
     assert "cells" not in options
     for row in (
-        "knots\t2\tinteger >= 1\tspace",
-        "sharpness\t2.0\tnumber > 0\tstrategy",
-        "epochs\t50\tinteger >= 1\tweights",
+        "knots\tinteger\t2\t>= 1\tspace\t",
+        "sharpness\tnumber\t2.0\t> 0\tstrategy\twhat alpha is multiplied by",
+        "epochs\tinteger\t50\t>= 1\tweights\t",
     ):
-        assert row in table.splitlines()
+        assert any(line.startswith(row) for line in table.splitlines()), row
     lines = done.stderr.splitlines()
     assert len(lines) == len(LEFT_OUT), done.stderr
     for word in LEFT_OUT:

@@ -17,6 +17,7 @@ from nni_wiring.studies.registry import STUDIES, study
 from nni_wiring.studies.statistics import (
     EquivalenceRule,
     FlipRule,
+    FollowsRule,
     IdentityRule,
     NotBetterRule,
     ShareRule,
@@ -40,6 +41,8 @@ def rules() -> Iterator[Any]:
         assert found.rules or name in DESCRIPTIVE, name
         for number, rule in enumerate(found.rules):
             if "seeds" not in found.own:  # exact, of a population: nothing to simulate
+                continue
+            if isinstance(rule, FollowsRule):  # of networks, not seeds: test_correlated.py
                 continue
             if not isinstance(rule, IdentityRule) and rule is not cost_vs_truth.RANKS:
                 units = found.own.get("pairs", found.own["seeds"])
