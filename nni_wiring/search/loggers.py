@@ -141,7 +141,11 @@ def _mlflow(folder: RunFolder, options: Mapping[str, Any]) -> tuple[Logger, _End
         tracking_uri=server or f"sqlite:///{own / 'mlflow.db'}",
         artifact_location=None if server else (own / "artifacts").as_uri(),
     )
-    logger.log_hyperparams(dict(options))
+    try:
+        logger.log_hyperparams(dict(options))
+    finally:  # MLflow sets it itself; the next run would take this one's file for a server
+        if server is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
     return logger, logger.finalize
 
 
