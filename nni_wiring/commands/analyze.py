@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nni_wiring.commands import completion
 from nni_wiring.commands.failed_trials import allow_failed_option, refuse_failed
 from nni_wiring.commands.output import json_option, print_json, print_table
+from nni_wiring.commands.run_ids import run_ids_argument
 from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.files.messages import printable
 from nni_wiring.runs.store import RunFolder
@@ -25,13 +25,7 @@ COLUMNS = ("method", "runs", "mean", "std", "95 % interval", "p, random cells (H
 
 
 @click.command()
-@click.argument(
-    "run_ids",
-    metavar="RUN_ID...",
-    nargs=-1,
-    required=True,
-    shell_complete=completion.run_or_experiment,
-)
+@run_ids_argument
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

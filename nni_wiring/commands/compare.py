@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from nni_wiring.commands import completion
 from nni_wiring.commands.analyze import (
     analysed,
     common_report_folder,
     print_comparison,
 )
 from nni_wiring.commands.output import json_option, print_json, print_table
+from nni_wiring.commands.run_ids import run_ids_argument
 from nni_wiring.errors import RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.messages import printable
@@ -27,13 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument(
-    "run_ids",
-    metavar="RUN_ID...",
-    nargs=-1,
-    required=True,
-    shell_complete=completion.run_or_experiment,
-)
+@run_ids_argument
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

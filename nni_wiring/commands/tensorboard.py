@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import time
 from collections.abc import Iterable
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nni_wiring.commands import completion
+from nni_wiring.commands.run_ids import run_ids_argument
 from nni_wiring.errors import RunError
-from nni_wiring.runs.store import RunFolder
+from nni_wiring.runs.store import RunFolder, own_part
 from nni_wiring.service.resolve import resolve
 
 if TYPE_CHECKING:
@@ -23,17 +22,10 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 TAB = "wiring"  # TensorBoard opens on scalars where its address names no tab
 _REFRESH_SECONDS = 10.0
-_MADE_ID = re.compile(r".+-\d{8}-\d{6}-([0-9a-f]{4})")
 
 
 @click.command()
-@click.argument(
-    "run_ids",
-    metavar="RUN_ID...",
-    nargs=-1,
-    required=True,
-    shell_complete=completion.run_or_experiment,
-)
+@run_ids_argument
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -86,9 +78,8 @@ def run_name(run: RunFolder) -> str:
     """A run's name in TensorBoard, such as ``darts-s1-9f3c``: of an id that this project made, the
     four letters that are its own.
     """
-    made = _MADE_ID.fullmatch(run.run_id)
-    own = made[1] if made else run.run_id
-    return f"{run.config.get('strategy', 'run')}-s{run.config.get('seed', 0)}-{own}"
+    strategy, seed = run.config.get("strategy", "run"), run.config.get("seed", 0)
+    return f"{strategy}-s{seed}-{own_part(run.run_id)}"
 
 
 def write_hparams(logdir: Path, runs: Iterable[RunFolder]) -> None:

@@ -52,6 +52,14 @@ def new_run_id(strategy: str, seed: int | None) -> str:
     return f"{seeded}-{stamp}-{secrets.token_hex(2)}"
 
 
+def own_part(run_id: str) -> str:
+    """The part that tells a run from others: of an id of :func:`new_run_id` the last letters,
+    else the whole.
+    """
+    made = re.fullmatch(r".+-\d{8}-\d{6}-([0-9a-f]{4})", run_id)
+    return made[1] if made else run_id
+
+
 class RunFolder:
     """One run on disk. Make it with :meth:`create` or :meth:`open`.
 

@@ -14,7 +14,15 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.strategies.parts.controller import Controller
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.controller_rewards import check_rewards, reward_cube
-from nni_wiring.studies.controllers import ENAS, Recipe, factorised, policy, train, untrained
+from nni_wiring.studies.controllers import (
+    ENAS,
+    SMALL_SUPERNET,
+    Recipe,
+    factorised,
+    policy,
+    train,
+    untrained,
+)
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.policies import (
     Floats,
@@ -259,16 +267,7 @@ STUDY = Study(
         "rewards": ["truth"],
         "batches": 2,
     },
-    reduced={
-        "data": "clutter",
-        "supernet": "auto",
-        "compile": True,
-        "channels": 4,
-        "cells": 1,
-        "batch_size": 32,
-        "epochs": 12,
-        "max_steps": 30,
-    },
+    reduced=SMALL_SUPERNET,
     paper={"steps": 2000},
     measure=measure,
     plot=plot,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,17 @@ Array = NDArray[np.float64]
 Cells = NDArray[np.int64]
 
 ENAS = ENASSettings()
+#: Options of a supernet that trains in seconds, for controllers that a supernet rewards.
+SMALL_SUPERNET: dict[str, Any] = {
+    "data": "clutter",
+    "supernet": "auto",
+    "compile": True,
+    "channels": 4,
+    "cells": 1,
+    "batch_size": 32,
+    "epochs": 12,
+    "max_steps": 30,
+}
 EDGES = len(NB201.edges)
 
 

@@ -21,6 +21,7 @@ from nni_wiring.search.config import shown_dataset
 from nni_wiring.search.reopen import reopen
 from nni_wiring.strategies.enas import ENASSettings
 from nni_wiring.studies.charts import operation_bars
+from nni_wiring.studies.controllers import SMALL_SUPERNET
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.marginals import as_cube
 from nni_wiring.studies.statistics import (
@@ -262,18 +263,7 @@ STUDY = Study(
         "controller_steps": 10,
         "controller_samples": 10,
     },
-    reduced={
-        **_THETA,
-        "data": "clutter",
-        "space": "nasbench201",
-        "supernet": "auto",
-        "compile": True,
-        "channels": 4,
-        "cells": 1,
-        "batch_size": 32,
-        "epochs": 12,
-        "max_steps": 30,
-    },
+    reduced={**_THETA, **SMALL_SUPERNET, "space": "nasbench201"},
     paper={
         **_THETA,
         "epochs": 250,

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from blocked_imports import TORCH_AND_NNI, blocking
 
 from nni_wiring.commands import COMMANDS
 from nni_wiring.data.registry import data_names
@@ -21,16 +22,11 @@ from search_spaces.registry import SPACES
 
 REPO = Path(__file__).resolve().parents[2]
 
-WITHOUT = """
-import json, sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "nni", "pytorch_lightning", "pandas", "matplotlib"):
-            raise ImportError(f"{name} is blocked")
-sys.meta_path.insert(0, Blocked())
+WITHOUT = f"""{blocking(*TORCH_AND_NNI, "pandas", "matplotlib")}
+import json
 from click.shell_completion import BashComplete
 from nni_wiring.commands import main
-shell = BashComplete(main, {}, "nni-wiring", "_NNI_WIRING_COMPLETE")
+shell = BashComplete(main, {{}}, "nni-wiring", "_NNI_WIRING_COMPLETE")
 for *words, begun in json.loads(sys.argv[1]):
     print(json.dumps([item.value for item in shell.get_completions(words, begun)]))
 """

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from blocked_imports import TORCH_AND_NNI, blocking
 
 from nni_wiring.commands import names
 from nni_wiring.runs.store import RunFolder
@@ -19,13 +20,8 @@ REPO = Path(__file__).resolve().parents[2]
 
 #: Runs commands, one after the other, where torch and NNI cannot be imported; prints what a user
 #: sees of each.
-WITHOUT = """
-import json, sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "nni", "pytorch_lightning"):
-            raise ImportError(f"{name} is blocked")
-sys.meta_path.insert(0, Blocked())
+WITHOUT = f"""{blocking(*TORCH_AND_NNI)}
+import json
 from click.testing import CliRunner
 from nni_wiring.commands import main
 for call in json.loads(sys.argv[1]):

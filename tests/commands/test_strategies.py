@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from blocked_imports import TORCH_AND_NNI, blocking
 from click.testing import CliRunner
 
 from nni_wiring.commands import main
@@ -17,13 +18,7 @@ from nni_wiring.supernet.relaxations import RELAXATIONS
 REPO = Path(__file__).resolve().parents[2]
 
 #: Runs a command where torch and NNI cannot be imported.
-WITHOUT = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "nni", "pytorch_lightning"):
-            raise ImportError(f"{name} is blocked")
-sys.meta_path.insert(0, Blocked())
+WITHOUT = f"""{blocking(*TORCH_AND_NNI)}
 from nni_wiring.commands import main
 main(sys.argv[1:])
 """

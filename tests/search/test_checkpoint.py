@@ -6,14 +6,15 @@ import errno
 import os
 import pickle
 import random
-import subprocess
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from small_disks import small_disk
 from tiny_runs import checkpoint, config_of, differences, new_run, resume, run, run_killed
 
 from nni_wiring.errors import RunError
@@ -201,26 +202,17 @@ def test_a_full_disk_at_the_checkpoint(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Any:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
-    try:
-        made = subprocess.run(mount, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        made = False
-    if not made:
-        pytest.skip("cannot mount a small tmpfs here")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, "2m") as place:
+        yield place
 
 
-def test_a_disk_that_is_full_after_the_first_epoch(small_disk: Path) -> None:
-    folder = new_run(small_disk / "run")
+def test_a_disk_that_is_full_after_the_first_epoch(disk: Path) -> None:
+    folder = new_run(disk / "run")
 
     def fill(record: EpochRecord) -> None:
         if record.epoch == 0:
-            filler = small_disk / "filler"
+            filler = disk / "filler"
             with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
                 while True:
                     file.write(b"x" * 4096)
@@ -228,7 +220,7 @@ def test_a_disk_that_is_full_after_the_first_epoch(small_disk: Path) -> None:
     with pytest.raises((RunError, OSError)) as caught:
         run_search(config_of(channels=8), folder, on_epoch=fill)
     assert len(str(caught.value).splitlines()) == 1
-    (small_disk / "filler").unlink()
+    (disk / "filler").unlink()
     assert len(RunFolder.open(folder.path).epochs()) >= 1
     resume(str(folder.path))
     assert readable(folder.path, 3).status == "finished"

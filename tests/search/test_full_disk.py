@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_disks import small_disk
 from tiny_runs import config_of, epochs_without_time, new_run, resume
 
 from nni_wiring.errors import RunError
@@ -142,16 +143,7 @@ def test_the_last_word_of_a_run_fits_on_a_disk_without_a_free_byte(
 
 
 def test_the_command_on_a_small_disk_that_fills_up(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
-    try:
-        made = subprocess.run(mount, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        made = False
-    if not made:
-        pytest.skip("cannot mount a small tmpfs here")
-    try:
+    with small_disk(tmp_path, "400k") as disk:
         options = ["channels=4", "cells=1", "epochs=40", "max_steps=1", "batch_size=4"]
         command = [sys.executable, "cli.py", "search", *(f"--set={option}" for option in options)]
         env = os.environ | {"NNI_WIRING_RUNS": str(disk)}
@@ -162,5 +154,3 @@ def test_the_command_on_a_small_disk_that_fills_up(tmp_path: Path) -> None:
         (path,) = disk.iterdir()
         run = RunFolder.open(path)
         assert run.status == "failed" and "No space left" in run.info["error"]
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)

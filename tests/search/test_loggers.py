@@ -11,11 +11,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_runs import TINY, checkpoint, differences, epochs_without_time, new_run, run
+from tiny_runs import (
+    TINY,
+    checkpoint,
+    differences,
+    epochs_without_time,
+    new_run,
+    run,
+    without_pictures,
+)
 
 from nni_wiring.commands import main
 from nni_wiring.errors import ConfigError, RunError
-from nni_wiring.monitor.tensorboard import TensorBoardSink
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search import loggers
@@ -32,8 +39,7 @@ ARCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|
 @pytest.fixture(scope="module", autouse=True)
 def no_pictures() -> Any:
     """They take most of the time, and no logger but TensorBoard's is shown them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TensorBoardSink, "_pictures", lambda self, record: {})
+    with without_pictures():
         yield
 
 

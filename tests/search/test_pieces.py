@@ -12,10 +12,18 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_runs import checkpoint, config_of, differences, epochs_without_time, new_run, resume, run
+from tiny_runs import (
+    checkpoint,
+    config_of,
+    differences,
+    epochs_without_time,
+    new_run,
+    resume,
+    run,
+    without_pictures,
+)
 
 from nni_wiring.errors import RunError
-from nni_wiring.monitor.tensorboard import TensorBoardSink
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.config import make_config
@@ -28,8 +36,7 @@ OPTIONS = {"max_steps": 2, "momentum": 0.9}
 @pytest.fixture(scope="module", autouse=True)
 def no_pictures() -> Any:
     """They take most of the time, and nothing of the search depends on them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TensorBoardSink, "_pictures", lambda self, record: {})
+    with without_pictures():
         yield
 
 

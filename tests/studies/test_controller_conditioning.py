@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from published_truth import validation_cube
 from scipy import stats
 from scipy.special import softmax
 
@@ -96,14 +96,7 @@ def test_the_control_draws_what_it_says() -> None:
 
 def test_the_frontier_of_independent_edges_is_the_design_s(shared_data: Path) -> None:
     """(E, H) by coordinate ascent on NAS-Bench-201 v1.1, derived apart from this code."""
-    frame = pd.read_csv(
-        shared_data / "nb201_truth.csv.gz",
-        usecols=["ops", "v11_cifar10valid_val200"],
-        dtype={"ops": str},
-    )
-    values = np.empty((5,) * 6)
-    for cell, value in zip(frame["ops"], frame["v11_cifar10valid_val200"], strict=True):
-        values[tuple(map(int, cell))] = value
+    values = validation_cube(shared_data)
     found = independent_frontier(values)
     for expectation, nats in ((89.39, 8.36), (89.93, 7.71), (90.46, 6.82), (91.02, 5.40)):
         assert found.at(nats) == pytest.approx(expectation, abs=0.02)

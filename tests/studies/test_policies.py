@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from published_truth import validation_cube
 
 from nni_wiring.strategies.parts.controller import Controller
 from nni_wiring.studies.policies import (
@@ -75,14 +75,7 @@ def test_the_references_of_the_design(
     nats: float, temperature: float, expectation: float, correlation: float, shared_data: Path
 ) -> None:
     """CIFAR-10 validation after 200 epochs, NAS-Bench-201 v1.1; derived apart from this code."""
-    frame = pd.read_csv(
-        shared_data / "nb201_truth.csv.gz",
-        usecols=["ops", "v11_cifar10valid_val200"],
-        dtype={"ops": str},
-    )
-    values = np.empty((5,) * 6)
-    for cell, value in zip(frame["ops"], frame["v11_cifar10valid_val200"], strict=True):
-        values[tuple(map(int, cell))] = value
+    values = validation_cube(shared_data)
     found = reference(values, nats)
     assert found.entropy == pytest.approx(nats, abs=1e-9)
     assert found.temperature == pytest.approx(temperature, abs=1e-3)

@@ -6,17 +6,29 @@ import json
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from nni_wiring.monitor.tensorboard import TensorBoardSink
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.config import RunConfig, make_config
 from nni_wiring.search.run import run_search
 from nni_wiring.search.task import ClassificationTask
 
 TINY = {"channels": 4, "cells": 1, "epochs": 3, "max_steps": 3, "batch_size": 8}
+
+
+@contextmanager
+def without_pictures() -> Iterator[None]:
+    """Searches that draw no pictures, which take most of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TensorBoardSink, "_pictures", lambda self, record: {})
+        yield
 
 
 def config_of(**options: Any) -> RunConfig:
