@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from nni_wiring.errors import BenchmarkError, RunError, WiringError
 from nni_wiring.explain.decisions import EdgeDecision, edge_decisions
 from nni_wiring.explain.explanation import BestCell, EdgeExplanation, Explanation
 from nni_wiring.explain.landscape import Cell, Landscape, landscape
+from nni_wiring.explain.other_selections import other_selections
 from nni_wiring.explain.repairs import best_repairs
-from nni_wiring.explain.timeline import EpochStep, timeline
+from nni_wiring.explain.timeline import timeline
 from nni_wiring.files.json_files import shown
 from nni_wiring.records import EpochRecord
 from nni_wiring.truth.benchmark import ACCURACY
@@ -36,6 +38,9 @@ class Run(Protocol):
 
     def result(self) -> dict[str, Any] | None:
         """The result that it ended with; None while it has no end."""
+
+    def selections(self) -> Mapping[str, Mapping[str, Any]]:
+        """The results of selections that were made on it afterwards, by their names."""
 
 
 def explain(
@@ -112,8 +117,12 @@ def _explain_run(
         return Explanation(arch, edges, run.run_id, notes=tuple(notes))
     note = result.get("data_note")
     notes += [note] if isinstance(note, str) and note else []
-    steps = timeline(records, land)
-    return _with_truth(land, cell, run.run_id, decisions, steps, notes)
+    explained = _with_truth(land, cell, run.run_id, decisions, notes)
+    return replace(
+        explained,
+        epochs=timeline(records, land),
+        selections=other_selections(records, run.selections(), land),
+    )
 
 
 def _cell_of_run(land: Landscape, arch: str | None) -> tuple[Cell | None, str | None]:
@@ -134,7 +143,6 @@ def _with_truth(
     cell: Cell,
     run_id: str | None = None,
     decisions: Mapping[str, EdgeDecision] | None = None,
-    steps: tuple[EpochStep, ...] = (),
     notes: Sequence[str] = (),
 ) -> Explanation:
     accuracy, index, arch = land.accuracy(cell), land.index(cell), land.arch(cell)
@@ -169,7 +177,6 @@ def _with_truth(
         regret=round(best.accuracy - accuracy, ACCURACY.decimals),
         best=best_cell,
         repairs=best_repairs(land, cell),
-        epochs=steps,
         notes=(*notes, *_truth_notes(best_cell, shares)),
     )
 

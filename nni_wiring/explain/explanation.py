@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nni_wiring.explain.decisions import EdgeDecision
+from nni_wiring.explain.other_selections import SelectedCell
 from nni_wiring.explain.repairs import Repair
 from nni_wiring.explain.timeline import EpochStep
 
@@ -62,6 +63,8 @@ class Explanation:
         edges: in the cell's order; the shares add up to the regret.
         repairs: best change of one edge, and of two where that gains more.
         epochs: the cells that the run passed by; empty for a cell alone or without truth.
+        selections: the cells that each selection would have read off the same supernet, by epoch;
+            empty for a cell alone, without truth, or where none was recorded.
         notes: what has to be said beside the figures.
     """
 
@@ -78,6 +81,7 @@ class Explanation:
     best: BestCell | None = None
     repairs: tuple[Repair, ...] = ()
     epochs: tuple[EpochStep, ...] = ()
+    selections: tuple[SelectedCell, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

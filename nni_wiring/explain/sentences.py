@@ -8,6 +8,7 @@ from typing import NamedTuple
 from nni_wiring.explain.cost_gap import CostGap
 from nni_wiring.explain.decisions import EdgeDecision
 from nni_wiring.explain.explanation import EdgeExplanation, Explanation
+from nni_wiring.explain.other_selections import SelectedCell
 from nni_wiring.explain.over_runs import MeanShare
 from nni_wiring.explain.repairs import Repair
 from nni_wiring.explain.timeline import EpochStep, best_passed
@@ -36,6 +37,7 @@ def told(found: Explanation) -> tuple[Told, ...]:
     subjects = [*_cell_told(found), *_ties_told(found)]
     subjects += [_edge_told(found, edge) for edge in found.worst_first]
     subjects += [*_repairs_told(found), *_epochs_told(found.epochs)]
+    subjects += _selections_told(found)
     return tuple(
         Told(_printable(topic), tuple(map(_printable, lines))) for topic, lines in subjects
     )
@@ -221,6 +223,34 @@ def _epochs_told(steps: Sequence[EpochStep]) -> Iterator[Told]:
     if moves:
         largest = "; ".join(f"{edge} in epoch {n} {gain:+.2f}" for n, edge, gain in moves[:_MOVES])
         yield Told("Changes that moved the accuracy most", (f"{largest}.",))
+
+
+def _selections_told(found: Explanation) -> Iterator[Told]:
+    """Selections whose cells are not the run's own in every epoch."""
+    own = {step.epoch: step.arch for step in found.epochs}
+    by_name: dict[str, list[SelectedCell]] = {}
+    for cell in found.selections:
+        by_name.setdefault(cell.selection, []).append(cell)
+    lines = [
+        _selection_sentence(name, cells, found.regret)
+        for name, cells in by_name.items()
+        if any(own.get(cell.epoch) != cell.arch for cell in cells) or cells[-1].arch != found.arch
+    ]
+    if lines:
+        yield Told("Other selections from the same supernet", tuple(lines))
+
+
+def _selection_sentence(name: str, cells: Sequence[SelectedCell], own: float | None) -> str:
+    known = [cell for cell in cells if cell.regret is not None]
+    last = cells[-1]
+    if last.regret is None or own is None:
+        return f"{name}: {last.arch} in epoch {last.epoch}, of missing accuracy."
+    said = f"{name}: {last.arch}, regret {last.regret:.2f} in epoch {last.epoch}"
+    said += f" ({last.regret - own:+.2f} against the run's cell)"
+    least = min(known, key=lambda cell: cell.regret or 0.0)
+    if len(known) == 1:
+        return f"{said}."
+    return f"{said}, least {least.regret:.2f} in {least.epoch}."
 
 
 def _mean_sentence(share: MeanShare) -> str:

@@ -12,6 +12,8 @@ from nni_wiring.errors import BenchmarkError
 from nni_wiring.explain import Explanation, Run, explain
 from nni_wiring.explain.assemble import choose_metric
 from nni_wiring.explain.cost_gap import PHASES
+from nni_wiring.explain.landscape import landscape
+from nni_wiring.explain.other_selections import other_selections
 from nni_wiring.figures.palette import looks
 from nni_wiring.monitor.view import View
 from nni_wiring.records import EpochRecord
@@ -49,6 +51,10 @@ class ToldRun:
     def result(self) -> dict[str, Any] | None:
         """The result, None while there is no end."""
         return self.ending
+
+    def selections(self) -> dict[str, dict[str, Any]]:
+        """None: nothing was selected yet beside the run itself."""
+        return {}
 
 
 class TabSink:
@@ -130,11 +136,13 @@ def epoch_summary(record: EpochRecord, view: View) -> dict[str, Any]:
 
     ``cost`` is the mean of dL/dZ in the step that moves alpha, else in the weight step; ``chosen``
     names edges as ``alpha`` does; ``truth`` is that of the view's data set, by split; ``why`` holds
-    shares of the regret, other choices and repairs (None without truth).
+    shares of the regret, other choices and repairs (None without truth); ``selections`` the cells
+    that other selections read off the same supernet, where they differ.
     """
     phase = next((one for one in PHASES if one in record.cost), None)
     metric = _metric(view)
     reasons = _reasons(record, view.table, *metric) if metric else None
+    others = _selections(record, view, *metric) if metric and reasons else {}
     dataset = metric[0] if metric else view.dataset
     scores = record.truth.scores if record.truth else {}
     return {
@@ -148,6 +156,7 @@ def epoch_summary(record: EpochRecord, view: View) -> dict[str, Any]:
         "truth": {split: score._asdict() for (d, split), score in scores.items() if d == dataset},
         "loss": dict(record.loss),
         "why": None if reasons is None else _why(reasons),
+        "selections": others,
     }
 
 
@@ -165,8 +174,9 @@ def explained(run: Run, view: View) -> Explanation:
 
 
 def explanation_summary(found: Explanation) -> dict[str, Any]:
-    """The explanation of a finished run, but for its epochs, which have summaries of their own."""
-    return {name: value for name, value in found.to_json().items() if name != "epochs"}
+    """The explanation of a finished run, but for what the summaries of its epochs hold."""
+    own = ("epochs", "selections")
+    return {name: value for name, value in found.to_json().items() if name not in own}
 
 
 def chosen_operations(record: EpochRecord, reasons: Explanation | None = None) -> dict[str, str]:
@@ -219,6 +229,25 @@ def _why(found: Explanation) -> dict[str, Any]:
             {"changes": dict(one.changes), "accuracy": one.accuracy, "gain": one.gain}
             for one in found.repairs
         ],
+    }
+
+
+def _selections(
+    record: EpochRecord, view: View, dataset: str, split: str
+) -> dict[str, dict[str, Any]]:
+    """Cells of other selections, and what they gain against the epoch's own; by selection."""
+    if view.table is None:
+        return {}
+    land = landscape(view.table, dataset, split)
+    score = record.truth.at(dataset, split).accuracy if record.truth else None
+    return {
+        cell.selection: {
+            "arch": cell.arch,
+            "accuracy": cell.accuracy,
+            "gain": None if score is None or cell.accuracy is None else cell.accuracy - score,
+        }
+        for cell in other_selections([record], {}, land)
+        if cell.arch != record.arch
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
-from nni_wiring.files.json_files import from_json, read_file, read_object
+from nni_wiring.files.json_files import from_json, read_file
 from nni_wiring.files.messages import first_line, shown
 from nni_wiring.files.tolerant import as_count, as_text, dig
 from nni_wiring.records import EpochRecord
@@ -47,10 +47,7 @@ class KeptRun:
         """
         if folder.status != "finished":
             raise RunError(f"run {folder.run_id} is {folder.status}; a finished one is expected")
-        selections: dict[str, Any] = {}
-        for path in sorted((folder.path / "selections").glob("*/result.json")):
-            selections[path.parent.name] = read_object(path)
-        value = {"result": folder.result(), "selections": selections}
+        value = {"result": folder.result(), "selections": folder.selections()}
         return _kept(folder.run_id, folder.info, folder.epochs(), value)
 
     @property

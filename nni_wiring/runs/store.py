@@ -277,6 +277,16 @@ class RunFolder:
         """
         return read_object(self.path / "result.json")
 
+    def selections(self) -> dict[str, dict[str, Any]]:
+        """The results of ``select`` on this run, by the names of the selections.
+
+        Raises:
+            RunError: a file is foreign.
+        """
+        places = sorted(self._inside("selections").glob("*/result.json"))
+        values = {place.parent.name: read_object(place) for place in places}
+        return {name: value for name, value in values.items() if value is not None}
+
     def search_result(self) -> SearchResult | None:
         """Content of `result.json`, typed; see :meth:`result`."""
         value = self.result()

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.selection.base import Progress, Selected, SelectionContext
+from nni_wiring.selection.base import Progress, Selected, Selection, SelectionContext
 from nni_wiring.selection.decided_cells import without_dropped
 from nni_wiring.selection.genotype import darts_genotype, strongest_pairs
 from nni_wiring.strategies.checks import check_cells, check_graphs, check_levels
@@ -105,7 +105,11 @@ class WiringStrategy(OneShotStrategy):
 
     def select(self, group: EdgeGroup) -> list[int]:
         """The operation (column of alpha) of every edge of the cell derived now."""
-        selected = self.selection.read(group, self.relaxation.probabilities(group))
+        return self.read_off(group, self.selection)
+
+    def read_off(self, group: EdgeGroup, selection: Selection) -> list[int]:
+        """The same, had the search been given another selection that reads every epoch."""
+        selected = selection.read(group, self.relaxation.probabilities(group))
         reading = self.parts.reading
         return without_dropped(
             group, selected if reading is None else reading.read(group, selected)

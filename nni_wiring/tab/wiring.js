@@ -131,6 +131,7 @@ function tamedEpoch(one) {
     truth: table(one.truth),
     loss: object(one.loss),
     why: isObject(one.why) ? { edges: mapped(one.why.edges, reason), repairs: objects(one.why.repairs) } : null,
+    selections: mapped(one.selections, object),
   };
 }
 
@@ -507,8 +508,9 @@ function makeCard(run, colour, state) {
   const card = html("section", { class: "card", "data-run": run.name });
   const differing = html("span"), title = html("h2", {}, swatch(colour), nameOf(run), differing);
   const facts = html("p", { class: "facts" }), repair = html("p", { class: "repair muted" });
+  const other = html("p", { class: "selections muted" });
   const now = html("div"), always = html("div");
-  card.append(title, html("p", { class: "muted" }, subject(run)), facts, now, repair, always);
+  card.append(title, html("p", { class: "muted" }, subject(run)), facts, now, repair, other, always);
   let moves = [];
   function still() {
     always.replaceChildren();
@@ -521,7 +523,7 @@ function makeCard(run, colour, state) {
   function show(epoch) {
     const one = at(run, epoch);
     now.replaceChildren();
-    repair.textContent = "";
+    repair.textContent = other.textContent = "";
     if (one === null) {
       facts.textContent = "no epoch yet";
       return;
@@ -535,6 +537,7 @@ function makeCard(run, colour, state) {
     now.append(html("h3", {}, heading), heat);
     if (why) now.append(html("h3", {}, "Why: each edge's share of the regret, and its other choices"), why);
     repair.textContent = repairs(run, one);
+    other.textContent = otherSelections(one);
     moves.forEach((move) => move(epoch));
   }
   still();
@@ -566,6 +569,15 @@ function repairs(run, one) {
     return `${changes.join(" and ")}, ${fixed(repair.accuracy)} (${signed(repair.gain)})`;
   });
   return found.length ? `Best repair: ${found.join("; ")}` : "";
+}
+
+// Cells that other selections read off the same supernet, where they are not the run's own.
+function otherSelections(one) {
+  const found = rows(one.selections).map(([name, cell]) => {
+    const gain = isNumber(cell.gain) ? ` (${signed(cell.gain)})` : "";
+    return `${name}: ${text(cell.arch)}, ${fixed(cell.accuracy)}${gain}`;
+  });
+  return found.length ? `Other selections from this supernet: ${found.join("; ")}` : "";
 }
 
 // --- all runs ---

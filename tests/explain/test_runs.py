@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from synthetic_runs import cell_of, write_run
+from synthetic_runs import cell_of, record, write_run
 
 from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.explain import MeanShare, explain, over_runs, over_runs_sentences, sentences
@@ -200,3 +200,40 @@ def test_a_run_of_0_1_0_is_explained(bundled: TruthTable) -> None:
     assert [step.regret for step in found.epochs] == told
     assert all(edge.decision and edge.decision.phase == "alpha" for edge in found.edges)
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["index"] == 7860
+
+
+def test_other_selections_are_judged_epoch_by_epoch(tmp_path: Path, bundled: TruthTable) -> None:
+    run = write_run(tmp_path / "r", "")
+    for epoch, (own, without_none) in enumerate([("......", "ssssss"), ("cc.ccc", "ccaccc")]):
+        archs = {"magnitude": arch_of(own), "magnitude_without_none": arch_of(without_none)}
+        run.append_epoch(record(own, epoch) | {"statistics": {"selections": archs}})
+    kept = run.path / "selections" / "perturbation"
+    kept.mkdir(parents=True)
+    (kept / "result.json").write_text(json.dumps({"arch": arch_of("cccccc")}))
+
+    found = explain(run, bundled)
+    regret = bundled.regret("cifar10", "valid")
+    expected = {
+        ("magnitude", 0): "......",
+        ("magnitude", 1): "cc.ccc",
+        ("magnitude_without_none", 0): "ssssss",
+        ("magnitude_without_none", 1): "ccaccc",
+        ("perturbation", 1): "cccccc",
+    }
+    assert {(cell.selection, cell.epoch): cell.arch for cell in found.selections} == {
+        key: arch_of(row) for key, row in expected.items()
+    }
+    for cell in found.selections:
+        assert cell.regret == pytest.approx(regret[bundled.index_of(cell.arch)], abs=1e-4)
+    text = "\n".join(sentences(found))
+    assert "magnitude_without_none: " + arch_of("ccaccc") in text
+    assert "perturbation: " + arch_of("cccccc") in text
+    assert "magnitude: " not in text  # the run's own cells throughout
+    assert json.loads(json.dumps(found.to_json()))["selections"][0]["selection"] == "magnitude"
+
+
+def test_selections_of_a_foreign_record_are_left_out(tmp_path: Path, bundled: TruthTable) -> None:
+    run = write_run(tmp_path / "r", "")
+    foreign = {"magnitude": "no cell", "b": 3, "c": None}
+    run.append_epoch(record("cccccc", 0) | {"statistics": {"selections": foreign}})
+    assert explain(run, bundled).selections == ()

@@ -28,6 +28,8 @@ from nni_wiring.monitor.statistics import STATISTICS, Statistic, all_statistics
 from nni_wiring.monitor.taps import Site
 from nni_wiring.records import EpochRecord
 from nni_wiring.strategies.darts import DARTS
+from nni_wiring.strategies.random_sampling import RandomSampling
+from search_spaces.cell_graph import Wiring
 
 BATCHES = random_batches(3, seed=1), random_batches(3, seed=2)
 
@@ -169,3 +171,29 @@ def test_notes_that_are_taken_and_put_back_are_the_same_step() -> None:
     both = notes.take_notes()
     assert set(both.passes["alpha"]) == {site, other} and set(both.costs) == {"weights"}
     assert [output.phase for output in both.outputs] == ["alpha"]
+
+
+@pytest.mark.parametrize("strategy", [DARTS, nni_strategies.DARTS])
+def test_the_cell_of_every_selection_is_the_largest_z_among_what_it_allows(strategy: Any) -> None:
+    monitor = WiringMonitor()
+    given = evaluator(*BATCHES, epochs=2, callbacks=[SetAlphas(), monitor])
+    search(strategy(), tiny_space(), given)
+    for record in monitor.records:
+        chosen = {
+            name: Wiring.from_arch(arch).operations
+            for name, arch in record.statistics["selections"].items()
+        }
+        z = {edge: {op: p or 0.0 for op, p in row.items()} for edge, row in record.z.items()}
+        some = {edge: {op: p for op, p in row.items() if op != "none"} for edge, row in z.items()}
+        expected = {"magnitude": z, "magnitude_without_none": some}
+        assert chosen == {
+            name: tuple(max(row, key=row.__getitem__) for row in table.values())
+            for name, table in expected.items()
+        }
+        assert record.statistics["selections"]["magnitude"] == record.arch
+
+
+def test_a_selection_that_a_method_refuses_is_not_read() -> None:
+    monitor = WiringMonitor()
+    search(RandomSampling(), tiny_space(), evaluator(*BATCHES, epochs=1, callbacks=[monitor]))
+    assert "selections" not in monitor.records[0].statistics

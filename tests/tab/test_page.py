@@ -29,9 +29,14 @@ FRAME = "document.querySelector('iframe')?.contentDocument"
 ROWS = {"a": "cccccc ...... sc.c1a", "b": "ssssss aaaaaa"}
 
 
+OTHER = "cccccc"
+
+
 def judged(row: str, epoch: int) -> EpochRecord:
-    """A record with the truth of its cell."""
+    """A record with the truth of its cell, and the cells of two selections, the run's and OTHER."""
     one = record(row, epoch)
+    archs = {"magnitude": one["arch"], "magnitude_without_none": record(OTHER, epoch)["arch"]}
+    one["statistics"] = {"selections": archs}
     truth = load_table().truth(one["arch"])
     assert truth is not None
     return EpochRecord.from_json(one | {"truth": truth.to_json()})
@@ -154,6 +159,23 @@ def test_ranks_and_regret_are_the_tables(browser: Browser) -> None:
     score = table.truth(record("sc.c1a", 0)["arch"]).at("cifar10", "valid")
     assert f"{score.accuracy:.2f} % valid · rank {score.rank} of 15625" in facts[0]
     assert f"regret {score.regret:.2f}" in facts[0]
+
+
+def test_another_selection_is_named_where_its_cell_is_another(browser: Browser) -> None:
+    table = load_table()
+    own, other = (
+        table.truth(record(row, 0)["arch"]).at("cifar10", "valid").accuracy
+        for row in ("......", OTHER)
+    )
+    selector = "[data-run='a/tensorboard'] .selections"
+    slide(browser, 1)
+    [line] = find(browser, selector, "node.textContent")
+    assert f"magnitude_without_none: {record(OTHER, 0)['arch']}, {other:.2f}" in line
+    assert f"(+{other - own:.2f})" in line
+    assert "magnitude:" not in line
+    slide(browser, 0)  # whose own cell it is
+    assert find(browser, selector, "node.textContent") == [""]
+    slide(browser, 2)
 
 
 def test_filters_leave_the_runs_that_fit(browser: Browser) -> None:

@@ -11,6 +11,7 @@ from nni_wiring.monitor.statistics.costs import Costs
 from nni_wiring.monitor.statistics.gradient_norms import GradientNorms
 from nni_wiring.monitor.statistics.patterns import WiringPatterns
 from nni_wiring.monitor.statistics.phases import Phases
+from nni_wiring.monitor.statistics.selections import SelectionChoices
 from nni_wiring.monitor.statistics.topology import DerivedTopology
 from nni_wiring.monitor.statistics.truth import DerivedTruth
 from search_spaces.names import Registry
@@ -30,6 +31,7 @@ STATISTICS: Registry[type[Statistic]] = Registry(
         DerivedTopology,
         DerivedTruth,
         WiringPatterns,
+        SelectionChoices,
     ),
     group="nni_wiring.statistics",
 )

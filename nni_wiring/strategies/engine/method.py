@@ -47,6 +47,9 @@ class Method(Protocol):
     def select(self, group: EdgeGroup) -> list[int]:
         """The cell derived now."""
 
+    def read_off(self, group: EdgeGroup, selection: Selection) -> list[int]:
+        """The cell that another selection would derive now."""
+
     def genotype(self) -> str | None:
         """The genotype of DARTS' cells, derived now."""
 
