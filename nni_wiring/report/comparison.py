@@ -13,7 +13,6 @@ from nni_wiring import figures
 from nni_wiring.figures import Mark, Strip
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.null import random_cells_p, searched_all_cells
-from nni_wiring.report.provenance import NOT_COMPARABLE
 from nni_wiring.report.sections.base import Picture
 from nni_wiring.report.summary import (
     StrategySummary,
@@ -229,4 +228,4 @@ def _source(summary: StrategySummary, runs: Sequence[RunAnalysis], labels: Seque
         return text
     notes = list(dict.fromkeys(run.provenance.note for run in own if run.provenance.note))
     why = f": {'; '.join(notes[:2])}" if notes else ""
-    return f"{text}; {NOT_COMPARABLE}{why}"
+    return f"{text}; {own[0].provenance.warning}{why}"

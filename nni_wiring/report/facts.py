@@ -37,6 +37,11 @@ class RunFacts:
     report: Path
     tensorboard: Path | None
 
+    @property
+    def trained(self) -> bool:
+        """True where the run trained a cell that it was given; it chose none."""
+        return "arch" in self.config
+
 
 def run_facts(run: RunFolder) -> RunFacts:
     """The facts of a run."""

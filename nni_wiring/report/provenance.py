@@ -9,9 +9,9 @@ from nni_wiring.data.registry import find_source
 from nni_wiring.errors import DataError
 from nni_wiring.report.words import plain
 from nni_wiring.truth import Benchmark
-from nni_wiring.truth.provenance import NOT_COMPARABLE, Provenance, in_words, provenance_of
+from nni_wiring.truth.provenance import Provenance, in_words, provenance_of
 
-__all__ = ["NOT_COMPARABLE", "Provenance", "in_words", "run_provenance"]
+__all__ = ["Provenance", "in_words", "run_provenance"]
 
 
 def run_provenance(

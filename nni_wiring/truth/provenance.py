@@ -1,4 +1,6 @@
-"""The origin of a benchmark's number, and whether it compares with the search beside it."""
+"""The origin of a benchmark's number, and whether it compares with the run beside it: a search, or
+the training of a given cell.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,15 @@ from nni_wiring.truth.benchmarks import BENCHMARKS
 from search_spaces.errors import SpaceError
 from search_spaces.registry import space_entry
 
-NOT_COMPARABLE = "search not comparable"
-
 #: Options as a sentence has them; {} is the value.
 _SPOKEN = {
     "channels": "{} channels",
     "cells": "{} cells per stage",
     "epochs": "{} epochs",
     "head": "the head {}",
+    "batch_size": "batches of {}",
+    "lr": "lr {}",
+    "weight_decay": "weight decay {}",
 }
 _NETWORK = ("channels", "cells", "head")
 _LONGEST_NAME = 60
@@ -32,10 +35,12 @@ class Provenance:
     Attributes:
         benchmark: name of the benchmark that the number is of.
         dataset: its data set.
-        data: the data that was searched; "" where it is not known.
-        comparable: whether the search was run on that data set's images, in the network, the
-            space and for the epochs of the published searches.
+        data: the data of the run; "" where it is not known.
+        comparable: whether a search was run on that data set's images, in the network, the
+            space and for the epochs of the published searches; whether a cell was trained on them
+            as the benchmark trains its own.
         note: one plain sentence that says what differs; "" where nothing does.
+        trained: whether the run trained a given cell.
     """
 
     benchmark: str
@@ -43,6 +48,12 @@ class Provenance:
     data: str
     comparable: bool
     note: str = ""
+    trained: bool = False
+
+    @property
+    def warning(self) -> str:
+        """The words for a number that does not compare."""
+        return f"{'training' if self.trained else 'search'} not comparable"
 
 
 def in_words(provenance: Provenance) -> str:
@@ -50,17 +61,17 @@ def in_words(provenance: Provenance) -> str:
     text = BENCHMARKS.lookup(provenance.benchmark).title
     if provenance.comparable:
         return text
-    return f"{text}; {NOT_COMPARABLE}: {provenance.note}"
+    return f"{text}; {provenance.warning}: {provenance.note}"
 
 
 def provenance_of(
     config: Mapping[str, Any], benchmark: Benchmark, dataset: str, data_note: str = ""
 ) -> Provenance:
-    """Hold a search's settings against the benchmark.
+    """Hold a run's settings against the benchmark.
 
     Args:
         config: of the run, under its option names; what it lacks is not known and, but for the
-            data, not held against it.
+            data, not held against it. One with ``arch`` is a training of that cell.
         benchmark: whose numbers are shown.
         dataset: the benchmark's data set whose numbers are shown.
         data_note: what the data says of itself ("searched on a lossy JPEG copy of the images").
@@ -69,11 +80,14 @@ def provenance_of(
         BenchmarkError: the benchmark has no such data set.
     """
     own = benchmark.dataset(dataset)
-    data = _printable(config.get("data"))
+    data, trained = _printable(config.get("data")), config.get("arch") is not None
     parts = []
     if config.get("data") not in own.data:
-        parts.append(_data_part(data, benchmark, own, data_note))
-    if benchmark.search is None:
+        parts.append(_data_part(data, benchmark, own, data_note, trained))
+    if trained:
+        departures = _departures(own.protocol.differences(config))
+        subject = "another training than the benchmark's"
+    elif benchmark.search is None:
         differences = own.protocol.differences(config)
         network = {name: pair for name, pair in differences.items() if name in _NETWORK}
         departures, subject = _departures(network), "another network than the benchmark's"
@@ -81,27 +95,28 @@ def provenance_of(
         departures = _departures(benchmark.search.differences(config))
         subject = f"{'' if parts else 'search '}not comparable with the published rows"
     shortcuts = _shortcuts(config, benchmark)
-    if benchmark.search is None and not departures:
+    if benchmark.search is None and not trained and not departures:
         parts += shortcuts
     else:
         departures += shortcuts
     if departures:
         parts.append(f"{subject}: {', '.join(departures)}")
-    return Provenance(benchmark.name, dataset, data, not parts, "; ".join(parts))
+    return Provenance(benchmark.name, dataset, data, not parts, "; ".join(parts), trained)
 
 
-def _data_part(data: str, benchmark: Benchmark, own: Dataset, note: str) -> str:
+def _data_part(data: str, benchmark: Benchmark, own: Dataset, note: str, trained: bool) -> str:
     name = own.measure.name.removeprefix("top-1 ")
     are = "accuracies are those" if name == "accuracy" else f"values of {name} are those"
     whose = f"the {are} of {own.title} networks of {benchmark.title}"
+    done = "trained" if trained else "searched"
     if not data:
-        return f"the searched data is not known; {whose}"
+        return f"the {done} data is not known; {whose}"
     # A note such as "searched on a copy; the truth is another's" repeats what stands here.
     first = _printable(note.partition(";")[0], 200)
     if not first or data == "digits":
-        return f"searched on {data}; {whose}"
+        return f"{done} on {data}; {whose}"
     detail = first.removeprefix("searched on ")
-    return f"searched on {detail} ({data}); {whose}"
+    return f"{done} on {detail} ({data}); {whose}"
 
 
 def _departures(differences: Mapping[str, tuple[Any, Any]]) -> list[str]:
@@ -122,7 +137,7 @@ def _shortcuts(config: Mapping[str, Any], benchmark: Benchmark) -> list[str]:
 
 def _restriction(config: Mapping[str, Any], benchmark: Benchmark) -> str:
     """A sentence on the cells of the benchmark that the search could not choose; "" if none."""
-    if not isinstance(config.get("space"), str):
+    if not isinstance(config.get("space"), str) or config.get("arch") is not None:
         return ""
     try:
         entry = space_entry(config["space"])

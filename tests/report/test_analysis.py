@@ -17,9 +17,11 @@ from nni_wiring.report.sections.truth import TruthSection
 from nni_wiring.report.words import plain
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.truth import load_table
+from search_spaces.cell_graph import NB201, Wiring
 
 #: 1-2 falls with all the others in epoch 2 and never comes back; the rest recover one by one.
 GROWING = "cccccc .c.ss. ...... c...s. cc..ss cc.css"
+SKIPS = Wiring(NB201, ("skip_connect",) * 6).arch
 FINAL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_3x3~0|skip_connect~1|skip_connect~2|"
 
 
@@ -214,3 +216,21 @@ def test_damaged_epochs_are_one_line(tmp_path: Path) -> None:
     (run.path / "epochs.jsonl").write_text("garbage\n")
     with pytest.raises(RunError, match="line 1 is not JSON"):
         analyse_run(RunFolder.open(run.path), None)
+
+
+def test_a_trained_cell_collapses_to_nothing_and_is_no_search(tmp_path: Path) -> None:
+    config = {"space": "nasbench201", "data": "digits", "arch": SKIPS, "epochs": 1, "channels": 4}
+    run = RunFolder.create(tmp_path / "t", "t", config)
+    operations = dict(Wiring.from_arch(SKIPS).chosen)
+    cell = {"kind": "cell", "operations": operations, "arch": SKIPS}
+    run.append_epoch({"epoch": 0, "arch": SKIPS, "cells": {"cell": cell}})
+    run.set_status("finished")
+    trained = analyse_run(run, load_table())
+    searched = analyse_run(write_run(tmp_path / "s", "ssssss"), load_table())
+    assert trained.arch == searched.arch == SKIPS
+    assert "Collapse" in dict(findings(searched)) and "Collapse" not in dict(findings(trained))
+    assert run_json(searched, None)["patterns"]["collapse"] == "skip"
+    assert run_json(trained, None)["patterns"]["collapse"] is None
+    [note] = [line for line in notes_of(trained) if "digits" in line]
+    assert note.startswith("trained on digits; the accuracies are those of CIFAR-10")
+    assert note.endswith("training than the benchmark's: 4 channels, 1 epochs instead of 16, 200")

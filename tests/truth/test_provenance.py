@@ -8,7 +8,7 @@ import pytest
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.truth import BENCHMARKS, NASBENCH201
-from nni_wiring.truth.provenance import Provenance, provenance_of
+from nni_wiring.truth.provenance import Provenance, in_words, provenance_of
 
 PUBLISHED = {
     "strategy": "darts",
@@ -88,3 +88,20 @@ def test_foreign_settings_end_in_one_short_line(value: object) -> None:
 def test_unknown_data_set() -> None:
     with pytest.raises(BenchmarkError, match="mnist"):
         provenance_of(PUBLISHED, NASBENCH201, "mnist")
+
+
+def test_a_training_is_held_against_the_benchmarks_training() -> None:
+    arch = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    own = {"space": "nasbench201", "data": "cifar10", "arch": arch, "channels": 16, "cells": 5}
+    own |= {"epochs": 200, "batch_size": 256, "lr": 0.1, "weight_decay": 5e-4, "nesterov": True}
+    found = provenance_of(own, NASBENCH201, "cifar10")
+    assert found.comparable and found.trained and in_words(found) == "NAS-Bench-201"
+
+    found = provenance_of(own | {"data": "digits", "epochs": 12}, NASBENCH201, "cifar10")
+    assert found.note == (
+        f"trained on digits; {CIFAR}; another training than the benchmark's: "
+        "12 epochs instead of 200"
+    )
+    assert in_words(found).startswith("NAS-Bench-201; training not comparable: trained on digits")
+    # a part of the cells is a matter of searches
+    assert provenance_of(own | {"space": "nasbench201_s2"}, NASBENCH201, "cifar10").comparable

@@ -9,7 +9,7 @@ from nni_wiring.records import Score
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.cells import wiring_of
 from nni_wiring.report.facts import RunFacts
-from nni_wiring.report.provenance import NOT_COMPARABLE, Provenance
+from nni_wiring.report.provenance import Provenance
 from nni_wiring.report.sections.base import JSON, Finding, Section, Tile, of_kind
 from nni_wiring.report.verdict import COLLAPSE_DEFINITION, collapse, collapse_rates
 from nni_wiring.report.words import number, percent, regret_unit
@@ -55,7 +55,7 @@ class Overview(Section):
         found = []
         if self.score.accuracy is not None:
             # the notes of the run say why
-            note = "" if self.provenance.comparable else f" ({NOT_COMPARABLE})"
+            note = "" if self.provenance.comparable else f" ({self.provenance.warning})"
             measure = self.benchmark.measure(self.provenance.dataset)
             value = f"{number(self.score.accuracy)} {measure.unit}".strip()
             found += [
@@ -65,7 +65,7 @@ class Overview(Section):
             ]
         if self.growing_index is not None:
             found.append(Tile(str(self.growing_index), "growing index"))
-        for kind, wiring in self.wirings.items():
+        for kind, wiring in self._chosen.items():
             label = of_kind("collapse", kind, len(self.wirings))
             found.append(Tile(collapse(wiring) or "no", label))
         return found
@@ -77,8 +77,13 @@ class Overview(Section):
                 of_kind("Collapse", kind, len(self.wirings)),
                 collapse_sentence(wiring, self.benchmark),
             )
-            for kind, wiring in self.wirings.items()
+            for kind, wiring in self._chosen.items()
         ]
+
+    @property
+    def _chosen(self) -> dict[str, Wiring]:
+        """The cells that a search chose; none of a training, where nothing could collapse."""
+        return {} if self.facts.trained else self.wirings
 
     def json(self) -> JSON:
         """Facts of the run."""

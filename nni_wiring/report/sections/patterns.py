@@ -35,7 +35,7 @@ class PatternsSection(Section):
     Attributes:
         kinds: kinds of cell whose largest alphas are known.
         level: how alpha was optimised ("bi-level", ...), empty if not known.
-        wiring: the derived cell of a run with one kind of cell.
+        wiring: the cell that a search with one kind of cell derived.
     """
 
     name: ClassVar[str] = "patterns"
@@ -59,7 +59,8 @@ class PatternsSection(Section):
         """The history of a run; None before its first epoch."""
         kinds = tuple(curves for curves in run.kinds if curves.states)
         level = run.facts.config.get("optimisation", "").replace("_", "-")
-        return cls(kinds, level, run.wiring) if kinds or run.wiring else None
+        chosen = None if run.facts.trained else run.wiring
+        return cls(kinds, level, chosen) if kinds or chosen else None
 
     def findings(self) -> list[Finding]:
         """P1 to P3 of every kind of cell with a graph."""

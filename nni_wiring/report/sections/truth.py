@@ -15,7 +15,7 @@ from nni_wiring.figures.series import FloatArray
 from nni_wiring.records import EpochRecord, Score
 from nni_wiring.report.analysis import RunAnalysis
 from nni_wiring.report.cells import benchmark_wiring
-from nni_wiring.report.provenance import NOT_COMPARABLE, Provenance, in_words
+from nni_wiring.report.provenance import Provenance, in_words
 from nni_wiring.report.sections.base import JSON, Finding, Picture, Section, Table
 from nni_wiring.report.words import regret_unit
 from nni_wiring.truth import Benchmark, Measure, TruthTable
@@ -186,7 +186,8 @@ def _histogram(truth: TruthSection) -> Picture | None:
         for one in references_of(truth.benchmark, table, row.dataset, row.split)
     ]
     if row.score.accuracy is not None:
-        label = "this run" if truth.provenance.comparable else f"this run ({NOT_COMPARABLE})"
+        found = truth.provenance
+        label = "this run" if found.comparable else f"this run ({found.warning})"
         marks.append(Mark(label, row.score.accuracy, "run"))
     figure = figures.truth_histogram_figure(
         table.values(row.dataset, row.split),
