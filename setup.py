@@ -102,6 +102,9 @@ setup(
             "hypothesis>=6.100,<7",  # draws the edits of tests/support/fuzz.py
             # an official API of the truth tables, against which our readers and drop-in are tested
             "nats_bench>=1.8,<2",
+            # oracles of the comparisons' tests
+            "scikit-posthocs>=0.9,<1",
+            "statsmodels>=0.14,<1",
             # run docs/tutorial.ipynb
             "nbclient>=0.10,<1",
             "nbformat>=5.9,<6",

@@ -10,7 +10,9 @@ import networkx as nx
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from synthetic_runs import write_run
 
 from nni_wiring.commands import main
@@ -107,6 +109,32 @@ def test_six_seeds_that_agree_decide_and_holm_counts_the_pairs() -> None:
     oracle = stats.friedmanchisquare(*[list(one.values()) for one in methods.values()])
     assert found.ranks.p == pytest.approx(oracle.pvalue)
     assert found.ranks.chi_squared == pytest.approx(12.0)  # n (k - 1): all seeds agree
+
+
+@pytest.mark.parametrize(("methods", "seeds", "step"), [(3, 10, 0.01), (4, 12, 1.0), (7, 9, 0.5)])
+def test_ranks_further_apart_than_the_critical_difference_are_nemenyis(
+    methods: int, seeds: int, step: float
+) -> None:
+    """scikit-posthocs' p-values on values with and without ties."""
+    drawn = np.random.default_rng(methods).normal(0, 1.2, (seeds, methods))
+    values = np.round((drawn + 1.5 * np.arange(methods)) / step) * step
+    table = {f"m{k}": dict(enumerate(values[:, k].tolist())) for k in range(methods)}
+    found = over_common_seeds(table).ranks
+    assert found is not None
+    oracle = posthoc_nemenyi_friedman(values).to_numpy()
+    ranks = np.array(list(found.ranks.values()))
+    apart = np.abs(ranks[:, None] - ranks) > found.critical_difference
+    pairs = ~np.eye(methods, dtype=bool)
+    np.testing.assert_array_equal(apart[pairs], oracle[pairs] < 0.05)
+    assert 0 < apart[pairs].sum() < pairs.sum()  # the draw has both kinds
+
+
+def test_pairs_are_adjusted_as_statsmodels_does() -> None:
+    drawn = np.random.default_rng(1).normal(0, 1, (8, 4)) + np.array([0, 0.4, 0.8, 2])
+    table = {f"m{k}": dict(enumerate(drawn[:, k].tolist())) for k in range(4)}
+    found = over_common_seeds(table).differences
+    oracle = multipletests([one.p for one in found], method="holm")[1]
+    assert [one.adjusted for one in found] == pytest.approx(oracle.tolist())
 
 
 def test_equal_methods_differ_in_nothing() -> None:
