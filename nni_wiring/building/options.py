@@ -101,7 +101,7 @@ def make_build_options(values: Mapping[str, Any]) -> BuildOptions:
         raise BenchmarkError(
             f"{name}: no option of a build, which trains every cell with each of its seeds"
         )
-    seeds, cells = _seeds(given.pop("seeds", None)), given.pop("cell_list", None)
+    seeds, cells = seeds_of(given.pop("seeds", None)), given.pop("cell_list", None)
     known_hash, kernels = given.pop("data_sha256", None), given.pop("kernels", False)
     if not isinstance(kernels, bool):
         raise BenchmarkError(f"kernels: {kernels!r:.40}; allowed: true, false")
@@ -133,8 +133,12 @@ def _training(entry: SpaceEntry, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in _NOT_TAKEN}
 
 
-def _seeds(value: object) -> tuple[int, ...]:
-    """Different whole numbers from a list or from "1,2"; (1,) for None."""
+def seeds_of(value: object) -> tuple[int, ...]:
+    """Different whole numbers from a list or from "1,2"; (1,) for None.
+
+    Raises:
+        BenchmarkError: one line; it is neither.
+    """
     if isinstance(value, str):
         parts = [part.strip() for part in value.split(",")]
         value = [int(part) if re.fullmatch(r"[0-9]{1,9}", part) else part for part in parts]

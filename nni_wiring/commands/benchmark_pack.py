@@ -23,9 +23,12 @@ from nni_wiring.commands.output import json_option, print_json
     default=Path(),
     help="Folder that NAME.npz is written to; default: this one.",
 )
+@click.option("--seeds", help="Those to pack, as 1,2; default: all of the build's.")
 @json_option
-def pack_command(name: str, folder: Path | None, to: Path, as_json: bool) -> None:
-    """Write the table NAME of a complete build as one small file, NAME.npz.
+def pack_command(
+    name: str, folder: Path | None, to: Path, seeds: str | None, as_json: bool
+) -> None:
+    """Write the table NAME of a complete build, or of seeds that are, as one small file, NAME.npz.
 
     It is a table file as any other: in tables/ of the cache folder, or in truth/shipped of this
     package, `--benchmark NAME` uses it. Accuracies are rounded to hundredths of a point; it holds
@@ -35,7 +38,7 @@ def pack_command(name: str, folder: Path | None, to: Path, as_json: bool) -> Non
     from nni_wiring.building.pack import pack
     from nni_wiring.truth.storage import read_table
 
-    path = pack(name, folder or build_path(name), to)
+    path = pack(name, folder or build_path(name), to, seeds)
     about, size = read_table(path).info, path.stat().st_size
     keys = ("cells", "classes", "trainings", "command", "rows_sha256")
     answer = {"file": str(path), "bytes": size, **{key: about[key] for key in keys}}

@@ -30,6 +30,7 @@ from nni_wiring.truth import archive
 from nni_wiring.truth.benchmarks import BENCHMARKS
 from nni_wiring.truth.built import header_of
 from nni_wiring.truth.catalogue import forget, load_table, table_names
+from nni_wiring.truth.metrics import MetricKey
 from nni_wiring.truth.sources import bundled
 from nni_wiring.truth.storage import read_table
 from search_spaces.cell_codes import NASBENCH201
@@ -166,6 +167,34 @@ def test_it_says_how_it_came_about(tmp_path: Path) -> None:
     again = make_build_options({**base, "cell_list": listed(tmp_path, NINE), **given})
     assert again.digest == build.options.digest
     assert set(given) == {*TRAINING, "lr"}
+
+
+def test_whole_seeds_of_a_half_built_one_are_packed(tmp_path: Path) -> None:
+    build, rows = nine(tmp_path)
+    del rows[max(rows, key=lambda unit: unit.seed)]
+    content = write(build, rows)
+    path = pack("mine", build.run.path, tmp_path / "out", "1")
+    own = [line for line in content.splitlines(keepends=True) if json.loads(line)["seed"] == 1]
+    found = read_table(path)
+    assert found.info["rows_sha256"] == hashlib.sha256(b"".join(own)).hexdigest()
+    assert " --seeds 1 " in found.info["command"] and found.info["trainings"] == len(own) == 9
+    [dataset] = found.benchmark.dataset_names
+    last = build.options.epochs[-1]
+    values = found.metrics[MetricKey(dataset, "test", last)].trials
+    assert values is not None and len(values) == 1
+    for unit, row in rows.items():
+        if unit.seed == 1:
+            expected = row.accuracy[last]["test"] if last in row.accuracy else np.nan
+            place = list(found.codes).index(unit.code)
+            assert values[0][place] == pytest.approx(expected, abs=0.0051, nan_ok=True)
+    for wrong, line in {
+        "1,2": "1 of 18 trainings are missing",
+        "3": "seeds: 3 is none of the build's; allowed: 1, 2",
+        "x": "seeds: 'x'",
+    }.items():
+        with pytest.raises(BenchmarkError, match=line):
+            pack("mine", build.run.path, tmp_path / "no", wrong)
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_half_built_one_is_refused(tmp_path: Path) -> None:
