@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,7 @@ def _print(
 ) -> None:
     """Print all runs, for a reader or as JSON."""
     if as_json:
+        from nni_wiring.report.edge_shares import edge_shares
         from nni_wiring.report.sections import run_json
         from nni_wiring.report.summary import summarise, summary_json
 
@@ -66,6 +68,9 @@ def _print(
             {
                 "runs": [run_json(run, _text(pages.get(run.facts.folder))) for run in runs],
                 "summary": summary_json(summarise(runs)),
+                "over_runs": {
+                    one.method: [asdict(share) for share in one.shares] for one in edge_shares(runs)
+                },
             }
         )
         return
@@ -73,6 +78,7 @@ def _print(
         print_run(run, pages.get(run.facts.folder))
     if len(runs) > 1:
         print_comparison(runs)
+        print_edge_shares(runs)
     if overview is not None:
         click.echo(f"report over all runs: {overview}")
 
@@ -209,6 +215,19 @@ def print_comparison(runs: Sequence[RunAnalysis]) -> None:
         title = f"{one.title}, {unit} (finished runs)"
         pale = [place for place, row in enumerate(found) if not row.comparable]
         print_table(title, COLUMNS, rows, pale)
+
+
+def print_edge_shares(runs: Sequence[RunAnalysis]) -> None:
+    """Print which edges lose the regret on average, method by method, worst edge first."""
+    from nni_wiring.report.edge_shares import edge_shares
+
+    for one in edge_shares(runs):
+        title = f"{one.method}: share of the regret by edge, {one.metric}, percent points"
+        rows: list[list[object]] = [
+            [share.edge, f"{share.mean:.2f}", f"[{share.low:.2f}, {share.high:.2f}]", share.runs]
+            for share in one.shares
+        ]
+        print_table(title, ("edge", "mean", "95 % interval", "runs"), rows)
 
 
 def _text(path: Path | None) -> str | None:

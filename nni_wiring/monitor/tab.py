@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class ToldRun:
     config: dict[str, Any]
     epochs: Sequence[EpochRecord]
     ending: dict[str, Any] | None = None
+    afterwards: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def records(self) -> list[EpochRecord]:
         """One record an epoch."""
@@ -53,8 +54,8 @@ class ToldRun:
         return self.ending
 
     def selections(self) -> dict[str, dict[str, Any]]:
-        """None: nothing was selected yet beside the run itself."""
-        return {}
+        """The results of ``select`` on it, by selection."""
+        return dict(self.afterwards)
 
 
 class TabSink:

@@ -37,6 +37,7 @@ class RunAnalysis:
         provenance: what the truth says about the search.
         split: with the provenance's data set, the accuracy that stands for the run in a headline.
         table: the numbers of the benchmark; None if there are none.
+        selections: the results of ``select`` on the run, by selection.
     """
 
     facts: RunFacts
@@ -49,6 +50,7 @@ class RunAnalysis:
     provenance: Provenance
     split: str
     table: TruthTable | None
+    selections: Mapping[str, dict[str, Any]]
 
     @property
     def dataset(self) -> str:
@@ -77,7 +79,8 @@ class RunAnalysis:
         """
         facts = self.facts
         ending = None if self.arch is None else {"arch": self.arch}
-        run = ToldRun(facts.run_id, facts.status, dict(facts.config), self.records, ending)
+        config, afterwards = dict(facts.config), self.selections
+        run = ToldRun(facts.run_id, facts.status, config, self.records, ending, afterwards)
         try:
             return explained(run, View(self.table, self.dataset)) if self.records else None
         except WiringError:
@@ -115,6 +118,7 @@ def analyse_run(run: RunFolder, table: TruthTable | None) -> RunAnalysis:
         provenance=provenance,
         split=_headline_split(truth, benchmark, provenance.dataset),
         table=table,
+        selections=run.selections(),
     )
 
 

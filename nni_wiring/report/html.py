@@ -29,6 +29,7 @@ from nni_wiring.report.comparison import (
     comparison_picture,
     comparison_rows,
 )
+from nni_wiring.report.edge_shares import edge_shares
 from nni_wiring.report.interactive import interactive
 from nni_wiring.report.paired import paired_tests, ranks_picture
 from nni_wiring.report.sections import Picture, Section, run_sections
@@ -99,6 +100,7 @@ def write_overview(
             (one.title, saved, comparison_rows(runs, one))
             for one, saved in zip(comparisons, pictures, strict=True)
         ],
+        edge_shares=edge_shares(runs),
         notes=list(dict.fromkeys(note for run in runs if run.truth for note in notes_of(run))),
         table=", ".join(dict.fromkeys(run.table.name for run in runs if run.table)) or None,
         version=__version__,

@@ -9,16 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from synthetic_runs import write_run
+from scipy import stats
+from synthetic_runs import cell_of, write_run
 
 from nni_wiring.commands import LazyGroup, main
 from nni_wiring.commands.compare import compare
+from nni_wiring.explain import explain
 from nni_wiring.report import html
 from nni_wiring.report.sections import Picture, Section
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.truth import load_table
+from search_spaces.cell_graph import NB201, Wiring
 
 FINAL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_3x3~0|skip_connect~1|skip_connect~2|"
 GROWING = "cccccc ...... c...s. cc.css"
@@ -71,7 +75,7 @@ def test_json_of_one_run(root: Path) -> None:
     answer = call("r1", "--json")
     assert answer.exit_code == 0, answer.output
     found = json.loads(answer.stdout, parse_constant=pytest.fail)
-    assert set(found) == {"runs", "summary"}
+    assert set(found) == {"runs", "summary", "over_runs"}
     [run] = found["runs"]
     assert (run["run_id"], run["strategy"], run["epochs"], run["status"]) == (
         "r1", "darts", 4, "finished",
@@ -129,6 +133,30 @@ def test_several_runs_with_a_failed_an_empty_and_a_running_one(root: Path) -> No
     assert found["runs"][2]["error"].startswith("ConfigError")
     [summary] = found["summary"].values()
     assert (summary["runs"], summary["finished"], summary["failed"]) == (5, 2, 1)
+
+
+def test_over_the_runs_of_a_method_the_edges_that_lose_the_regret(root: Path) -> None:
+    rows = ["ssssss", "sccccc", "ccsccc"]
+    for seed, row in enumerate(rows):
+        write_run(root / f"r{seed}", row, seed=seed)
+    write_run(root / "other", "aaaaaa", strategy="gdas", seed=1)  # alone: no mean
+    names = [f"r{seed}" for seed in range(len(rows))]
+    told = json.loads(call(*names, "other", "--json").stdout)["over_runs"]
+    assert list(told) == ["darts"]
+    table = load_table()
+    each = [explain(Wiring(NB201, tuple(cell_of(row).values())).arch, table) for row in rows]
+    for share in told["darts"]:
+        values = [e.shapley for one in each for e in one.edges if e.edge == share["edge"]]
+        mean, half = np.mean(values), stats.sem(values) * stats.t.ppf(0.975, 2)
+        assert (share["mean"], share["runs"]) == (pytest.approx(mean, abs=1e-6), 3)
+        assert share["high"] - share["mean"] == pytest.approx(half, abs=1e-6)
+    means = [share["mean"] for share in told["darts"]]
+    assert means == sorted(means, reverse=True)
+    answer = call(*names, "other")
+    assert "darts: share of the regret by edge, cifar10 valid, percent points" in answer.output
+    assert f"{told['darts'][0]['edge']}\t{means[0]:.2f}\t[" in answer.output
+    page = (root / "report" / "index.html").read_text()
+    assert "darts: the regret by edge" in page and f"<td>{means[0]:.2f}</td>" in page
 
 
 def test_trial_that_left_no_run_folder(
