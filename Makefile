@@ -29,12 +29,13 @@ install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 
 test: install-dev
-	$(ENV) python -m pytest -n 2 --dist loadfile
+	$(ENV) python -m pytest -n 2 --dist loadfile --durations 60
 
 test-fast: install-dev
 	$(ENV) python -m pytest -n 2 --dist loadfile -m "not slow"
 
-# the tests that compare numbers; with ATEN_CPU_CAPABILITY=default or the like as on another processor
+# the tests that compare numbers, as on another processor with ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 or the like: other
+# vector instructions sum in another order, and no test may depend on that (not in .ci/run, whose minutes are counted)
 test-numeric: install-dev
 	$(ENV) python -m pytest -n 2 --dist loadfile -m "not slow" $(NUMERIC)
 
