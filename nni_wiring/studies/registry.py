@@ -44,6 +44,7 @@ _OURS: dict[str, str] = {
     "width-cost": "S1: cost of the intermediate against the input edge where both are alive",
     "unified-view": "S1: every method's alpha gradient against the local cost",
     "cost-vs-truth": "ours: do cost and alpha rank operations as the truth does?",
+    "cost-ranks": "ours: does cost at initialisation rank cells, beside zero-cost proxies?",
     "strength": "S2: alpha, perturbation and discretisation accuracy as orders of operations",
     "skip-dominance": "S2: Proposition 1, alpha of skip and convolution and the variances",
     "shuffling": "S2: Table 1, shuffled layers and edges",
