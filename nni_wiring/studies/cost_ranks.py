@@ -246,7 +246,7 @@ STUDY = Study(
         "head": "bias_free",
         "channels": 4,
         "cells": 1,
-        "batch_size": 64,
+        "batch_size": 32,
     },
     paper={"space": "nasbench201", "seeds": 20, "drawn": 2000},
     measure=measure,
