@@ -9,9 +9,8 @@ from pathlib import Path
 from nni_wiring.building.options import BuildOptions, make_build_options
 from nni_wiring.building.plan import WHOLE, Plan, Slice, Unit, make_plan
 from nni_wiring.building.rows import ROWS, Row, append_row, packed_rows, read_rows, rows_content
-from nni_wiring.errors import BenchmarkError
+from nni_wiring.errors import BenchmarkError, WiringError
 from nni_wiring.files.atomic import replace_file
-from nni_wiring.files.json_files import from_json, to_json
 from nni_wiring.files.messages import shown
 from nni_wiring.runs.ownership import owned_place
 from nni_wiring.runs.store import RunFolder
@@ -31,6 +30,21 @@ def build_path(name: str) -> Path:
 def is_build(run: RunFolder) -> bool:
     """True for a folder that holds a build, or a slice of one."""
     return run.info.get("kind") == KIND
+
+
+def begun_in(path: Path, options: BuildOptions) -> bool:
+    """False where no run is in ``path``, or the beginning of this build only: the process that
+    made the folder was killed before the folder said that it is a build's.
+    """
+    if not (path / "run.json").exists():
+        return False
+    run = RunFolder.open(path)
+    if "kind" in run.info:
+        return True
+    try:
+        return bool(options.differences(make_build_options(run.config)))
+    except WiringError:  # another kind of run
+        return True
 
 
 class BuildFolder:
@@ -56,9 +70,8 @@ class BuildFolder:
         with owned_place(path, name):
             if not (path / "run.json").exists():
                 return cls.begun(RunFolder.create(path, name, options.flat()), options)
-            run = RunFolder.open(path)
-            if "kind" not in run.info and run.config == from_json(to_json(options.flat())):
-                return cls.begun(run, options)  # the process that began it was killed
+            if not begun_in(path, options):
+                return cls.begun(RunFolder.open(path), options)
             build = cls.open(path)
             build.check_same(options, f"{name}: its build")
             return cls(build.run, options)

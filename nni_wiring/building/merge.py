@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nni_wiring.building.finish import check_name
-from nni_wiring.building.folder import BuildFolder, build_path, is_build
+from nni_wiring.building.folder import BuildFolder, begun_in, build_path, is_build
 from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.files.messages import shown
 from nni_wiring.runs.ownership import owned_place
@@ -56,10 +56,10 @@ def merge(name: str, folders: Sequence[Path]) -> Merged:
     if slices and not path.exists():
         check_name(name, slices[0].options)
     with owned_place(path, name):
-        if (path / "run.json").exists():
-            target = BuildFolder.open(path)
-        else:
+        if slices and not begun_in(path, slices[0].options):
             target = BuildFolder.at(path, name, slices[0].options)
+        else:
+            target = BuildFolder.open(path)
         check_name(name, target.options)
         others = [one for one in slices if one.run.path.resolve() != path.resolve()]
         for one in others:

@@ -24,7 +24,7 @@ from nni_wiring.files.messages import reason, shown
 #: The whole content of a file, or a function that writes it to a stream.
 Content = bytes | Callable[[BinaryIO], object]
 #: Names of the temporary files of :func:`replacing`, as :func:`_temporary` makes them.
-_TEMPORARY = re.compile(r"\..+\.[0-9]+-[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9]+-[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
@@ -97,14 +97,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, *names: str) -> None:
     """Remove the temporary files that killed writers left in `folder` (not below it).
 
-    Only for who knows that nobody else replaces a file of `folder` now.
+    Only for who knows that nobody else replaces a file of `folder` now, or one of `names` where
+    these are given: then other files' temporary ones stay.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if _TEMPORARY.fullmatch(entry.name):
+            found = _TEMPORARY.fullmatch(entry.name)
+            if found and (not names or found[1] in names):
                 with suppress(OSError):  # clutter that cannot be removed harms nobody
                     os.unlink(entry)
 

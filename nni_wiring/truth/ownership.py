@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.files.locks import held
+from nni_wiring.files.atomic import sweep
+from nni_wiring.files.locks import OWNER, held
 from nni_wiring.files.messages import reason, shown
 from nni_wiring.truth.catalogue import table_path
 
@@ -23,13 +24,15 @@ def owned_table(name: str) -> Iterator[None]:
         OwnedError: another process writes it; nothing was written.
         WiringError: its name cannot be a file name, or the folder of tables cannot be written.
     """
-    folder = table_path(name).parent
+    path = table_path(name)
+    folder = path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchmarkError(f"{shown(folder)}: cannot be written ({reason(error)})") from None
     with held(folder, f"table {name}", stem=f".{name}") as alone:
         if alone:
+            sweep(folder, path.name, f".{name}{OWNER}")
             for left in folder.glob(f".import-{name}-*"):
                 if _own_scratch(name, left):
                     shutil.rmtree(left, ignore_errors=True)

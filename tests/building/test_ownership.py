@@ -76,6 +76,25 @@ def test_a_build_that_was_killed_while_it_began_is_begun_again(
     assert BuildFolder.open(tmp_path / "b").options == options(tmp_path)
 
 
+def test_a_merge_that_was_killed_while_it_began_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*given: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    part = BuildFolder.at(tmp_path / "part", "part", options(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module.BuildFolder, "begun", die)
+        with pytest.raises(KeyboardInterrupt):
+            merge("mine", [part.run.path])
+    assert set(contents(build_path("mine"))) == {"run.json", ".owner.lock"}
+    assert merge("mine", [part.run.path]).build.options == part.options
+    assert BuildFolder.open(build_path("mine")).options == part.options
+    RunFolder.create(build_path("other"), "other", {"arch": "x"})  # a run of something else
+    with pytest.raises(BenchmarkError, match="other holds a run, but no build of a table"):
+        merge("other", [part.run.path])
+
+
 def test_who_comes_while_a_bad_build_is_cleared_away_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

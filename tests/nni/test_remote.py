@@ -16,12 +16,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import yaml
 
-from nni_wiring.service.experiment import read_experiment
+from nni_wiring.service.experiment import NniTrial, read_experiment
 from nni_wiring.service.manifest import experiment_folder
 from nni_wiring.truth import load_table
 
@@ -30,8 +30,26 @@ if TYPE_CHECKING:
 
 REPO = Path(__file__).resolve().parents[2]
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-SEEDS = [1, 2]
+SEEDS = [1, 2, 3]
+#: The seed of the search that ends itself as `kill -9`, or the kernel for want of memory, would.
+DYING = 3
 SMALL = {"strategy": "darts", "epochs": 2, "max_steps": 2, "channels": 2, "cells": 1}
+#: `nni_wiring.trial`, but for the one that is killed as soon as its first epoch is on disk.
+TRIAL = f"""
+import os, signal
+from nni_wiring.runs.store import RunFolder
+from nni_wiring.service.trial import main
+
+append = RunFolder.append_epoch
+
+def append_and_die(run, record):
+    append(run, record)
+    if run.config["seed"] == {DYING}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+RunFolder.append_epoch = append_and_die
+main()
+"""
 
 
 class SshServer(NamedTuple):
@@ -98,33 +116,46 @@ def _wait_for_port(port: int, server: subprocess.Popen[bytes], log: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # NNI starts the other machine's Python seven times before a trial
-def test_searches_run_over_ssh_and_are_read_back(
+def test_searches_run_over_ssh_and_are_read_back_and_one_that_is_killed_counts_as_failed(
     nni: NniRunner, ssh_server: SshServer, tmp_path: Path
 ) -> None:
     experiment_id = nni.create(write_config(tmp_path, ssh_server))
 
     watched = nni.cli("watch", experiment_id, "--stop")
 
-    assert watched.returncode == 0, watched.stdout + watched.stderr
-    assert "2 of 2 trials succeeded" in watched.stdout
+    assert watched.returncode == 1, watched.stdout + watched.stderr
+    assert f"{experiment_id}: 2 of 3 trials succeeded" in watched.stdout
     assert watched.stdout.count("finished  epoch 2/2  true accuracy") == 2
+    assert "1 of 3 trials failed: trial " in watched.stderr.splitlines()[-1]
     folder = experiment_folder(experiment_id)
     assert folder is not None
     # the trials ran in the home of the SSH session, not in the manager's
     assert not list(folder.rglob("run.json"))
     fetch(ssh_server, f"{ssh_server.home}/nni-experiments/{experiment_id}/environments", folder)
     answer = nni.cli("analyze", experiment_id, "--json")
-    assert answer.returncode == 0, answer.stderr
+    (killed,) = read_experiment(folder).failed
+    assert answer.returncode == 1
+    cause = f"trial {killed.number} ({killed.trial_id}): it was killed, or its machine was lost"
+    assert f"1 of 3 trials failed: {cause}" in answer.stderr and answer.stderr.count("\n") == 1
     analysed = {run["run_id"]: run for run in json.loads(answer.stdout)["runs"]}
-    trials = read_experiment(folder).trials
-    assert sorted(run["seed"] for run in analysed.values()) == SEEDS
-    table = load_table()
-    for trial in trials:
-        run = analysed[trial.trial_id]
-        assert (run["status"], run["epochs"]) == ("finished", 2)
-        assert trial.parameters is not None and trial.parameters["seed"] == run["seed"]
-        truth = table.query(run["arch"])["accuracy"]["cifar10"]["valid"]
-        assert trial.final is not None and trial.final["default"] == pytest.approx(truth, abs=1e-4)
+    run = analysed.pop(killed.trial_id)
+    assert (run["seed"], run["status"], run["epochs"]) == (DYING, "failed", 1)
+    assert killed.final is None and killed.intermediate == ()
+    others = {trial.trial_id: trial for trial in read_experiment(folder).trials if trial != killed}
+    assert set(others) == set(analysed) and len(others) == 2
+    for trial_id, trial in others.items():
+        are_those_of_the_table(trial, analysed[trial_id])
+    for command in ("watch", "analyze"):
+        allowed = nni.cli(command, experiment_id, "--allow-failed")
+        assert allowed.returncode == 0, allowed.stderr
+
+
+def are_those_of_the_table(trial: NniTrial, run: dict[str, Any]) -> None:
+    """The result that NNI has of a whole search is the true accuracy of the cell that it found."""
+    assert (run["status"], run["epochs"]) == ("finished", 2)
+    assert trial.parameters is not None and trial.parameters["seed"] == run["seed"]
+    truth = load_table().query(run["arch"])["accuracy"]["cifar10"]["valid"]
+    assert trial.final is not None and trial.final["default"] == pytest.approx(truth, abs=1e-4)
 
 
 def write_config(tmp_path: Path, server: SshServer) -> Path:
@@ -133,13 +164,13 @@ def write_config(tmp_path: Path, server: SshServer) -> Path:
     local = yaml.safe_load((REPO / "tuner_configs" / "quickstart.yml").read_text())
     code = tmp_path / "code"
     code.mkdir()
-    (code / "note.txt").write_text("NNI copies this folder, and refuses an empty one\n")
+    (code / "dying.py").write_text(TRIAL)  # NNI copies this folder, and starts trials in it
     choices = {**{name: [value] for name, value in SMALL.items()}, "seed": SEEDS}
     config |= {
         "nniManagerIp": "127.0.0.1",
         "maxTrialNumber": len(SEEDS),
         "trialCodeDirectory": str(code),
-        "trialCommand": local["trialCommand"],
+        "trialCommand": "python -m dying",
         "tuner": local["tuner"],
         "searchSpace": {n: {"_type": "choice", "_value": v} for n, v in choices.items()},
     }

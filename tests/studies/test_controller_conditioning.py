@@ -12,6 +12,7 @@ import torch
 from published_truth import validation_cube
 from scipy import stats
 from scipy.special import softmax
+from study_runs import silent_run
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.runs.store import RunFolder
@@ -19,7 +20,7 @@ from nni_wiring.search.reopen import reopen
 from nni_wiring.studies.controller_conditioning import STUDY, UNCONDITIONED, reading, trained
 from nni_wiring.studies.controller_rewards import reward_cube, supernet_accuracies
 from nni_wiring.studies.controllers import factorised, policy
-from nni_wiring.studies.frame import StudyRun, run_study
+from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import (
     entropy,
@@ -123,8 +124,7 @@ def test_rewards_are_those_of_the_table_and_of_the_supernet(
         "rewards": ["supernet"], "batches": 1, "batch_size": 16, "epochs": 1, "max_steps": 2,
         "data": "digits", "supernet": "plain", "compile": False,
     }  # fmt: skip
-    options = STUDY.options(given, paper=False)
-    run = StudyRun(STUDY, tmp_path, options, lambda text: None)
+    run = silent_run(STUDY, tmp_path, **given)
     table = load_table()
     few = table.operations[[5, 77, 900]]
     found = supernet_accuracies(run, SimpleNamespace(operations=few))  # type: ignore[arg-type]

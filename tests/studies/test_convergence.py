@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from study_runs import silent_run
 
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.runs.store import RunFolder
@@ -46,7 +47,7 @@ TINY: dict[str, Any] = {
 
 
 def study_run(path: Path, **changes: Any) -> StudyRun:
-    return StudyRun(STUDY, path, STUDY.options({**TINY, **changes}, paper=False), lambda text: None)
+    return silent_run(STUDY, path, **{**TINY, **changes})
 
 
 def row(pair: int, cell: str, seed: int = 1, rate: str = "full", **values: Any) -> Row:

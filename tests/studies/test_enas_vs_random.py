@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from study_runs import silent_run
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.runs.store import RunFolder
@@ -18,7 +19,7 @@ from nni_wiring.selection.supernet_ranking import SupernetRanking
 from nni_wiring.strategies.enas import ENASSettings
 from nni_wiring.studies import enas_vs_random, supernet_samplers
 from nni_wiring.studies.controllers import EDGES, policy, uniform_cells, untrained
-from nni_wiring.studies.frame import StudyRun, run_study
+from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import marginal
 from nni_wiring.studies.registry import study
@@ -150,8 +151,7 @@ def test_contrasts_recover_the_effects_that_were_put_in() -> None:
 def test_small_networks_give_no_verdict_and_large_ones_do(tmp_path: Path) -> None:
     values = np.zeros((8, 4)) + np.linspace(-0.1, 0.1, 8)[:, None] * [1, 0, 0, 0]
     for channels, verdicts in ((4, ["cannot be said"] * 2), (16, ["holds"] * 2)):
-        options = STUDY.options({"channels": channels}, paper=False)
-        run = StudyRun(STUDY, tmp_path, options, lambda text: None)
+        run = silent_run(STUDY, tmp_path, channels=channels)
         judged = enas_vs_random.judged(run, rows_of(values))
         assert [verdict.verdict for verdict in judged] == verdicts
         assert all("(the rule says: holds)" in v.evidence for v in judged) == (channels == 4)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from study_runs import silent_run
 from torch.nn.functional import cross_entropy
 
 from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
@@ -78,8 +79,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def study_run(path: Path, **changes: Any) -> StudyRun:
-    options = STUDY.options({**TINY, **SMALL, **changes}, paper=False)
-    return StudyRun(STUDY, path, options, lambda text: None)
+    return silent_run(STUDY, path, **{**TINY, **SMALL, **changes})
 
 
 def test_the_pairs_are_those_of_the_design(shared_data: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from study_runs import silent_run
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.studies import random_wiring
@@ -48,7 +49,7 @@ TINY: dict[str, Any] = {
 
 
 def study_run(path: Path, **changes: Any) -> StudyRun:
-    return StudyRun(STUDY, path, STUDY.options({**TINY, **changes}, paper=False), lambda text: None)
+    return silent_run(STUDY, path, **{**TINY, **changes})
 
 
 def test_widths_are_those_of_the_exact_distribution() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from study_runs import silent_run
 
 from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
@@ -23,9 +24,7 @@ DRAWS = 12
 
 @pytest.fixture
 def run(tmp_path: Path) -> StudyRun:
-    found = study("unified-view")
-    options = found.options({"data": "digits", "batch_size": 6, "max_steps": 1}, paper=False)
-    return StudyRun(found, tmp_path, options, lambda text: None)
+    return silent_run(study("unified-view"), tmp_path, data="digits", batch_size=6, max_steps=1)
 
 
 def loss_at(found: Any, batch: Any, z: torch.Tensor, active: Any) -> float:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import pickle
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +11,27 @@ from typing import Any
 from unittest import mock
 
 import torch
+from crash_builds import (
+    a_table_is_whole,
+    build,
+    build_and_pack,
+    build_in_slices,
+    build_state,
+    build_two_slices,
+    images_and_cells,
+    keep_a_slice_compressed,
+    merge,
+    pack,
+    packed_is_whole,
+)
 from crash_points import Operation
+from crash_tables import (
+    cache_bundled,
+    import_new,
+    import_old,
+    table_is_old_or_new,
+    table_state,
+)
 
 from nni_wiring.files.atomic import replacing_folder
 from nni_wiring.monitor.tensorboard import TensorBoardSink
@@ -25,15 +42,10 @@ from nni_wiring.search.selecting import select_again
 from nni_wiring.train.config import make_train_config
 from nni_wiring.train.run import run_train
 from nni_wiring.truth import load_table
-from nni_wiring.truth.catalogue import forget
-from nni_wiring.truth.importer import import_table
-from nni_wiring.truth.sources import bundled
 
 ARCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|skip_connect~2|"
 TINY = {"channels": 4, "cells": 1, "epochs": 2, "max_steps": 2, "batch_size": 8, "threads": 1}
 PERTURBATION = {"tune_epochs": 6, "max_steps": 1, "batches": 1}
-#: Values of the two sources that are imported one after the other.
-OLD, NEW = 20.0, 40.0
 
 
 @contextmanager
@@ -113,88 +125,6 @@ def train(folder: Path) -> None:
         run_train(make_train_config(run.config), run, resume=True)
 
 
-# --- tables ---
-
-
-def _source(path: Path, value: float) -> Path:
-    """An official file of one cell, with the curves of one training."""
-    curve = {epoch: value + epoch for epoch in range(12)}
-    evaluated = {f"x-valid@{epoch}": number for epoch, number in curve.items()}
-    training = {f"train_{name}": curve for name in ("acc1es", "losses", "times")}
-    training |= {f"eval_{name}": evaluated for name in ("acc1es", "losses", "times")}
-    arch = load_table("bundled").arch(0)
-    results = {("cifar10-valid", 777): training | {"epochs": 12, "latency": [0.01]}}
-    record = {"arch_index": 0, "arch_str": arch, "all_results": results}
-    content = {
-        "meta_archs": [arch],
-        "arch2infos": {0: {"less": record, "full": {}}},
-        "evaluated_indexes": {0},
-    }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("a/data.pkl", pickle.dumps(content, 2))
-    path.write_bytes(buffer.getvalue())
-    return path
-
-
-@contextmanager
-def _tables_in(folder: Path) -> Iterator[None]:
-    with mock.patch.dict(os.environ, {"NNI_WIRING_CACHE": str(folder / "cache")}):
-        forget()
-        yield
-    forget()
-
-
-def _import(folder: Path, source: str) -> None:
-    bundle = load_table("bundled")
-    with _tables_in(folder), mock.patch.object(bundled, "load", lambda: bundle.data):
-        import_table(folder / source, "mine", partial=True)
-
-
-def import_old(folder: Path) -> None:
-    """Two sources, of which the first is imported."""
-    _source(folder / "old.pth", OLD)
-    _source(folder / "new.pth", NEW)
-    _import(folder, "old.pth")
-
-
-def import_new(folder: Path) -> None:
-    """The second in the place of the first."""
-    _import(folder, "new.pth")
-
-
-def table_is_old_or_new(folder: Path) -> None:
-    """A kill leaves a whole table with its own curves."""
-    with _tables_in(folder):
-        table = load_table("mine")
-        start = float(table.curve(0, "cifar10", "valid", 12)[0])
-        assert start in (OLD, NEW)
-        assert table.values("cifar10", "valid", 12)[0] == start + 11
-
-
-def table_state(folder: Path) -> dict[str, Any]:
-    """The members of all table files, and the bytes of the others, less what has a hidden name."""
-    state: dict[str, Any] = {}
-    for path in sorted((folder / "cache").rglob("[!.]*")):
-        if path.is_dir() or path.parent.name[0] == ".":
-            continue
-        state[path.name] = path.read_bytes()
-        if zipfile.is_zipfile(path):  # the archive says when it was written
-            with zipfile.ZipFile(path) as archive:
-                state[path.name] = {name: archive.read(name) for name in archive.namelist()}
-    return state
-
-
-def build_bundled(folder: Path) -> None:
-    """The cache file of the table that is always there."""
-    whole = load_table("bundled").data
-    with (
-        _tables_in(folder),
-        mock.patch.object(bundled, "read_source", lambda source: whole),
-    ):
-        bundled.load()
-
-
 # --- folders ---
 
 
@@ -233,7 +163,24 @@ OPERATIONS = {
         Operation("select", select, run_state, prepare=search),
         Operation("train", train, run_state),
         Operation("import", import_new, table_state, import_old, table_is_old_or_new),
-        Operation("build", build_bundled, table_state),
+        Operation("cache of the bundled table", cache_bundled, table_state),
+        Operation("benchmark build", build, build_state, images_and_cells, a_table_is_whole),
+        Operation(
+            "benchmark build in slices",
+            build_in_slices,
+            build_state,
+            images_and_cells,
+            a_table_is_whole,
+        ),
+        Operation(
+            "benchmark build on compressed rows",
+            build,
+            build_state,
+            keep_a_slice_compressed,
+            a_table_is_whole,
+        ),
+        Operation("benchmark merge", merge, build_state, build_two_slices, a_table_is_whole),
+        Operation("benchmark pack", pack, build_state, build_and_pack, packed_is_whole),
         Operation(
             "replace a folder", replace_folder, folder_state, old_folder, folder_is_somewhere
         ),

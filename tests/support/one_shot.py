@@ -68,6 +68,19 @@ def tiny_space(**options: Any) -> Any:
     return build_space(name, **{"channels": 4, "cells": 1, "num_classes": 3, **options})
 
 
+def bare_trainer(**options: Any) -> Trainer:
+    """A trainer without logger, checkpoints and progress bar."""
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **options,
+    )
+
+
 def evaluator(
     train: Sequence[Batch],
     search: Sequence[Batch],
@@ -77,17 +90,8 @@ def evaluator(
     task: Task | None = None,
     **sgd: Any,
 ) -> Lightning:
-    """A Lightning evaluator without loggers, checkpoints and progress bar."""
-    trainer = Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        callbacks=list(callbacks),
-    )
+    """A Lightning evaluator with a bare trainer."""
+    trainer = bare_trainer(max_epochs=epochs, callbacks=list(callbacks))
     return Lightning(
         task or Task(**sgd),
         trainer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import pickletools
 import subprocess
 import sys
 from pathlib import Path
@@ -11,47 +12,18 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
+from large_tables import official_table, pickled_in_pieces
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.truth import load_table
 from nni_wiring.truth.importer import import_table
-from tests.truth.test_hostile_files import record, trial, zipped
-
-
-def training(epochs: int) -> dict[str, Any]:
-    """A training as the official writer makes it: one key a set of images and epoch, in three
-    dicts, so that every key is read back twice from the pickle's memo.
-    """
-    curve = {epoch: 10.0 + epoch / 8 for epoch in range(epochs)}
-    accuracies, losses, times = {}, {}, {}
-    for epoch in range(epochs):
-        for images in ("x-valid", "ori-test"):
-            key = f"{images}@{epoch}"
-            accuracies[key], losses[key], times[key] = 20.0 + epoch / 8, 1.0, 0.5
-    return trial(
-        epochs=epochs,
-        train_acc1es=dict(curve),
-        train_losses=dict(curve),
-        train_times=dict(curve),
-        eval_acc1es=accuracies,
-        eval_losses=losses,
-        eval_times=times,
-    )
+from tests.truth.test_hostile_files import zipped
 
 
 def official_file(path: Path, cells: int) -> None:
     """Write an official table of the first cells."""
     archs = [load_table("bundled").arch(index) for index in range(cells)]
-    infos = {}
-    for index, arch in enumerate(archs):
-        results = {("cifar10-valid", seed): training(200) for seed in (777, 888, 999)}
-        less = {("cifar10-valid", 777): training(12)}
-        infos[index] = {
-            "less": record(arch_index=index, arch_str=arch, all_results=less),
-            "full": record(arch_index=index, arch_str=arch, all_results=results),
-        }
-    table = {"meta_archs": archs, "arch2infos": infos, "evaluated_indexes": set(range(cells))}
-    path.write_bytes(zipped(pickle.dumps(table, 2)))
+    path.write_bytes(zipped(pickle.dumps(official_table(archs, cells), 2)))
 
 
 # In a process of its own: tracemalloc counts what every thread of this one allocates.
@@ -88,6 +60,20 @@ def test_the_memory_of_an_import_does_not_grow_with_the_file(tmp_path: Path) -> 
     assert window * 3 < 6 * 3 * 400
     small, large = peaks(tmp_path / "small.pth", tmp_path / "large.pth", window=window)
     assert large - small < small / 50
+
+
+def test_a_large_file_is_what_pickle_would_write() -> None:
+    archs = [f"|{'x' * (number % 5)}{number}|" for number in range(1100)]
+    pieces = b"".join(pickled_in_pieces(archs, 12))
+    assert pickle.loads(pieces) == official_table(archs, len(archs), 12)  # noqa: S301
+    whole = pickle.dumps(official_table(archs, len(archs), 12), 2)
+    assert memo_of(pieces) == pytest.approx(memo_of(whole), rel=0.01)
+
+
+def memo_of(code: bytes) -> tuple[int, int]:
+    """Numbers of items that are put into a pickle's memo, and read back from it."""
+    names = [op.name for op, _, _ in pickletools.genops(code)]
+    return sum(n.endswith("PUT") for n in names), sum(n.endswith("GET") for n in names)
 
 
 def test_the_window_loses_nothing(tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ PTH_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "no arch2infos": (lambda: pth({"meta_archs": []}), "no 'arch2infos'"),
     "no cells": (lambda: pth(table(arch2infos={})), "no cells"),
     "unknown cell": (lambda: pth(with_record(arch_str="|none~0|")), "not a NAS-Bench-201 cell"),
+    "cell is a list": (lambda: pth(with_record(arch_str=["x"])), "not a NAS-Bench-201 cell"),
+    "list of lists": (lambda: pth(table(meta_archs=[["x"]])), "meta_archs"),
     "index of another cell": (lambda: pth(with_record(arch_index=3)), "record 3"),
     "index is text": (lambda: pth(with_record(arch_index="0")), "record '0'"),
     "twice the same cell": (

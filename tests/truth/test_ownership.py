@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crash_operations import import_new, import_old, table_is_old_or_new
+from crash_tables import import_new, import_old, table_is_old_or_new
 
 from nni_wiring.errors import BenchmarkError, OwnedError, RunError
 from nni_wiring.truth import importer
@@ -98,9 +98,14 @@ def test_what_a_killed_import_left_goes_with_the_next_and_that_of_others_stays(
     others = [tables / ".import-mine-too-abcd_123", tables / ".import-mine2-abcd_123"]
     for other in others:
         other.mkdir()
+    written = [tables / f".{name}.123-0123abcd.tmp" for name in ("mine.npz", ".mine.owner.json")]
+    elses = [tables / f".{name}.123-0123abcd.tmp" for name in ("mine2.npz", ".x.owner.json")]
+    for file in (*written, *elses):
+        file.touch()
     import_table(tmp_path / "a.pth", "mine", partial=True)
     assert table_path("mine").exists() and not left.exists()
     assert sorted(tables.glob(".import-*")) == sorted(others)
+    assert sorted(tables.glob(".*.tmp")) == sorted(elses)
 
 
 @pytest.mark.parametrize("name", ["000000.pickle.pbz2", "a.pth"])

@@ -11,13 +11,13 @@ from unittest import mock
 
 import pytest
 import torch
-from one_shot import Batch, Task, random_batches, search, tiny_space
+from one_shot import Batch, Task, bare_trainer, random_batches, search, tiny_space
 from pytorch_lightning.callbacks import Callback
 
 from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
-from nni.nas.evaluator.pytorch import Lightning, Trainer
+from nni.nas.evaluator.pytorch import Lightning
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.monitor.callback import WiringMonitor
@@ -106,17 +106,7 @@ class Kept(Callback):
 def trained(folder: Path, name: str, **several: Any) -> None:
     """Three steps of a bi-level or single-level search, from the same start."""
     torch.manual_seed(0)
-    trainer = Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        callbacks=[Kept(folder)],
-        **several,
-    )
+    trainer = bare_trainer(max_epochs=1, callbacks=[Kept(folder)], **several)
     loaders = {"train_dataloaders": Shards(1), "val_dataloaders": Shards(11)}
     search(STRATEGIES[name](), tiny_space(), Lightning(MeanOverShards(), trainer, **loaders))
 
