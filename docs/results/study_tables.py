@@ -68,10 +68,21 @@ def markdown(name: str, result: dict[str, Any]) -> str:
     lines: list[str] = []
     for place in STUDIES[name].tables:
         lines += table_lines(result["tables"][place])
+    lines.append("Verdicts at the reference size, n seeds, searches or methods, by")
+    lines += [f"`{command(name)}`:", ""]
     for v in result["verdicts"]:
         p = "-" if v["p"] is None else f"{v['p']:.2g}"
-        lines.append(f"- {v['claim']}: **{v['verdict']}** (n = {v['n']}, p = {p})")
+        numbers = f"n = {v['n']}, p = {p}; null: {v['null']}"
+        lines.append(f"- {v['claim']}: **{v['verdict']}** ({numbers})")
     return "\n".join(lines)
+
+
+def command(name: str) -> str:
+    """The command that measures the study on the kept searches anew."""
+    options, _, bundled = STUDIES[name]
+    given = {**options, **({} if bundled else {"benchmark": "NAME"})}
+    settings = "".join(f" --set {key}={value}" for key, value in given.items())
+    return f"python cli.py study {name} --from docs/results/reference{settings}"
 
 
 def main() -> None:

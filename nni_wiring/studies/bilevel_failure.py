@@ -254,4 +254,6 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(FAILURE, GAP, EXPLAINS),
+    spaces=GROWING.spaces,
+    sized=True,
 )

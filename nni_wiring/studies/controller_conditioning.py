@@ -32,6 +32,8 @@ from nni_wiring.studies.policies import (
     reference,
     total_correlation,
 )
+from nni_wiring.studies.sizes import smallness, withheld
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     EquivalenceRule,
     FlipRule,
@@ -128,7 +130,7 @@ def measure(run: StudyRun) -> Findings:
     courses = _courses(rows)
     return Findings(
         [courses, _ends(ends, starts), _differences(ends), _frontiers(frontiers)],
-        _judged(ends),
+        _judged(ends, smallness(run.config().flat())),
         {"lines": _lines(courses)},
         rows,
     )
@@ -166,12 +168,19 @@ def _difference(ends: dict[Arm, list[Row]], arm: Arm) -> list[float]:
     ]
 
 
-def _judged(ends: dict[Arm, list[Row]]) -> list[Verdict]:
+def _judged(ends: dict[Arm, list[Row]], small: str | None) -> list[Verdict]:
+    """small: in which way the supernet is whose accuracies may be the reward."""
     arms = [arm for arm in ends if arm.sampler == "lstm"]
     note = "equal updates are not equal entropies: see the frontier of independent edges"
+    judged = (
+        UNCONDITIONED.judge_all({arm.setting: _ratios(ends[arm]) for arm in arms}),
+        PAYS.judge_all({arm.setting: _difference(ends, arm) for arm in arms}, note),
+    )
     return [
-        *UNCONDITIONED.judge_all({arm.setting: _ratios(ends[arm]) for arm in arms}),
-        *PAYS.judge_all({arm.setting: _difference(ends, arm) for arm in arms}, note),
+        one
+        for verdicts in judged
+        for arm, verdict in zip(arms, verdicts, strict=True)
+        for one in withheld([verdict], small if arm.reward == "supernet" else None)
     ]
 
 
@@ -272,4 +281,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(UNCONDITIONED, PAYS),
+    spaces=Spaces(names=("nasbench201",)),
 )

@@ -27,6 +27,7 @@ from nni_wiring.studies.controllers import (
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import Floats
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import FlipRule, interval
 from nni_wiring.truth import load_table
 
@@ -191,4 +192,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(RAISES, PAYS),
+    spaces=Spaces(names=("nasbench201",)),
 )

@@ -28,6 +28,7 @@ from nni_wiring.studies.controllers import (
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import Floats, tempered
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import EquivalenceRule, interval, spearman
 from nni_wiring.truth import load_table
 from search_spaces.cell_graph import OPERATIONS
@@ -225,4 +226,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(UNMOVED, ALIKE),
+    spaces=Spaces(names=("nasbench201",)),
 )

@@ -39,4 +39,5 @@ STUDY = Study(
     measure=measure,
     plot=plot_costs("after training"),
     rules=(NEGATIVE,),
+    sized=True,
 )

@@ -187,4 +187,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(IDENTITY, CORRECT, WRONG),
+    sized=True,
 )

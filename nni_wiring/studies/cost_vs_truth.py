@@ -18,6 +18,7 @@ from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.marginals import accuracy_cube, cell_marginals, mean_marginals
 from nni_wiring.studies.pattern_runs import EdgeTable, epoch_alphas, epoch_archs, epoch_costs
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     FlipRule,
     Verdict,
@@ -66,7 +67,7 @@ def measure(run: StudyRun) -> Findings:
     """Spearman over the real operations of an edge, for every edge, epoch, strategy, head, seed."""
     table = truth_for(run.config())
     if table is None:
-        raise ConfigError("study cost-vs-truth: the space must be one of NAS-Bench-201")
+        raise ConfigError("study cost-vs-truth: the options name no table of true accuracies")
     cube = accuracy_cube(table, "cifar10", "valid")
     found: Found = {}
     for strategy in run["strategies"]:
@@ -291,4 +292,6 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(RANKS,),
+    spaces=Spaces(benchmark="nasbench201"),
+    sized=True,
 )

@@ -192,4 +192,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(SAVES,),
+    sized=True,
 )

@@ -24,6 +24,8 @@ from nni_wiring.studies.charts import operation_bars
 from nni_wiring.studies.controllers import SMALL_SUPERNET
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.marginals import as_cube
+from nni_wiring.studies.sizes import TABULATED_CHANNELS, withheld
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     EquivalenceRule,
     NotBetterRule,
@@ -46,8 +48,6 @@ _MEASURES = {
     "entropy": "H, nats",
     "tau": "tau",
 }
-#: Channels of NAS-Bench-201's own network; what smaller ones show is printed, not judged.
-_TABULATED_CHANNELS = 16
 #: Seeds of a published row.
 _PUBLISHED_SEEDS = 3
 #: The weights' training, which the two methods' papers do not share: that of random sampling's.
@@ -112,7 +112,7 @@ def measure(run: StudyRun) -> Findings:
 def _truths(run: StudyRun) -> tuple[Truths, str]:
     config = run.config()
     table = truth_for(config)
-    if config.space != "nasbench201" or config.space_settings.operations or table is None:
+    if config.space_settings.operations or table is None:
         raise ConfigError(f"study {run.study.name} takes the whole space nasbench201, with a truth")
     dataset = shown_dataset(config)
     split = "valid" if table.has(dataset, "valid") else "test"
@@ -166,16 +166,7 @@ def judged(run: StudyRun, rows: list[Row]) -> list[Verdict]:
     differences = contrast(rows, CLAIM)
     found = [NOT_BETTER.judge(differences), EQUAL.judge(differences)]
     channels = run.config().flat()["channels"]
-    if channels >= _TABULATED_CHANNELS:
-        return found
-    return [
-        verdict._replace(
-            verdict="cannot be said",
-            evidence=f"no verdict: small, {channels} channels (the rule says: {verdict.verdict}); "
-            f"{verdict.evidence}",
-        )
-        for verdict in found
-    ]
+    return withheld(found, f"{channels} channels" if channels < TABULATED_CHANNELS else None)
 
 
 def _means(rows: list[Row], dataset: str) -> Table:
@@ -276,4 +267,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(NOT_BETTER, EQUAL),
+    spaces=Spaces(names=("nasbench201",)),
 )

@@ -238,4 +238,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(PILES_UP, BETTER, FULLER),
+    sized=True,
 )

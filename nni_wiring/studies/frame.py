@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +17,8 @@ from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.json_files import read_object, to_json, write_json
 from nni_wiring.runs.store import RunFolder, runs_root
+from nni_wiring.studies.sizes import smallness, withheld
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import IdentityRule, Rule, Verdict
 
 if TYPE_CHECKING:
@@ -66,7 +68,9 @@ class Study:
 
     name, title, source: what and whose. own: the study's own options with their reduced values.
     reduced, paper: options of its searches (and changes to its own) at the size of CPU minutes and
-    of the paper. measure: runs it. plot: its pictures by file stem.
+    of the paper. measure: runs it. plot: its pictures by file stem. spaces: those that it takes,
+    by its option ``spaces`` if it has one, else by ``space``. sized: its verdicts ask for the
+    reference size; of smaller searches, its own or those that it reads, none is given.
     """
 
     name: str
@@ -78,6 +82,8 @@ class Study:
     measure: Callable[[StudyRun], Findings]
     plot: Callable[[dict[str, Any]], dict[str, Figure]]
     rules: Sequence[Rule | IdentityRule] = ()
+    spaces: Spaces = Spaces()
+    sized: bool = False
 
     def options(self, given: Mapping[str, Any], *, paper: bool) -> Options:
         """All options of one run of the study; ConfigError for an unknown or a bad one."""
@@ -89,7 +95,10 @@ class Study:
                 raise ConfigError(
                     f"study {self.name}: {key}={options[key]!r:.60} must be of the form {default!r}"
                 )
+        if "spaces" in self.own and "space" in given:
+            raise ConfigError(f"study {self.name}: space is set by the study; its option is spaces")
         make_config(self._of_search(options))
+        self.spaces.check(self.name, options)
         return options
 
     def meaning(self, options: Mapping[str, Any]) -> tuple[Options, RunConfig]:
@@ -118,6 +127,7 @@ class StudyRun:
     ) -> None:
         self.study, self.path, self.options, self.say = study, path, options, say
         self._on_epoch = on_epoch
+        self._read: list[Mapping[str, Any]] = []
 
     def epochs_of(self, label: str, epochs: int) -> Callable[[EpochRecord], None]:
         """Tells the end of every epoch of the search or training ``label``."""
@@ -153,6 +163,17 @@ class StudyRun:
             tell = self.epochs_of(f"search {label}", config.theta.epochs)
             run_search(config, folder, resume=resume, on_epoch=tell, statistics=statistics)
         return folder
+
+    def reads(self, configs: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of the flat options of searches that are read instead of run."""
+        self._read += configs
+
+    def judged(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """The verdicts, or none of them where the study is sized and a search is small."""
+        if not self.study.sized:
+            return list(verdicts)
+        configs = self._read or [self.config().flat()]
+        return withheld(verdicts, next(filter(None, map(smallness, configs)), None))
 
     def part(self, label: str, measure: Callable[[], Any]) -> Any:
         """The JSON value that ``measure`` gives, kept in ``parts/`` of the study's folder."""
@@ -209,7 +230,7 @@ def run_study(
         "title": study.title,
         "source": study.source,
         "tables": [table._asdict() for table in findings.tables],
-        "verdicts": [verdict._asdict() for verdict in findings.verdicts],
+        "verdicts": [verdict._asdict() for verdict in run.judged(findings.verdicts)],
         "numbers": findings.numbers,
         "rows": findings.rows,
         "rules": [asdict(rule) for rule in study.rules],

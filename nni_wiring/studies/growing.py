@@ -18,6 +18,7 @@ from nni_wiring.studies.pattern_runs import (
     recovery_text,
     width_margin,
 )
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     FlipRule,
     ShareRule,
@@ -240,4 +241,6 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(FALLS, RETURNS, WIDTH),
+    spaces=Spaces(one_kind=True, some_edge=("none",)),
+    sized=True,
 )

@@ -35,6 +35,7 @@ def read_rows(run: StudyRun, keep: Callable[[KeptRun], bool]) -> list[KeptRun]:
     found = [kept for kept in kept_runs(run[ROWS]) if keep(kept)]
     if not found:
         raise ConfigError(f"none of the searches in {', '.join(run[ROWS])} fits {run.study.name}")
+    run.reads([kept.config for kept in found])
     return found
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from nni_wiring.search.reopen import OpenSearch
 from nni_wiring.studies.charts import operation_bars
 from nni_wiring.studies.frame import Findings, StudyRun, Table
-from nni_wiring.studies.probes import cost_samples
+from nni_wiring.studies.probes import cost_samples, edge_labels
 from nni_wiring.studies.statistics import FlipRule, Interval, holm, interval, paired_flip
 
 #: Alpha equal everywhere and never moved: DSNAS then draws operations uniformly (S1's code).
@@ -106,19 +106,29 @@ def _measuring(
 
 
 def _costs(found: OpenSearch, batches: int) -> dict[str, Any]:
-    """Per batch the mean over cells, (batches, edges, operations), of the first kind of cell."""
+    """Per batch the mean over the cells of a kind, (batches, edges, operations), the edges of all
+    kinds; operations in the order of each edge's own group.
+    """
+    groups = found.strategy.groups
     samples = cost_samples(found.module, found.loaders.train, batches)
+    widest = max(len(group.operations) for group in groups)
+    means = [_over_cells(samples[group.name], widest) for group in groups]
+    return {
+        "edges": edge_labels(groups),
+        "operations": [list(names) for group in groups for names in group.edge_operations],
+        "columns": [list(row) for group in groups for row in group.allowed],
+        "costs": np.concatenate(means, axis=1).tolist(),
+    }
+
+
+def _over_cells(samples: np.ndarray, columns: int) -> np.ndarray:
+    """Mean over cells, (batches, edges, columns), NaN where nothing ran."""
     with np.errstate(invalid="ignore"):
         ran = ~np.isnan(samples)
         total = np.where(ran, samples, 0).sum(axis=1)
         mean = np.where(ran.any(axis=1), total / np.maximum(ran.sum(axis=1), 1), np.nan)
-    group = found.strategy.groups[0]
-    return {
-        "edges": list(group.edges),
-        "operations": [list(names) for names in group.edge_operations],
-        "columns": [list(row) for row in group.allowed],
-        "costs": mean.tolist(),
-    }
+    rest = ((0, 0), (0, 0), (0, columns - mean.shape[-1]))
+    return np.pad(mean, rest, constant_values=np.nan)
 
 
 def _table(values: dict[tuple[str, str], np.ndarray], run: StudyRun) -> Table:

@@ -19,14 +19,14 @@ from nni_wiring.studies.charts import heat_panels
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.kept_searches import ROWS, read_rows, truth_table
 from nni_wiring.studies.pattern_nulls import MEASURES, NULLS, Trajectory
+from nni_wiring.studies.sizes import REFERENCE_CHANNELS, smallness, withheld
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import FlipRule, ShareRule, Verdict, known
 from nni_wiring.truth import NASBENCH201, TruthTable
 from search_spaces.errors import WiringError
 from search_spaces.registry import space_entry
 
 LEVELS = ("single_level", "bi_level")
-#: Searches with fewer channels, or of cut epochs, are small: what they show is printed, not judged.
-REFERENCE_CHANNELS = 8
 _COLUMNS = {
     "fall": "P1 fall",
     "return": "P1 return",
@@ -164,12 +164,6 @@ def _fits(kept: KeptRun, wanted: set[tuple[str, str]]) -> bool:
     return whole and bool(kept.records) and _place(kept) in wanted
 
 
-def is_small(kept: KeptRun) -> bool:
-    """True where nothing is judged: fewer channels than the reference size, or cut epochs."""
-    channels = kept.config.get("channels")
-    return not channels or channels < REFERENCE_CHANNELS or kept.config.get("max_steps") is not None
-
-
 def _row(kept: KeptRun, table: TruthTable, cells: nulls.Floats) -> Row:
     strategy, level = _place(kept)
     space = str(kept.config["space"])
@@ -183,7 +177,8 @@ def _row(kept: KeptRun, table: TruthTable, cells: nulls.Floats) -> Row:
     }
     place = table.index_of(kept.arch) if kept.arch else None
     score = None if place is None else table.truth(place).at("cifar10", "valid")
-    size = ", small" if is_small(kept) else ""
+    small = smallness(kept.config)
+    size = ", small" if small else ""
     narrow = "" if space == NASBENCH201.name else f", {space.removeprefix('nasbench201_')}"
     return {
         "search": kept.label,
@@ -191,7 +186,7 @@ def _row(kept: KeptRun, table: TruthTable, cells: nulls.Floats) -> Row:
         "strategy": strategy,
         "level": level,
         "space": space,
-        "small": is_small(kept),
+        "small": small is not None,
         "seed": kept.seed,
         "values": values,
         "nulls": found,
@@ -259,14 +254,13 @@ def _absent(places: Sequence[Standing], rows: Sequence[Row]) -> Table:
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
     """By the rules, a label each; of small searches none."""
-    found: list[Verdict] = []
-    for small in (False, True):
-        own = [row for row in rows if row["small"] == small]
-        for verdict in _judged(own) if own else []:
-            said = f"no verdict: small (the rule says: {verdict.verdict}); {verdict.evidence}"
-            hidden = verdict._replace(verdict="cannot be said", evidence=said)
-            found.append(hidden if small else verdict)
-    return found
+    large = [row for row in rows if not row["small"]]
+    small = [row for row in rows if row["small"]]
+    why = f"fewer than {REFERENCE_CHANNELS} channels or cut epochs"
+    return [
+        *(_judged(large) if large else []),
+        *(withheld(_judged(small), why) if small else []),
+    ]
 
 
 def _judged(rows: Sequence[Row]) -> list[Verdict]:
@@ -360,4 +354,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(FALLS, RETURNS, WIDTH, FAILURE),
+    spaces=Spaces(benchmark=NASBENCH201.name, some_edge=("none",)),
 )

@@ -18,6 +18,7 @@ from nni_wiring.monitor.taps import Site, find_sites
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.supernet.cell import SupernetCell
+from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.restoring import unmoved
 
 
@@ -46,20 +47,29 @@ class _Collector:
 
     def __init__(self) -> None:
         self.phase: str | None = "probe"
-        self.found: dict[int, np.ndarray] = {}
+        self.found: dict[tuple[str, int], np.ndarray] = {}
 
     def note_pass(self, phase: str, site: Site, z: torch.Tensor, ran: np.ndarray) -> None:
         # stays where no gradient follows: a cell whose output is dead
-        self.found[site.cell] = np.where(ran, 0.0, np.nan)
+        self.found[site.group.name, site.cell] = np.where(ran, 0.0, np.nan)
 
     def note_cost(self, phase: str, site: Site, gradient: torch.Tensor, ran: np.ndarray) -> None:
         values = gradient.detach().cpu().double().numpy()
-        self.found[site.cell] = np.where(ran, values, np.nan)
+        self.found[site.group.name, site.cell] = np.where(ran, values, np.nan)
 
 
-def cost_samples(module: SearchModule, batches: Iterable[Any], limit: int) -> np.ndarray:
-    """dL/dZ of single batches, (batches, cells, edges, operations), NaN where an operation did not
-    run.
+def edge_labels(groups: Sequence[EdgeGroup]) -> list[str]:
+    """The edges of all groups in order, ``kind/edge`` where there are several kinds of cells."""
+    return [
+        edge if len(groups) == 1 else f"{group.name}/{edge}"
+        for group in groups
+        for edge in group.edges
+    ]
+
+
+def cost_samples(module: SearchModule, batches: Iterable[Any], limit: int) -> dict[str, np.ndarray]:
+    """dL/dZ of single batches by edge group, each (batches, cells, edges, operations), NaN where an
+    operation did not run.
 
     Z is drawn by the search's strategy, anew for every batch. No optimiser is asked: weights and
     alpha stay as they are, bit for bit.
@@ -67,18 +77,20 @@ def cost_samples(module: SearchModule, batches: Iterable[Any], limit: int) -> np
     sites = find_sites(module.model)
     collector = _Collector()
     module.train()
-    samples = []
+    samples: dict[str, list[np.ndarray]] = {site.group.name: [] for site in sites}
     with untouched(module):
         for site in sites:
             site.attach(collector)
         try:
             for index, batch in enumerate(islice(iter(batches), limit)):
                 module.loss("weights", batch, index, record=False).backward()
-                samples.append(np.stack([collector.found[site.cell] for site in sites]))
+                for name, taken in samples.items():
+                    cells = [site.cell for site in sites if site.group.name == name]
+                    taken.append(np.stack([collector.found[name, cell] for cell in cells]))
         finally:
             for site in sites:
                 site.detach()
-    return np.stack(samples)
+    return {name: np.stack(taken) for name, taken in samples.items()}
 
 
 class SampleCosts(NamedTuple):

@@ -157,4 +157,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(SAME_ORDER,),
+    sized=True,
 )

@@ -18,6 +18,7 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.studies.charts import scatter_panels
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.random_wirings import GENERATORS, depth, width
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     FollowsRule,
     Verdict,
@@ -73,8 +74,6 @@ def _check(run: StudyRun) -> None:
     for name, least in {"seeds": 1, "conn": 0, "graphs": 0, "ops": 0, "draws": 1}.items():
         if run[name] < least:
             raise ConfigError(f"{name}={run[name]} must be at least {least}")
-    if run["space"] != "darts":
-        raise ConfigError(f"space={run['space']}: random-wiring trains cells of space darts")
     training_config(run, arch=PUBLISHED, protocol=run["protocol"])  # refuses what it cannot
 
 
@@ -229,4 +228,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(FOLLOWS,),
+    spaces=Spaces(names=("darts",)),
 )

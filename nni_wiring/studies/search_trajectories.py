@@ -148,4 +148,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(GAP, SKIP, FALL),
+    sized=True,
 )

@@ -127,4 +127,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(TILTED,),
+    sized=True,
 )

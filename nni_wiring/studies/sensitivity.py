@@ -13,8 +13,9 @@ from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.growing import STUDY as GROWING
 from nni_wiring.studies.operation_costs import uniform_options
 from nni_wiring.studies.pattern_runs import Wired, epoch_costs, mean_cost, read_wired
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import FlipRule, Verdict, holm, interval, paired_flip
-from search_spaces.cell_graph import OPERATIONS
+from search_spaces.cell_graph import NB201, OPERATIONS
 
 _BASE = "base (DSNAS, single-level)"
 
@@ -150,4 +151,6 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(POSITIVE, FALL),
+    spaces=Spaces(graph=NB201, candidates=OPERATIONS),
+    sized=True,
 )

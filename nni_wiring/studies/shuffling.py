@@ -17,9 +17,11 @@ from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Study, StudyRun, Table
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import FlipRule, Verdict, interval
 from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.variants import supernet_accuracies
+from search_spaces.cell_graph import NB201
 
 _NONE, _SKIP, _CONV = ["none"], ["skip_connect"], ["nor_conv_3x3"]
 
@@ -264,4 +266,6 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(LESS, RESIDUAL),
+    spaces=Spaces(graph=NB201, candidates=("none", "skip_connect", "nor_conv_3x3")),
+    sized=True,
 )

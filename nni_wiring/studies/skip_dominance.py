@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.errors import ConfigError
 from nni_wiring.strategies.engine.search_module import SearchModule
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.pattern_runs import epoch_accuracies
 from nni_wiring.studies.probes import EpochProbe, untouched
 from nni_wiring.studies.skip_distances import exact_share, watched_distances
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     FlipRule,
     Verdict,
@@ -100,8 +100,6 @@ def measured(module: SearchModule, loaders: Sequence[Any]) -> dict[str, Any]:
     method evaluates it.
     """
     [group] = module.strategy.groups
-    if not {_SKIP, _CONV} <= set(group.operations):
-        raise ConfigError(f"study skip-dominance: the space must have {_SKIP} and {_CONV}")
     skip, conv = group.operations.index(_SKIP), group.operations.index(_CONV)
     images, _ = next(iter(loaders[-1]))
     p = module.strategy.relaxation.probabilities(group).detach()
@@ -249,4 +247,6 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(DOMINATES, FOLLOWS, BETTER),
+    spaces=Spaces(one_kind=True, every_edge=(_SKIP, _CONV)),
+    sized=True,
 )

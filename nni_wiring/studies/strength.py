@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from nni_wiring.selection.decided_cells import masked
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Study, StudyRun, Table
 from nni_wiring.studies.marginals import accuracy_cube, mean_marginals
+from nni_wiring.studies.probes import edge_labels
 from nni_wiring.studies.statistics import (
     FlipRule,
     Verdict,
@@ -24,9 +25,11 @@ from nni_wiring.studies.statistics import (
     paired_flip,
     spearman,
 )
+from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.evaluation import ZByGroup
 from nni_wiring.supernet.restoring import unmoved
 from nni_wiring.supernet.variants import supernet_accuracies
+from search_spaces.cell_graph import NB201, OPERATIONS
 
 _ORDERS = ("alpha", "perturbation", "discretisation", "truth")
 
@@ -96,11 +99,11 @@ def undecided(values: np.ndarray, accuracy: float, images: int) -> int:
     sqrt(2 a (1 - a) / images); a tie is a tie.
 
     Args:
-        values: (edges, operations), percent.
+        values: (edges, operations), percent; NaN where an edge does not allow one.
         accuracy: about that of the compared ones, percent.
         images: that they were measured on.
     """
-    best = np.sort(values, axis=1)[:, -2:]
+    best = np.sort(np.where(np.isnan(values), -np.inf, values), axis=1)[:, -2:]
     share = (accuracy * images / 100 + 1) / (images + 2)  # never 0 or 1
     error = 100 * np.sqrt(2 * share * (1 - share) / images)
     return int((best[:, 1] - best[:, 0] < 2 * error).sum())
@@ -126,66 +129,85 @@ def _measuring(folder: RunFolder, run: StudyRun) -> Callable[[], dict[str, Any]]
     return lambda: strengths(reopen(folder), run.options)
 
 
+class Entry(NamedTuple):
+    """One operation of one edge. row: of the edge among those of all groups."""
+
+    row: int
+    group: EdgeGroup
+    edge: int
+    operation: int
+
+    @property
+    def name(self) -> str:
+        """The operation's name."""
+        return self.group.operations[self.operation]
+
+
 def strengths(found: OpenSearch, options: Mapping[str, Any]) -> dict[str, Any]:
     """alpha: p(alpha); perturbation: accuracy lost without the operation; discretisation: accuracy
     with the edge set to it, after tuning; percent, under the Z that the method is evaluated with.
-    All (edges, operations) in the group's order.
+    All (edges, operations), the edges of all kinds of cells, NaN where an edge does not allow it.
     """
-    [group] = found.strategy.groups
-    p = found.strategy.relaxation.probabilities(group).detach()
-    shape = tuple(p.shape)
+    groups = found.strategy.groups
+    names = list(dict.fromkeys(name for group in groups for name in group.operations))
+    rows = [(group, edge) for group in groups for edge in range(len(group.edges))]
+    entries = [
+        Entry(row, group, edge, k)
+        for row, (group, edge) in enumerate(rows)
+        for k in group.allowed[edge]
+    ]
+    p = {group.name: found.strategy.relaxation.probabilities(group).detach() for group in groups}
     batches = list(islice(iter(found.loaders.evaluation), options["batches"]))
-    variants = _masks(found)
-    counts, images = supernet_accuracies(found.module.model, batches, variants)
-    lost = (counts[0] - np.array(counts[1:])).reshape(shape) * 100 / images
-    tuned = np.array(
-        [
-            [_discretised(found, edge, k, batches, options) for k in range(shape[1])]
-            for edge in range(shape[0])
-        ]
-    )
-    truth = np.full(shape, np.nan)
-    if found.table is not None and shape == (6, 5):
+    counts, images = supernet_accuracies(found.module.model, batches, _masks(found, entries))
+    values = {name: np.full((len(rows), len(names)), np.nan) for name in _ORDERS}
+    for entry, count in zip(entries, counts[1:], strict=True):
+        place = entry.row, names.index(entry.name)
+        values["alpha"][place] = float(p[entry.group.name][entry.edge, entry.operation])
+        values["perturbation"][place] = (counts[0] - count) * 100 / images
+        values["discretisation"][place] = _discretised(found, entry, batches, options)
+    edges = edge_labels(groups)
+    if found.table is not None and edges == list(NB201.edge_names) and {*names} == {*OPERATIONS}:
         truth = mean_marginals(accuracy_cube(found.table, "cifar10", "valid"))
+        values["truth"] = truth[:, [OPERATIONS.index(name) for name in names]]
     return {
-        "edges": list(group.edges),
-        "operations": list(group.operations),
+        "edges": edges,
+        "operations": names,
         "accuracy": 100.0 * counts[0] / images,
         "images": images,
-        "alpha": p.tolist(),
-        "perturbation": lost.tolist(),
-        "discretisation": tuned.tolist(),
-        "truth": truth.tolist(),
+        **{name: table.tolist() for name, table in values.items()},
     }
 
 
-def _masks(found: OpenSearch) -> list[ZByGroup]:
-    """Z of the supernet as its method evaluates it, then with each operation of each edge of the
-    one group masked, the others as they are.
+def _masks(found: OpenSearch, entries: Sequence[Entry]) -> list[ZByGroup]:
+    """Z of the supernet as its method evaluates it, then with each entry masked, the others as they
+    are.
     """
-    [group] = found.strategy.groups
-    whole = found.module.evaluated(group)
-    entries = [(edge, k) for edge in range(len(whole)) for k in range(whole.shape[1])]
-    return [{group.name: z} for z in (whole, *(masked(whole, *entry) for entry in entries))]
+    whole = {group.name: found.module.evaluated(group) for group in found.strategy.groups}
+    return [
+        whole,
+        *(
+            {**whole, group.name: masked(whole[group.name], edge, k)}
+            for _, group, edge, k in entries
+        ),
+    ]
 
 
 def _discretised(
-    found: OpenSearch, edge: int, k: int, batches: list[Any], options: Mapping[str, Any]
+    found: OpenSearch, entry: Entry, batches: list[Any], options: Mapping[str, Any]
 ) -> float:
     """Accuracy after tuning the supernet with one edge one-hot; the supernet is put back."""
-    module = found.module
-    [group] = found.strategy.groups
+    module, group = found.module, entry.group
     weights = module.weight_parameters()
     theta = torch.optim.SGD(weights, lr=options["tune_lr"], momentum=0.9, weight_decay=3e-4)
     before, module.tuning = group.decisions.state(), {False: theta}
-    group.decisions.chosen[edge] = k
+    group.decisions.chosen[entry.edge] = entry.operation
     module.train()
     with unmoved([*module.parameters(), *module.buffers()]):
         try:
             found.loaders.train.set_epoch(0)
             for step, batch in enumerate(islice(iter(found.loaders.train), options["tune_steps"])):
                 module.search_step({"train": batch}, step, alpha_moves=False)
-            z = {group.name: module.evaluated(group)}
+            z = {each.name: module.evaluated(each) for each in found.strategy.groups}
             [count], images = supernet_accuracies(module.model, batches, [z])
         finally:
             group.decisions.load(before)
@@ -198,6 +220,7 @@ def _operations(part: dict[str, Any]) -> Table:
         [edge, operation, *(part[name][e][k] for name in _ORDERS)]
         for e, edge in enumerate(part["edges"])
         for k, operation in enumerate(part["operations"])
+        if part["alpha"][e][k] is not None
     ]
     return Table(
         "first seed: p(alpha); accuracy lost by masking, percent points; accuracy after "
@@ -247,4 +270,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(TELLS, BETTER),
+    sized=True,
 )

@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies.frame import StudyRun
+from nni_wiring.studies.sizes import TABULATED_CHANNELS, withheld
 from nni_wiring.studies.statistics import Verdict
 from nni_wiring.train.config import TrainConfig, make_train_config, train_options
 from nni_wiring.train.run import run_train
 from search_spaces.cell_graph import NB201, OPERATIONS, format_arch
-
-#: Channels of NAS-Bench-201's own network; what smaller ones show is printed, not judged.
-_TABULATED_CHANNELS = 16
 
 _FIRST, _WIDE, _DEEP = (NB201.edge_index(name) for name in ("0-1", "0-2", "1-2"))
 
@@ -77,22 +75,15 @@ def is_small(run: StudyRun, arch: str = PAIRS[0].wide) -> bool:
 
     arch: any cell of the study's space.
     """
-    return _channels(run, arch) < _TABULATED_CHANNELS
+    return _channels(run, arch) < TABULATED_CHANNELS
 
 
 def unless_small(
     run: StudyRun, verdicts: Sequence[Verdict], arch: str = PAIRS[0].wide
 ) -> list[Verdict]:
     """The verdicts as they are, or as no verdicts where the networks are small."""
-    if not is_small(run, arch):
-        return list(verdicts)
-    return [
-        verdict._replace(
-            verdict="cannot be said",
-            evidence=f"no verdict: small, {_channels(run, arch)} channels; {verdict.evidence}",
-        )
-        for verdict in verdicts
-    ]
+    small = f"{_channels(run, arch)} channels" if is_small(run, arch) else None
+    return withheld(verdicts, small)
 
 
 def _channels(run: StudyRun, arch: str) -> int:

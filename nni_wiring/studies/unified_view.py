@@ -18,6 +18,7 @@ from nni_wiring.search.reopen import OpenSearch, open_search
 from nni_wiring.studies.alpha_steps import METHODS, Batch, Steps
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     EquivalenceRule,
     IdentityRule,
@@ -183,4 +184,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(LOCAL, GLOBAL),
+    spaces=Spaces(one_kind=True),
 )

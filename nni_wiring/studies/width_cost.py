@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.errors import ConfigError
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.operation_costs import uniform_options
 from nni_wiring.studies.pattern_runs import epoch_costs, mean_cost
+from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     EquivalenceRule,
     FlipRule,
@@ -95,9 +95,6 @@ Found = dict[tuple[str, str], list[Costs]]
 
 def measure(run: StudyRun) -> Findings:
     """theta trained on uniformly sampled operations, alpha frozen, a search a seed."""
-    for space in run["spaces"]:
-        if space not in PLACES:
-            raise ConfigError(f"spaces: {space!r:.60} is not known; allowed: {', '.join(PLACES)}")
     found: Found = {}
     for space in run["spaces"]:
         for condition in _CONDITIONS:
@@ -206,4 +203,6 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(COSTLIER, CONTROL),
+    spaces=Spaces(names=tuple(PLACES)),
+    sized=True,
 )

@@ -194,6 +194,8 @@ def test_a_tiny_study_repeats_and_goes_on_where_it_stopped(
 
 
 def test_another_space_is_refused(tmp_path: Path) -> None:
-    options = STUDY.options({**TINY, "space": "nasbench201_s2"}, paper=False)
+    with pytest.raises(ConfigError, match="space=nasbench201_s2: .*; allowed: nasbench201$"):
+        STUDY.options({**TINY, "space": "nasbench201_s2"}, paper=False)
+    options = STUDY.options({**TINY, "operations": {"0-1": ["none"]}}, paper=False)
     with pytest.raises(ConfigError, match="whole space nasbench201"):
         run_study(STUDY, options, tmp_path / "study")

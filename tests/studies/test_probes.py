@@ -55,7 +55,7 @@ def test_costs_at_initialisation_by_brute_force() -> None:
     found = tiny(strategy="darts", max_steps=10, batch_size=4, head="bias_free")
     module = found.module.double()
     batches = [(x.double(), y) for x, y in found.loaders.train]
-    measured = cost_samples(module, batches, 10)[:, -1]
+    measured = cost_samples(module, batches, 10)["cell"][:, -1]
     [group] = found.strategy.groups
     z = torch.softmax(group.logits().detach(), dim=-1)
     [*_, cell] = [m for m in module.model.modules() if isinstance(m, SupernetCell)]
@@ -100,7 +100,7 @@ def test_uniform_options_sample_uniformly_and_keep_alpha() -> None:
     found = tiny(**uniform_options())
     [group] = found.strategy.groups
     assert not group.alpha.any()
-    costs = cost_samples(found.module, list(found.loaders.train) * 10, 20)
+    [costs] = cost_samples(found.module, list(found.loaders.train) * 10, 20).values()
     assert (~np.isnan(costs)).sum(axis=-1).max() == 1  # one operation per edge and batch
 
 
@@ -150,7 +150,7 @@ def test_single_images_add_up_to_the_batch() -> None:
     one = sample_costs(module, (images.double(), labels))
     assert one.output_cost == pytest.approx(one.loss - one.entropy, abs=1e-10)
     [group] = found.strategy.groups
-    costs = cost_samples(module, [(images.double(), labels)], 1)[0, -1]
+    costs = cost_samples(module, [(images.double(), labels)], 1)["cell"][0, -1]
     z = torch.softmax(group.logits().detach(), dim=-1).numpy()
     outputs = [3, 4, 5]
     assert (z * costs)[outputs].sum() == pytest.approx(one.output_cost.mean(), abs=1e-10)
@@ -220,7 +220,7 @@ def test_a_shuffle_of_edges_is_that_of_their_weights(supernet: str, tmp_path: Pa
 
 def test_batches_are_not_used_up_by_a_probe() -> None:
     found = tiny(strategy="darts")
-    assert len(cost_samples(found.module, islice(found.loaders.train, 5), 5)) == 2
+    assert len(cost_samples(found.module, islice(found.loaders.train, 5), 5)["cell"]) == 2
 
 
 def test_single_images_of_a_dead_cell_cost_nothing() -> None:
@@ -241,7 +241,7 @@ def test_the_output_costs_l_minus_h_where_an_output_node_feeds_another(space: st
     images, labels = next(iter(found.loaders.train))
     one = sample_costs(module, (images.double(), labels))
     assert one.output_cost == pytest.approx(one.loss - one.entropy, abs=1e-10)
-    costs = cost_samples(module, [(images.double(), labels)], 1)[0, -1]
+    costs = cost_samples(module, [(images.double(), labels)], 1)["cell"][0, -1]
     z = torch.softmax(group.logits().detach(), dim=-1).numpy()
     assert abs((z * costs).sum() - one.output_cost.mean()) > 1e-6
 

@@ -40,11 +40,12 @@ from nni_wiring.studies.statistics.rules import (
     runs_needed,
 )
 from nni_wiring.studies.statistics.superiority import NotBetterRule
-from nni_wiring.studies.statistics.verdict import ALPHA, Holds, Verdict
+from nni_wiring.studies.statistics.verdict import ALPHA, EXACT, Holds, Verdict
 from nni_wiring.studies.statistics.walks import WalkNull, fallen, random_walk_null
 
 __all__ = [
     "ALPHA",
+    "EXACT",
     "Equivalence",
     "EquivalenceRule",
     "FlipRule",

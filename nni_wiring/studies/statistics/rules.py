@@ -23,7 +23,7 @@ from nni_wiring.studies.statistics.exact import (
     permutation_slope,
 )
 from nni_wiring.studies.statistics.intervals import Interval, equivalence, interval, known
-from nni_wiring.studies.statistics.verdict import ALPHA, Holds, Verdict, outcome, shown_p
+from nni_wiring.studies.statistics.verdict import ALPHA, EXACT, Holds, Verdict, outcome, shown_p
 
 
 def flips_needed(sides: Sides = "greater", family: int = 1) -> int:
@@ -252,7 +252,7 @@ class IdentityRule:
         )
         evidence += f"; {note}" if note else ""
         return Verdict(
-            self.claim, held, evidence, n=n, effect=worst, minimum=self.tolerance, null="exact"
+            self.claim, held, evidence, n=n, effect=worst, minimum=self.tolerance, null=EXACT
         )
 
 

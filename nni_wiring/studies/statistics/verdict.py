@@ -9,6 +9,8 @@ Holds = Literal["holds", "holds in part", "does not hold", "cannot be said"]
 
 #: A result that chance alone gives less often than this counts against the null.
 ALPHA = 0.05
+#: The null of an identity, which is not tested but true or wrong.
+EXACT = "exact"
 
 
 class Verdict(NamedTuple):
@@ -21,7 +23,7 @@ class Verdict(NamedTuple):
         p: against the null; None where nothing is tested (an identity).
         adjusted: p after Holm's correction over the verdicts that were judged together.
         n: units of replication (seeds, unless the evidence says otherwise).
-        null: in words.
+        null: in words; EXACT for an identity.
         effect: the estimate, in the claim's unit; low and high: its 95 % interval over the units.
         minimum: the size that the rule asks for.
     """

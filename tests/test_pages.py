@@ -1,0 +1,72 @@
+"""The papers' pages give no verdict from small networks."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from nni_wiring.search.assignments import parse_assignments
+from nni_wiring.studies.registry import study
+from nni_wiring.studies.sizes import TABULATED_CHANNELS, smallness
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = ("s1_wiring_evolution", "s2_selection", "s3_architectures", "s4_controller")
+#: Studies of networks that compare with the tabulated ones.
+TABULATED = {"convergence", "landscape", "random-wiring", "enas-vs-random"}
+_COMMAND = re.compile(r"python cli\.py study ([\w-]+)((?:\\\n|[^`\n])*)")
+_BOLD = re.compile(r"\*\*(.+?)\*\*(, exactly)?", re.DOTALL)
+_OUTCOME = re.compile(r"(?:[^:]*: )?(?:holds|does not hold|cannot be said)\b", re.IGNORECASE)
+_NONE = re.compile(r"\*\*no verdict: small", re.IGNORECASE)
+
+
+def is_small(name: str, arguments: str) -> bool:
+    """True where the command's networks are small."""
+    words = shlex.split(arguments.replace("\\\n", " "), comments=True)
+    if {"--from", "--paper"} & set(words):
+        return False
+    found = study(name)
+    texts = tuple(words[i + 1] for i, word in enumerate(words) if word == "--set")
+    options = {**found.reduced, **parse_assignments(texts)}
+    if name in TABULATED:
+        return options.get("channels", TABULATED_CHANNELS) < TABULATED_CHANNELS
+    return found.sized and smallness(options) is not None
+
+
+def sections(page: str) -> list[str]:
+    """The parts of a page between its headings."""
+    return re.split(r"^#{2,3} ", (DOCS / f"{page}.md").read_text(), flags=re.MULTILINE)
+
+
+def misjudged(section: str) -> list[str]:
+    """Outcomes that stand in a section whose commands' networks are all small."""
+    commands = [(m[1], m[2]) for m in _COMMAND.finditer(section)]
+    if not commands or not all(is_small(*command) for command in commands):
+        return []
+    bold = [m[1] for m in _BOLD.finditer(section) if m[2] is None]
+    return [text for text in bold if _OUTCOME.match(text)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_small_network_is_judged(page: str) -> None:
+    parts = sections(page)
+    assert [wrong for part in parts for wrong in misjudged(part)] == []
+    small = [
+        part
+        for part in parts
+        if any(is_small(m[1], m[2]) for m in _COMMAND.finditer(part)) and "**" in part
+    ]
+    assert small and all(_NONE.search(part) for part in small)
+
+
+def test_the_guard_sees_a_verdict() -> None:
+    command = "    python cli.py study growing --data $DATA --epochs 40\n\n"
+    assert misjudged(f"{command}**Verdict: holds.** So it is.") == ["Verdict: holds."]
+    assert misjudged(f"{command}**P1 holds, both halves**") == []  # no form of a verdict
+    assert misjudged(f"{command}**Verdict: cannot be said.** n = 2") != []
+    assert misjudged(f"{command}**Verdict: holds**, exactly. So it is.") == []
+    assert misjudged(f"{command}**No verdict: small.** The rule says: holds.") == []
+    large = command.replace("study growing", "study growing --from docs/results/reference")
+    assert misjudged(f"{large}**Verdict: holds.** So it is.") == []
