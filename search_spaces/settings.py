@@ -16,7 +16,7 @@ RUN_OPTIONS = frozenset(
     {
         *("strategy", "space", "dataset", "benchmark"),
         *("seed", "seeds", "device", "precision", "threads", "logger"),
-        *("data", "data_dir", "split", "augment", "cutout", "max_steps"),
+        *("data", "data_dir", "split", "augment", "cutout", "max_steps", "resize"),
         *("epochs", "batch_size", "lr", "lr_min", "momentum", "weight_decay", "nesterov"),
     }
 )

@@ -25,11 +25,12 @@ _NONE = re.compile(r"\*\*no verdict: small", re.IGNORECASE)
 def is_small(name: str, arguments: str) -> bool:
     """True where the command's networks are small."""
     words = shlex.split(arguments.replace("\\\n", " "), comments=True)
-    if {"--from", "--paper"} & set(words):
+    if "--from" in words:
         return False
     found = study(name)
+    size = words[words.index("--size") + 1] if "--size" in words else "small"
     texts = tuple(words[i + 1] for i, word in enumerate(words) if word == "--set")
-    options = {**found.reduced, **parse_assignments(texts)}
+    options = {**found.at(size), **parse_assignments(texts)}
     if name in TABULATED:
         return options.get("channels", TABULATED_CHANNELS) < TABULATED_CHANNELS
     return found.sized and smallness(options) is not None

@@ -142,7 +142,7 @@ def benchmark_of(name: str, options: BuildOptions, images: int) -> Benchmark:
 _TOLD = frozenset(
     {
         *("batch_size", "lr", "lr_min", "momentum", "weight_decay", "nesterov", "head"),
-        *("optimiser", "schedule", "clip", "cutout", "augment", "split", "max_steps"),
+        *("optimiser", "schedule", "clip", "cutout", "augment", "split", "max_steps", "resize"),
     }
 )
 

@@ -54,7 +54,8 @@ def _rows(options: Mapping[str, Any], archs: Sequence[str], seed: int, way: Way)
         for arch in archs:
             config = make_train_config({**options, "arch": arch, "seed": seed})
             images = config.data_settings
-            found = train_cell(config, way=way, data=_data(images.data, images.data_dir))
+            data = _data(images.data, images.data_dir, images.resize)
+            found = train_cell(config, way=way, data=data)
             rows.append(_row(found))
     return rows
 
@@ -75,6 +76,6 @@ def _kernels_alone(parts: TrainingParts) -> Trained:
 
 
 @lru_cache(maxsize=1)
-def _data(name: str, folder: str) -> ImageData:
+def _data(name: str, folder: str, resize: int | None) -> ImageData:
     """The images, read once a process."""
-    return load_data(name, folder)
+    return load_data(name, folder, resize=resize)

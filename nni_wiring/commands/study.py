@@ -17,7 +17,7 @@ from nni_wiring.search.assignments import parse_assignments
 from nni_wiring.service.resolve import resolve
 
 if TYPE_CHECKING:
-    from nni_wiring.studies.frame import Study
+    from nni_wiring.studies.frame import Size, Study
 
 
 @click.command()
@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     multiple=True,
     help="Finished searches to read: kept rows, a run's folder or its id; may be repeated.",
 )
-@click.option("--paper", is_flag=True, help="The paper's size instead of CPU minutes.")
+@click.option(
+    "--size",
+    type=click.Choice(["small", "reference", "paper"]),
+    default="small",
+    help="Minutes, to see the machinery (no verdicts); half an hour a search; the paper's own.",
+)
+@click.option("--paper", is_flag=True, hidden=True, help="The same as --size paper.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -54,6 +60,7 @@ def study(
     runs: tuple[str, ...],
     assignments: tuple[str, ...],
     sources: tuple[str, ...],
+    size: Size,
     paper: bool,
     out: Path | None,
     as_json: bool,
@@ -86,7 +93,7 @@ def study(
         if "runs" not in found.own:
             raise click.UsageError(f"study {found.name} measures no runs: --runs is not for it")
         chosen["runs"] = [str(folder.path) for run_id in runs for folder in resolve(run_id)]
-    options = found.options({**settings, **chosen}, paper=paper)
+    options = found.options({**settings, **chosen}, "paper" if paper else size)
     again = this_command()
     with goes_on_with(lambda: [again]), steps(f"study {found.name}") as (say, now_and_then):
         result = run_study(found, options, out, say, now_and_then)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nni_wiring.data.source import DataSource
 from nni_wiring.errors import DataError
@@ -70,6 +70,34 @@ class ImageData:
     def padding(self) -> int:
         """Zero pixels on each side before a random crop: 4 at 32 pixels, 2 at 16 (AutoDL)."""
         return min(self.image_shape[1:]) // 8
+
+    def resized(self, side: int) -> ImageData:
+        """The same images, averaged over square blocks and rounded (a half to the even number) to
+        ``side`` pixels a side; mean and std are those of the new training images.
+
+        Raises:
+            DataError: the images are not square, or their side is no multiple of ``side``.
+        """
+        _, height, width = self.image_shape
+        if height != width or height % side:
+            allowed = [s for s in range(MIN_SIDE, height + 1) if height == width and not height % s]
+            raise DataError(
+                f"resize={side}: {self.name} has images of {height} x {width} pixels; allowed: "
+                f"{', '.join(map(str, allowed)) or 'none, they are not square'}"
+            )
+        if height == side:
+            return self
+        images, factor = block_means(self.images, height // side), height // side
+        test = None if self.test_images is None else block_means(self.test_images, factor)
+        mean, std = channel_statistics(images.permute(0, 2, 3, 1).numpy())
+        return replace(self, images=images, test_images=test, mean=mean, std=std)
+
+
+def block_means(images: Tensor, factor: int) -> Tensor:
+    """uint8 (n, channels, h, w) -> (n, channels, h / factor, w / factor), block means rounded."""
+    pool = nn.AvgPool2d(factor)
+    parts = images.split(2048)  # in float32 all at once would take gigabytes
+    return torch.cat([pool(part.float()).round_().to(torch.uint8) for part in parts])
 
 
 def image_data(

@@ -117,13 +117,16 @@ def find_source(name: str) -> DataSource:
     return source
 
 
-def load_data(name: str, root: Path | str = "data", download: bool = True) -> ImageData:
+def load_data(
+    name: str, root: Path | str = "data", download: bool = True, *, resize: int | None = None
+) -> ImageData:
     """Read a data set into memory.
 
     Args:
         name: A registered name; ``npz:PATH`` takes a path relative to the working folder.
         root: Folder that holds the downloaded data sets.
         download: Whether files that are missing may be fetched (cifar10 and cifar100 only).
+        resize: Side in pixels that the images are averaged to; None leaves them.
 
     Raises:
         DataError: Unknown name, missing files, or files that are not in the expected layout.
@@ -133,4 +136,4 @@ def load_data(name: str, root: Path | str = "data", download: bool = True) -> Im
     data: ImageData = getattr(import_module(module), function)(
         source, name, Path(root).expanduser(), download
     )
-    return data
+    return data if resize is None else data.resized(resize)

@@ -120,4 +120,5 @@ def _exportable(entry: SpaceEntry) -> bool:
 
 
 def _data_of(config: TrainConfig) -> ImageData:
-    return load_data(config.data_settings.data, config.data_settings.data_dir)
+    images = config.data_settings
+    return load_data(images.data, images.data_dir, resize=images.resize)

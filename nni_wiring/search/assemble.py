@@ -63,7 +63,7 @@ def assemble(config: RunConfig) -> Assembly:
     run, images = config.run, config.data_settings
     pl.seed_everything(run.seed, verbose=False)
     device = choose_device(run.device)
-    data = load_data(images.data, images.data_dir)
+    data = load_data(images.data, images.data_dir, resize=images.resize)
     loaders = _loaders(images, config.theta.batch_size, run.seed, data, device)
     return Assembly(
         config=config,

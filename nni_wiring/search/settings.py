@@ -49,7 +49,8 @@ class DataSettings(Settings):
     data: the images; ``npz:PATH`` is a file of the user's own. data_dir: the folder of downloaded
     data sets. split: ``half``, ``full+xvalid`` or, in trainings of a fixed cell, ``full+valid``;
     None: the data's own. augment: random crop and flip. cutout: side in pixels, 0 for none.
-    max_steps: cap on the steps of an epoch.
+    max_steps: cap on the steps of an epoch. resize: side in pixels that square blocks of the images
+    are averaged to; None leaves them as they are.
     """
 
     data: str = "digits"
@@ -58,6 +59,7 @@ class DataSettings(Settings):
     augment: bool = True
     cutout: int = Field(default=0, ge=0)
     max_steps: int | None = Field(default=None, ge=1)
+    resize: int | None = Field(default=None, ge=8)
 
 
 class ThetaSettings(Settings):

@@ -239,8 +239,8 @@ STUDY = Study(
     title="the same strategy single-level and bi-level",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
     own={"seeds": 8, "strategies": ["dsnas"], "fractions": [0.25, 1.0]},
-    reduced={
-        **GROWING.reduced,
+    small={
+        **GROWING.small,
         "space": "nasbench201_minimal",
         "epochs": 100,
         "max_steps": 15,
@@ -256,4 +256,5 @@ STUDY = Study(
     rules=(FAILURE, GAP, EXPLAINS),
     spaces=GROWING.spaces,
     sized=True,
+    reference={"epochs": 100},
 )

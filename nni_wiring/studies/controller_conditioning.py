@@ -276,7 +276,7 @@ STUDY = Study(
         "rewards": ["truth"],
         "batches": 2,
     },
-    reduced=SMALL_SUPERNET,
+    small=SMALL_SUPERNET,
     paper={"steps": 2000},
     measure=measure,
     plot=plot,

@@ -187,7 +187,7 @@ STUDY = Study(
         "weights": [0.1, 1.0],
         "sizes": [500],
     },
-    reduced={},
+    small={},
     paper={"steps": 2000, "sizes": [100, 500]},
     measure=measure,
     plot=plot,

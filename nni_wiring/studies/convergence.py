@@ -198,7 +198,7 @@ def _agreement(run: StudyRun, rows: list[Row], tabulated: dict[tuple[str, int], 
         lines.append([RATES[rate], len(own), *beside])
     return Table(
         "Spearman's correlation of the cells' own final accuracy with the tabulated one; at the "
-        "size of --paper that after 12 epochs should exceed .8",
+        "size paper that after 12 epochs should exceed .8",
         ["rate", "cells", "12 epochs", "200 epochs"],
         lines,
     )
@@ -256,7 +256,7 @@ STUDY = Study(
         "rates": list(RATES),
         "protocol": "short",
     },
-    reduced={"channels": 4, "cells": 1, "batch_size": 32, "epochs": 10, "max_steps": 120},
+    small={"channels": 4, "cells": 1, "batch_size": 32, "epochs": 10, "max_steps": 120},
     paper={
         "channels": 16,
         "cells": 5,

@@ -26,7 +26,7 @@ STUDY = Study(
     title="local costs after training on uniformly sampled operations",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
     own={"seeds": 8, "batches": 60},
-    reduced={
+    small={
         "space": "nasbench201",
         "head": "bias_free",
         "channels": 4,

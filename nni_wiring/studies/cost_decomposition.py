@@ -174,7 +174,7 @@ STUDY = Study(
     title="L - H by correct and wrong samples, on both halves",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
     own={"seeds": 6, "batches": 4},
-    reduced={
+    small={
         "strategy": "darts",
         "space": "nasbench201",
         "channels": 4,

@@ -279,7 +279,7 @@ STUDY = Study(
     title="local cost and alpha against the true accuracy of operations",
     source="this project",
     own={"seeds": 8, "strategies": ["darts", "dsnas"]},
-    reduced={
+    small={
         "space": "nasbench201",
         "channels": 4,
         "cells": 1,

@@ -254,7 +254,7 @@ STUDY = Study(
         "controller_steps": 10,
         "controller_samples": 10,
     },
-    reduced={**_THETA, **SMALL_SUPERNET, "space": "nasbench201"},
+    small={**_THETA, **SMALL_SUPERNET, "space": "nasbench201"},
     paper={
         **_THETA,
         "epochs": 250,

@@ -213,7 +213,7 @@ STUDY = Study(
         "darts_cells": 3,
         "selection_settings": {"tune_epochs": 6, "max_steps": 10, "batches": 16},
     },
-    reduced={
+    small={
         "strategy": "darts",
         "channels": 4,
         "cells": 1,
@@ -239,4 +239,5 @@ STUDY = Study(
     plot=plot,
     rules=(PILES_UP, BETTER, FULLER),
     sized=True,
+    reference={"selection_settings": {"tune_epochs": 25}},
 )

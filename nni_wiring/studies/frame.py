@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.json_files import read_object, to_json, write_json
 from nni_wiring.runs.store import RunFolder, runs_root
-from nni_wiring.studies.sizes import smallness, withheld
+from nni_wiring.studies.sizes import at_reference, smallness, withheld
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import IdentityRule, Rule, Verdict
 
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from nni_wiring.search.config import RunConfig
 
 Options = dict[str, Any]
+Size = Literal["small", "reference", "paper"]
 #: What was measured on one unit (a run, an edge of a run, ...): plain values by name.
 Row = dict[str, Any]
 
 #: Studies measure the plain supernet cell, the reference that others are tested against, on one
 #: thread: sums are rounded differently under another number, which acts as another seed.
-_REFERENCE = {"supernet": "plain", "threads": 1}
+_PLAIN = {"supernet": "plain", "threads": 1}
 
 
 class Table(NamedTuple):
@@ -66,30 +67,38 @@ class Findings:
 class Study:
     """An experiment of a paper.
 
-    name, title, source: what and whose. own: the study's own options with their reduced values.
-    reduced, paper: options of its searches (and changes to its own) at the size of CPU minutes and
-    of the paper. measure: runs it. plot: its pictures by file stem. spaces: those that it takes,
-    by its option ``spaces`` if it has one, else by ``space``. sized: its verdicts ask for the
-    reference size; of smaller searches, its own or those that it reads, none is given.
+    name, title, source: what and whose. own: the study's own options with their small values.
+    small, paper: options of its searches (and changes to its own) at the size of CPU minutes, which
+    shows the machinery, and of the paper; reference: changes to the reference size. measure: runs
+    it. plot: its pictures by file stem. spaces: those that it takes, by its option ``spaces`` if it
+    has one, else by ``space``. sized: its verdicts ask for the reference size; of smaller searches,
+    its own or those that it reads, none is given.
     """
 
     name: str
     title: str
     source: str
     own: Mapping[str, Any]
-    reduced: Mapping[str, Any]
+    small: Mapping[str, Any]
     paper: Mapping[str, Any]
     measure: Callable[[StudyRun], Findings]
     plot: Callable[[dict[str, Any]], dict[str, Figure]]
     rules: Sequence[Rule | IdentityRule] = ()
     spaces: Spaces = Spaces()
     sized: bool = False
+    reference: Mapping[str, Any] = field(default_factory=dict)
 
-    def options(self, given: Mapping[str, Any], *, paper: bool) -> Options:
+    def at(self, size: Size) -> Mapping[str, Any]:
+        """The options of a size."""
+        if size == "reference":
+            return at_reference(self.small, self.reference)
+        return self.paper if size == "paper" else self.small
+
+    def options(self, given: Mapping[str, Any], size: Size = "small") -> Options:
         """All options of one run of the study; ConfigError for an unknown or a bad one."""
         from nni_wiring.search.config import make_config
 
-        options = {**_REFERENCE, **self.own, **(self.paper if paper else self.reduced), **given}
+        options = {**_PLAIN, **self.own, **self.at(size), **given}
         for key, default in self.own.items():
             if type(options[key]) is not type(default):
                 raise ConfigError(

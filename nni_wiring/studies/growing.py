@@ -215,7 +215,7 @@ STUDY = Study(
     title="the growing pattern and the width preference, single-level",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
     own={ROWS: [], "seeds": 8, "strategies": ["dsnas", "snas", "darts"]},
-    reduced={
+    small={
         "space": "nasbench201",
         "head": "bias_free",
         "channels": 4,
@@ -243,4 +243,5 @@ STUDY = Study(
     rules=(FALLS, RETURNS, WIDTH),
     spaces=Spaces(one_kind=True, some_edge=("none",)),
     sized=True,
+    reference={"epochs": 100},
 )

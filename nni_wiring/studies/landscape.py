@@ -210,7 +210,7 @@ STUDY = Study(
         "protocol": "short",
         "runs": [],
     },
-    reduced={"channels": 4, "cells": 1, "batch_size": 32, "epochs": 10, "max_steps": 120},
+    small={"channels": 4, "cells": 1, "batch_size": 32, "epochs": 10, "max_steps": 120},
     paper={
         "channels": 16,
         "cells": 5,

@@ -19,7 +19,7 @@ from nni_wiring.studies.charts import heat_panels
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.kept_searches import ROWS, read_rows, truth_table
 from nni_wiring.studies.pattern_nulls import MEASURES, NULLS, Trajectory
-from nni_wiring.studies.sizes import REFERENCE_CHANNELS, smallness, withheld
+from nni_wiring.studies.sizes import REFERENCE, smallness, withheld
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import FlipRule, ShareRule, Verdict, known
 from nni_wiring.truth import NASBENCH201, TruthTable
@@ -256,7 +256,7 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
     """By the rules, a label each; of small searches none."""
     large = [row for row in rows if not row["small"]]
     small = [row for row in rows if row["small"]]
-    why = f"fewer than {REFERENCE_CHANNELS} channels or cut epochs"
+    why = f"fewer than {REFERENCE['channels']} channels, {REFERENCE['epochs']} epochs, or cut ones"
     return [
         *(_judged(large) if large else []),
         *(withheld(_judged(small), why) if small else []),
@@ -331,7 +331,7 @@ STUDY = Study(
         "strategies": [],
         "changes": {"enas": {"controller_steps": 10, "controller_samples": 10}},
     },
-    reduced={
+    small={
         "data": "clutter",
         "space": "nasbench201_minimal",
         "head": "bias_free",

@@ -200,7 +200,7 @@ STUDY = Study(
     title="widths of random wirings, and how cells with random connections train",
     source="Shu et al., ICLR 2020, arXiv 1909.09569",
     own={"seeds": 1, "conn": 10, "graphs": 3, "ops": 3, "draws": 2000, "protocol": "clutter"},
-    reduced={
+    small={
         "space": "darts",
         "data": "clutter",
         "split": "full+valid",

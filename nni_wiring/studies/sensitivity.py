@@ -139,7 +139,7 @@ STUDY = Study(
     title="the knobs of S1's code, one at a time",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
     own={"seeds": 8},
-    reduced={**GROWING.reduced, "strategy": "dsnas", "optimisation": "single_level"},
+    small={**GROWING.small, "strategy": "dsnas", "optimisation": "single_level"},
     paper={
         **GROWING.paper,
         "space": "nasbench201",
@@ -153,4 +153,5 @@ STUDY = Study(
     rules=(POSITIVE, FALL),
     spaces=Spaces(graph=NB201, candidates=OPERATIONS),
     sized=True,
+    reference={"epochs": 100},
 )

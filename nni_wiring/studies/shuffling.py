@@ -241,7 +241,7 @@ STUDY = Study(
     title="Table 1: shuffled layers and edges",
     source="Wang et al., ICLR 2021, arXiv 2108.04392",
     own={"seeds": 8, "shuffles": 3, "batches": 32},
-    reduced={
+    small={
         "strategy": "darts_fixed_alpha",
         "space": "nasbench201",
         "optimisation": "single_level",
@@ -268,4 +268,5 @@ STUDY = Study(
     rules=(LESS, RESIDUAL),
     spaces=Spaces(graph=NB201, candidates=("none", "skip_connect", "nor_conv_3x3")),
     sized=True,
+    reference={"cells": 4},
 )

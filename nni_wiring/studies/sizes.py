@@ -1,4 +1,4 @@
-"""The size of a network: what small ones show is printed, not judged."""
+"""The sizes of studies and of networks: what small ones show is printed, not judged."""
 
 from __future__ import annotations
 
@@ -7,24 +7,50 @@ from typing import Any
 
 from nni_wiring.studies.statistics import EXACT, Verdict
 
-#: Channels of the reference searches.
-REFERENCE_CHANNELS = 8
+#: The size that one CPU core can afford and at which the papers' phenomena are there: searches of
+#: half an hour, all else as in the papers. Images that have 16 pixels a side stay as they are.
+REFERENCE: Mapping[str, Any] = {
+    "data": "cifar10",
+    "resize": 16,
+    "channels": 8,
+    "cells": 1,
+    "batch_size": 64,
+    "epochs": 50,
+}
+#: Options that a small size has for its size alone.
+_OF_SIZE = frozenset({*REFERENCE, "max_steps", "alpha_lr"})
 #: Channels of NAS-Bench-201's own network, to which trained cells are compared.
 TABULATED_CHANNELS = 16
 
 
+def at_reference(small: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's options at the reference size; those of its small size where nothing is trained.
+
+    Args:
+        small: the options of the small size; no ``channels``: nothing is trained.
+        own: changes that the study itself asks for.
+    """
+    if "channels" not in small:
+        return {**small, **own}
+    kept = {name: value for name, value in small.items() if name not in _OF_SIZE}
+    return {**kept, **REFERENCE, **own}
+
+
 def smallness(config: Mapping[str, Any]) -> str | None:
-    """In which way a search is smaller than the reference searches: its channels, or its epochs,
-    which are cut; None where it is not.
+    """In which way a search is smaller than the reference searches: its channels, its epochs, or
+    their steps, which are cut; None where it is not.
 
     config: its flat options.
     """
     channels, steps = config.get("channels"), config.get("max_steps")
+    epochs = config.get("epochs")
     found = []
     if not channels:
         found.append("an unknown number of channels")
-    elif channels < REFERENCE_CHANNELS:
+    elif channels < REFERENCE["channels"]:
         found.append(f"{channels} channels")
+    if epochs is not None and epochs < REFERENCE["epochs"]:
+        found.append(f"{epochs} epochs")
     if steps is not None:
         found.append(f"{steps} steps an epoch")
     return ", ".join(found) or None

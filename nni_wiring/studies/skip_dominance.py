@@ -226,7 +226,7 @@ STUDY = Study(
     title="Proposition 1: skip against convolution",
     source="Wang et al., ICLR 2021, arXiv 2108.04392",
     own={"seeds": 8},
-    reduced={
+    small={
         "strategy": "darts",
         "space": "nasbench201_s2",
         "channels": 4,

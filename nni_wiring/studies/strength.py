@@ -248,7 +248,7 @@ STUDY = Study(
     title="operation strength: alpha, perturbation and discretisation accuracy",
     source="Wang et al., ICLR 2021, arXiv 2108.04392",
     own={"seeds": 8, "batches": 24, "tune_steps": 8, "tune_lr": 0.0025},
-    reduced={
+    small={
         "strategy": "darts",
         "space": "nasbench201",
         "channels": 4,
@@ -271,4 +271,5 @@ STUDY = Study(
     plot=plot,
     rules=(TELLS, BETTER),
     sized=True,
+    reference={"batches": 100, "tune_steps": 400},
 )

@@ -22,7 +22,7 @@ def subset_options(config: RunConfig, fraction: float, path: Path) -> dict[str, 
     """
     if fraction >= 1:
         return {}
-    data = load_data(config.data, config.data_dir)
+    data = load_data(config.data, config.data_dir, resize=config.resize)
     if not path.exists():
         order = np.random.default_rng(config.seed).permutation(len(data.images))
         chosen = np.sort(order[: max(2, round(fraction * len(order)))])

@@ -173,7 +173,7 @@ STUDY = Study(
     title="every method's gradient of alpha against the local cost",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
     own={"seeds": 8, "strategies": list(METHODS), "draws": 200},
-    reduced={
+    small={
         "space": "nasbench201",
         "head": "bias_free",
         "channels": 4,

@@ -191,7 +191,7 @@ STUDY = Study(
     title="the intermediate edge against the input edge, both alive",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
     own={"seeds": 8, "spaces": list(PLACES)},
-    reduced={
+    small={
         "head": "bias_free",
         "channels": 4,
         "cells": 1,

@@ -67,7 +67,7 @@ def assemble_training(config: TrainConfig, data: ImageData | None = None) -> Tra
     pl.seed_everything(training.seed, verbose=False)
     device = choose_device(training.device)
     if data is None:
-        data = load_data(images.data, images.data_dir)
+        data = load_data(images.data, images.data_dir, resize=images.resize)
     division = training_split(data, images.split, training.seed)
     loaders = build_loaders(
         data,

@@ -132,6 +132,8 @@ def _shortcuts(config: Mapping[str, Any], benchmark: Benchmark) -> list[str]:
     """Capped epochs and a restricted space, where the config says so."""
     steps, restriction = config.get("max_steps"), _restriction(config, benchmark)
     capped = [f"at most {_printable(steps)} steps per epoch"] if steps else []
+    side = config.get("resize")
+    capped += [f"images averaged to {_printable(side)} x {_printable(side)} pixels"] if side else []
     return [*capped, restriction] if restriction else capped
 
 

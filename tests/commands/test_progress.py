@@ -156,6 +156,6 @@ def test_a_study_tells_the_epochs_of_its_searches(tmp_path: Path) -> None:
 
     own = Study("one-search", "one", "here", {}, TINY, {}, measure, lambda numbers: {})
     said: list[str] = []
-    run_study(own, own.options({}, paper=False), tmp_path / "s", said.append, said.append)
+    run_study(own, own.options({}), tmp_path / "s", said.append, said.append)
 
     assert said == ["search a", "search a: epoch 1 of 2", "search a: epoch 2 of 2"]

@@ -230,7 +230,7 @@ def test_study(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
     load("custom_study")
     found = study("skip-share")
     small = {"data": "digits", "batch_size": 8, "epochs": 1, "max_steps": 2}
-    result = run_study(found, found.options(small, paper=False), tmp_path / "study")
+    result = run_study(found, found.options(small), tmp_path / "study")
     shares = []
     for seed in (1, 2):
         arch = RunFolder.open(tmp_path / "study" / "runs" / f"s{seed}").result()["arch"]

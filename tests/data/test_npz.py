@@ -321,3 +321,39 @@ def test_real_jpeg_copy_against_the_exact_pixels(shared_data: Path, tmp_path: Pa
     error = (copy.images.int() - exact.images[:count].int()).abs().float()
     assert 0 < error.median() < 8
     assert (copy.images.int() - exact.images[1 : count + 1].int()).abs().float().median() > 30
+
+
+def test_resized_images_are_those_of_a_file_that_was_averaged_before(tmp_path: Path) -> None:
+    """As make16.py did: numpy's mean over 2 x 2 blocks, and its rounding."""
+    arrays = _arrays()
+    small = dict(arrays)
+    for part in ("train_x", "test_x"):
+        blocks = arrays[part].reshape(len(arrays[part]), 8, 2, 8, 2, 3)
+        small[part] = blocks.mean((2, 4)).round().astype(np.uint8)
+    np.savez(tmp_path / "whole.npz", **arrays)
+    np.savez(tmp_path / "small.npz", **small)
+    found = load_data(f"npz:{tmp_path / 'whole.npz'}", resize=8)
+    expected = _load(tmp_path / "small.npz")
+    assert found.images.equal(expected.images) and found.labels.equal(expected.labels)
+    assert found.test_images is not None and expected.test_images is not None
+    assert found.test_images.equal(expected.test_images)
+    assert (found.mean, found.std, found.padding) == (expected.mean, expected.std, expected.padding)
+    assert found.name.endswith("whole.npz")
+    same = load_data(f"npz:{tmp_path / 'whole.npz'}", resize=16)
+    assert same.images.equal(_load(tmp_path / "whole.npz").images)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "allowed"),
+    [((16, 16), 12, "8, 16"), ((16, 16), 32, "8, 16"), ((16, 24), 8, "none, they are not square")],
+)
+def test_a_side_that_does_not_divide_the_images_is_one_line(
+    tmp_path: Path, shape: tuple[int, int], side: int, allowed: str
+) -> None:
+    arrays = _arrays()
+    images = np.zeros((12, *shape, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", train_x=images, train_y=arrays["train_y"])
+    with pytest.raises(DataError) as caught:
+        load_data(f"npz:{tmp_path / 'a.npz'}", resize=side)
+    assert str(caught.value).startswith(f"resize={side}: npz:")
+    assert str(caught.value).endswith(f"{shape[0]} x {shape[1]} pixels; allowed: {allowed}")

@@ -149,14 +149,14 @@ def test_rewards_are_those_of_the_table_and_of_the_supernet(
 )
 def test_bad_options_are_refused(given: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        run_study(STUDY, STUDY.options(given, paper=False), tmp_path)
+        run_study(STUDY, STUDY.options(given), tmp_path)
 
 
 def test_the_study_writes_its_findings_and_takes_finished_seeds_as_they_are(
     tmp_path: Path,
 ) -> None:
     found = study("controller-conditioning")
-    options = found.options({"seeds": 2, "steps": 4}, paper=False)
+    options = found.options({"seeds": 2, "steps": 4})
     result = run_study(found, options, tmp_path / "study")
     assert [row["steps"] for row in result["rows"]] == [0, 1, 2, 3, 4] * 8
     assert {row["seed"] for row in result["rows"]} == {1, 2}

@@ -117,7 +117,7 @@ def test_one_hot_inputs_are_an_upper_bound_for_hamming_alone() -> None:
 @pytest.mark.parametrize("name", ["controller-states", "controller-memory"])
 def test_a_small_study_is_resumed_and_repeats(name: str, tmp_path: Path) -> None:
     found = study(name)
-    options = found.options({"seeds": 1, "steps": 2, "sample": 20}, paper=False)
+    options = found.options({"seeds": 1, "steps": 2, "sample": 20})
     result = run_study(found, options, tmp_path / "study")
     assert {verdict["verdict"] for verdict in result["verdicts"]} == {"cannot be said"}
     said: list[str] = []

@@ -208,13 +208,13 @@ def test_the_tables_leads_stand_beside(
     monkeypatch.setattr(training_curves, "train_cell", tabulated)
     monkeypatch.setenv("NNI_WIRING_CACHE", str(tmp_path / "cache"))
     options = {**TINY, "pairs": 6, "rates": ["full"]}
-    result = run_study(STUDY, STUDY.options(options, paper=False), tmp_path / "bundled")
+    result = run_study(STUDY, STUDY.options(options), tmp_path / "bundled")
     for line in result["tables"][0]["rows"]:
         assert line[4] == pytest.approx(line[6], abs=1e-4)  # the study's own lead is the table's
         assert line[5] is None  # no 12-epoch trainings
     assert result["tables"][2]["rows"] == [["lr", 12, None, pytest.approx(1.0)]]
     import_table(shared_data / "nb201_truth.csv.gz", "with-12", make_default=False)
-    named = STUDY.options({**options, "benchmark": "with-12"}, paper=False)
+    named = STUDY.options({**options, "benchmark": "with-12"})
     lines = run_study(STUDY, named, tmp_path / "imported")["tables"][0]["rows"]
     expected = [5.3, 6.5, -0.6, 0.3, 16.9, 3.1]  # from the design's list, in the order of PAIRS
     assert [line[5] for line in lines] == pytest.approx(expected, abs=0.11)
@@ -242,7 +242,7 @@ def test_a_training_that_diverges_leaves_its_pair_out(
         return CellRow(config.training.arch, 1, figures, figures)
 
     monkeypatch.setattr(training_curves, "train_cell", diverges)
-    options = STUDY.options({**TINY, "pairs": 2, "rates": ["full"]}, paper=False)
+    options = STUDY.options({**TINY, "pairs": 2, "rates": ["full"]})
     result = run_study(STUDY, options, tmp_path / "study")
     pairs, leads, _, cells = (table["rows"] for table in result["tables"])
     assert [line[2] for line in pairs] == [None, 0.0]
@@ -273,7 +273,7 @@ def test_a_panel_a_pair_with_both_curves() -> None:
     ],
 )
 def test_bad_options_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    options = STUDY.options({**TINY, **changes}, paper=False)
+    options = STUDY.options({**TINY, **changes})
     with pytest.raises(ConfigError, match=message):
         run_study(STUDY, options, tmp_path)
     assert not (tmp_path / "parts").exists()

@@ -55,7 +55,7 @@ def test_the_baselines_are_in_the_order_of_the_benchmarks_own_figures() -> None:
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("study")
-    return folder, run_study(STUDY, STUDY.options(TINY, paper=False), folder)
+    return folder, run_study(STUDY, STUDY.options(TINY), folder)
 
 
 @pytest.mark.slow
@@ -91,14 +91,13 @@ def test_it_repeats_and_goes_on(result: tuple[Path, dict[str, Any]], tmp_path: P
     (tmp_path / "parts").mkdir()
     kept = "parts/scores-s1.json"
     (tmp_path / kept).write_bytes((folder / kept).read_bytes())
-    again = run_study(STUDY, STUDY.options(TINY, paper=False), tmp_path)
+    again = run_study(STUDY, STUDY.options(TINY), tmp_path)
     assert again["rows"] == found["rows"] and again["tables"] == found["tables"]
 
 
 @pytest.mark.slow
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="an operation was never drawn in 1 batches"):
-        run_study(STUDY, STUDY.options({**TINY, "batches": 1}, paper=False), tmp_path / "a")
-    options = STUDY.options({**TINY, "space": "darts"}, paper=False)
-    with pytest.raises(ConfigError, match="must be one of NAS-Bench-201"):
-        run_study(STUDY, options, tmp_path / "b")
+        run_study(STUDY, STUDY.options({**TINY, "batches": 1}), tmp_path / "a")
+    with pytest.raises(ConfigError, match="space=darts: .*; allowed: nasbench201$"):
+        STUDY.options({**TINY, "space": "darts"})

@@ -48,7 +48,7 @@ TINY: dict[str, Any] = {
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The folder of a tiny study, and its result."""
     path = tmp_path_factory.mktemp("enas") / "study"
-    return path, run_study(STUDY, STUDY.options(TINY, paper=False), path)
+    return path, run_study(STUDY, STUDY.options(TINY), path)
 
 
 def made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_a_tiny_study_repeats_and_goes_on_where_it_stopped(
         return original(found, settings, seed)
 
     monkeypatch.setattr(enas_vs_random, "taught", stop)
-    options = STUDY.options(TINY, paper=False)
+    options = STUDY.options(TINY)
     with pytest.raises(KeyboardInterrupt):
         run_study(STUDY, options, tmp_path / "cut")
     said: list[str] = []
@@ -195,7 +195,7 @@ def test_a_tiny_study_repeats_and_goes_on_where_it_stopped(
 
 def test_another_space_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="space=nasbench201_s2: .*; allowed: nasbench201$"):
-        STUDY.options({**TINY, "space": "nasbench201_s2"}, paper=False)
-    options = STUDY.options({**TINY, "operations": {"0-1": ["none"]}}, paper=False)
+        STUDY.options({**TINY, "space": "nasbench201_s2"})
+    options = STUDY.options({**TINY, "operations": {"0-1": ["none"]}})
     with pytest.raises(ConfigError, match="whole space nasbench201"):
         run_study(STUDY, options, tmp_path / "study")

@@ -70,7 +70,7 @@ def test_published_order_takes_the_cells_of_the_methods_and_their_test_accuracy(
     column = next(name for name in csv if name.startswith("v11_cifar10_test"))
     found = study("published-order")
     given = {"rows": [str(REFERENCE)], "benchmark": "v11-order"}
-    result = run_study(found, found.options(given, paper=False), tmp_path / "study")
+    result = run_study(found, found.options(given), tmp_path / "study")
     assert result["verdicts"][0]["verdict"] == "cannot be said"  # one seed of SNAS
     values = {
         path.name: json.loads(gzip.decompress(path.read_bytes()))
@@ -112,7 +112,7 @@ def test_early_stop_saves_are_differences_of_the_tables_regret(
     found = study("early-stop")
     paths = [str(REFERENCE / f"{label}.json.gz") for label in ("darts-s2", "gdas-s1")]
     result = run_study(
-        found, found.options({"rows": paths, "benchmark": "bundled"}, paper=False), tmp_path / "s"
+        found, found.options({"rows": paths, "benchmark": "bundled"}), tmp_path / "s"
     )
     best = 91.6067
     for row in result["rows"]:
@@ -129,7 +129,7 @@ def test_early_stop_saves_are_differences_of_the_tables_regret(
 def test_trajectories_are_the_records_means(tmp_path: Path) -> None:
     found = study("search-trajectories")
     paths = [str(REFERENCE / f"{label}.json.gz") for label in ("darts-s2", "gdas-s1")]
-    options = found.options({"rows": paths, "benchmark": "bundled"}, paper=False)
+    options = found.options({"rows": paths, "benchmark": "bundled"})
     result = run_study(found, options, tmp_path / "study")
     for row in result["rows"]:
         epochs = json.loads(gzip.decompress((REFERENCE / f"{row['label']}.json.gz").read_bytes()))[
@@ -164,7 +164,7 @@ def test_selected_speed_runs_on_kept_searches(shared_data: Path, tmp_path: Path)
     import_table(shared_data / "nb201_truth.csv.gz", "v11-selected", make_default=False)
     found = study("selected-speed")
     given: dict[str, Any] = {"rows": [str(REFERENCE / "darts-s2.json.gz")]}
-    options = found.options({**given, "benchmark": "v11-selected"}, paper=False)
+    options = found.options({**given, "benchmark": "v11-selected"})
     result = run_study(found, options, tmp_path / "study")
     rows = [row for row in result["rows"] if row["data"] == "cifar10"]
     [kept] = kept_runs(given["rows"])
@@ -182,4 +182,4 @@ def test_studies_say_what_they_read(tmp_path: Path) -> None:
     assert refused.exit_code == 2 and "--from is not for it" in refused.output
     found = study("early-stop")
     with pytest.raises(ConfigError, match="reads finished searches: name them by --from"):
-        run_study(found, found.options({}, paper=False), tmp_path)
+        run_study(found, found.options({}), tmp_path)

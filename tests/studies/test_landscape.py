@@ -241,7 +241,7 @@ def test_the_grid_has_an_exact_middle() -> None:
     ],
 )
 def test_bad_options_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    options = STUDY.options({**TINY, **SMALL, **changes}, paper=False)
+    options = STUDY.options({**TINY, **SMALL, **changes})
     with pytest.raises(ConfigError, match=message):
         run_study(STUDY, options, tmp_path)
 

@@ -184,7 +184,7 @@ def test_the_direction_is_that_of_the_design(scale: float, expected: tuple[float
 
 def test_the_study_gives_the_verdicts_of_the_page_and_repeats(tmp_path: Path) -> None:
     found = study("linear-cells")
-    options = found.options({"draws": 30}, paper=False)
+    options = found.options({"draws": 30})
     result = run_study(found, options, tmp_path / "a")
     assert [v["verdict"] for v in result["verdicts"]] == [
         "holds",

@@ -224,7 +224,7 @@ def test_kept_rows_are_completed_by_small_searches_once(tmp_path: Path) -> None:
         **{"strategies": ["gdas", "random_sampling"], "missing": True, "benchmark": "bundled"},
         **{"seeds": 1, "data": "digits", "epochs": 2, "max_steps": 1},
     }
-    options = found.options(given, paper=False)
+    options = found.options(given)
     said: list[str] = []
     first = run_study(found, options, tmp_path / "study", said.append)
     assert said == ["search gdas-single_level-s1"]

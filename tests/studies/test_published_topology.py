@@ -190,7 +190,7 @@ def test_p2_holds_for_that_edge_alone() -> None:
 
 def test_normal_cells_are_wide_and_reduction_cells_are_not_shown_to_be(tmp_path: Path) -> None:
     found = study("published-topology")
-    result = run_study(found, found.options({}, paper=False), tmp_path / "study")
+    result = run_study(found, found.options({}), tmp_path / "study")
     normal, reduction, dropped = result["verdicts"]
     assert normal["verdict"] == "holds" and normal["effect"] == 3
     assert "NASNet, ENAS, SNAS" in normal["evidence"]

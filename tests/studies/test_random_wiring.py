@@ -191,7 +191,7 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(
     ],
 )
 def test_bad_options_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    options = STUDY.options({**TINY, **changes}, paper=False)
+    options = STUDY.options({**TINY, **changes})
     with pytest.raises(ConfigError, match=message):
         run_study(STUDY, options, tmp_path)
     assert not (tmp_path / "parts").exists()

@@ -43,7 +43,7 @@ def result(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     import_table(shared_data / "nb201_truth.csv.gz", "v11-pairs", make_default=False)
     found = study("rewired-pairs")
     folder = tmp_path_factory.mktemp("pairs")
-    return run_study(found, found.options({"benchmark": "v11-pairs"}, paper=False), folder)
+    return run_study(found, found.options({"benchmark": "v11-pairs"}), folder)
 
 
 def partners(csv: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -134,7 +134,7 @@ def test_verdicts_and_pictures(result: dict[str, Any]) -> None:
 
 def test_a_table_without_short_trainings_is_refused(tmp_path: Path) -> None:
     found = study("rewired-pairs")
-    options = found.options({"benchmark": "bundled"}, paper=False)
+    options = found.options({"benchmark": "bundled"})
     with pytest.raises(BenchmarkError, match="'bundled' has no accuracy cifar10/valid@12"):
         run_study(found, options, tmp_path / "study")
 

@@ -35,6 +35,8 @@ BY_THEMSELVES = {"pattern-atlas", "enas-vs-random", "controller-conditioning"}
         ({"channels": 7, "max_steps": None}, "7 channels"),
         ({"channels": 8, "max_steps": 20}, "20 steps an epoch"),
         ({"channels": 4, "max_steps": 1}, "4 channels, 1 steps an epoch"),
+        ({"channels": 8, "epochs": 49}, "49 epochs"),
+        ({"channels": 8, "epochs": 50}, None),
         ({}, "an unknown number of channels"),
     ],
 )
@@ -65,17 +67,19 @@ def judging(found: Study, **changes: Any) -> Study:
 
 
 def outcomes(found: Study, folder: Path, **given: Any) -> list[str]:
-    result = run_study(found, found.options(given, paper=False), folder)
+    result = run_study(found, found.options(given), folder)
     return [verdict["verdict"] for verdict in result["verdicts"]]
 
 
 def test_a_sized_study_judges_at_the_reference_size_only(tmp_path: Path) -> None:
     growing = judging(study("growing"))
-    large = {"channels": 8, "max_steps": None}
+    large = {"channels": 8, "epochs": 50, "max_steps": None}
     assert outcomes(growing, tmp_path / "small") == ["cannot be said", "holds"]
     assert outcomes(growing, tmp_path / "large", **large) == ["holds", "holds"]
     cut = {**large, "max_steps": 5}
     assert outcomes(growing, tmp_path / "cut", **cut) == ["cannot be said", "holds"]
+    short = {**large, "epochs": 49}
+    assert outcomes(growing, tmp_path / "short", **short) == ["cannot be said", "holds"]
     free = judging(study("growing"), sized=False)
     assert outcomes(free, tmp_path / "free") == ["holds", "holds"]
 
@@ -118,4 +122,32 @@ def test_the_command_prints_no_verdict(tmp_path: Path) -> None:
     assert exact["verdict"] == "holds" and len(tested) == 2
     for verdict in tested:
         assert verdict["verdict"] == "cannot be said"
-        assert "no verdict: small, 4 channels, 1 steps an epoch" in verdict["evidence"]
+        assert "no verdict: small, 4 channels, 1 epochs, 1 steps an epoch" in verdict["evidence"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_reference_size_is_one_that_verdicts_ask_for(name: str) -> None:
+    """The table of the issue: N=1, C=8, batch 64, 16 x 16, 50 epochs, alpha's rate the paper's."""
+    found = study(name)
+    options = found.options({}, "reference")
+    small = found.options({})
+    if "channels" not in small:  # nothing is trained: one size
+        assert {k: v for k, v in options.items() if k not in found.reference} == {
+            k: v for k, v in small.items() if k not in found.reference
+        }
+        return
+    assert (options["channels"], options["batch_size"], options["resize"]) == (8, 64, 16)
+    assert options["cells"] == (4 if name == "shuffling" else 1)
+    assert options["epochs"] >= 50 and "alpha_lr" not in options
+    assert options.get("max_steps") is None and options["data"] == "cifar10"
+    for structure in ("space", "head", "strategy", "optimisation", "strategies", "spaces"):
+        assert options.get(structure) == small.get(structure)
+    if found.sized:
+        config = StudyRun(found, Path(), options, print).config().flat()
+        assert smallness(config) is None
+        assert smallness(StudyRun(found, Path(), small, print).config().flat()) is not None
+
+
+def test_a_size_that_is_not_known_is_one_line() -> None:
+    answer = CliRunner().invoke(main, ["study", "growing", "--size", "huge"])
+    assert answer.exit_code == 2 and "'huge' is not one of" in answer.output

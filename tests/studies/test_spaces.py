@@ -43,14 +43,14 @@ NOT_DARTS = (
 def test_a_study_without_a_meaning_there_refuses(name: str, space: str) -> None:
     message = f"^study {name}: space={space}: .+; allowed: nasbench201"
     with pytest.raises(ConfigError, match=message) as caught:
-        study(name).options({"space": space}, paper=False)
+        study(name).options({"space": space})
     assert "\n" not in str(caught.value) and "darts" not in str(caught.value).split("allowed")[1]
 
 
 @pytest.mark.parametrize("space", DARTS)
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_the_others_take_them(name: str, space: str) -> None:
-    assert study(name).options({"space": space}, paper=False)["space"] == space
+    assert study(name).options({"space": space})["space"] == space
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_others_take_them(name: str, space: str) -> None:
 )
 def test_other_misfits(name: str, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(WiringError, match=message):
-        study(name).options(changes, paper=False)
+        study(name).options(changes)
 
 
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_costs_of_both_kinds_are_slopes_of_the_loss() -> None:
 )
 def test_a_study_runs_in_cells_of_two_kinds(name: str, own: dict[str, Any], tmp_path: Path) -> None:
     changes = {**TINY, **own, "space": "darts_s1", "seeds": 1, "epochs": 1, "max_steps": 1}
-    result = run_study(study(name), study(name).options(changes, paper=False), tmp_path)
+    result = run_study(study(name), study(name).options(changes), tmp_path)
     assert result["tables"] and all(table["rows"] for table in result["tables"])
     if name != "cost-decomposition":
         assert {row["edge"].split("/")[0] for row in result["rows"]} == {"normal", "reduce"}

@@ -53,7 +53,7 @@ OWN: dict[str, dict[str, Any]] = {
 
 def run(name: str, folder: Path, **changes: Any) -> dict[str, Any]:
     found = study(name)
-    options = found.options({**TINY, **OWN[name], **changes}, paper=False)
+    options = found.options({**TINY, **OWN[name], **changes})
     return run_study(found, options, folder)
 
 
@@ -128,12 +128,12 @@ def test_options_are_checked_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'nothing' is not known; allowed: cost-at"):
         study("nothing")
     with pytest.raises(ConfigError, match="epochz"):
-        study("growing").options({"epochz": 3}, paper=False)
+        study("growing").options({"epochz": 3})
     with pytest.raises(ConfigError, match="seeds='two'"):
-        study("growing").options({"seeds": "two"}, paper=False)
+        study("growing").options({"seeds": "two"})
     for name in STUDIES:
-        study(name).options({}, paper=True)
-        study(name).options({}, paper=False)
+        study(name).options({}, "paper")
+        study(name).options({})
 
 
 def test_a_folder_belongs_to_one_set_of_options(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_folder_belongs_to_one_set_of_options(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="other options"):
         run("cost-at-initialisation", tmp_path / "study", seeds=2)
     found = study("growing")
-    one, two = (found.options({"seeds": n}, paper=False) for n in (1, 2))
+    one, two = (found.options({"seeds": n}) for n in (1, 2))
     assert study_folder(found, one) != study_folder(found, two)
     assert study_folder(found, one) == study_folder(found, dict(one))
 

@@ -60,7 +60,7 @@ def live_operations(arch: str) -> tuple[list[str], int, int]:
 def result(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     import_table(shared_data / "nb201_truth.csv.gz", "v11-strata", make_default=False)
     found = study("topology-vs-truth")
-    options = found.options({"benchmark": "v11-strata"}, paper=False)
+    options = found.options({"benchmark": "v11-strata"})
     return run_study(found, options, tmp_path_factory.mktemp("strata"))
 
 
@@ -132,7 +132,7 @@ def test_correlations_have_the_designs_signs_and_sizes(result: dict[str, Any]) -
 
 def test_without_short_trainings_the_long_ones_stand_alone(tmp_path: Path) -> None:
     found = study("topology-vs-truth")
-    options = found.options({"benchmark": "bundled", "repeats": 200}, paper=False)
+    options = found.options({"benchmark": "bundled", "repeats": 200})
     result = run_study(found, options, tmp_path / "study")
     assert result["verdicts"] == []
     assert {row["column"] for row in result["rows"]} == {

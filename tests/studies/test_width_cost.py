@@ -102,7 +102,7 @@ def test_the_study_reads_its_searches(tmp_path: Path) -> None:
     """
     found = study("width-cost")
     small = {**TINY, "epochs": 2, "max_steps": 4, "seeds": 1, "spaces": ["nasbench201"]}
-    result = run_study(found, found.options(small, paper=False), tmp_path)
+    result = run_study(found, found.options(small), tmp_path)
     by_condition = {row["0-1"]: row for row in result["rows"]}
     for condition, fixed in (("convolution", "nor_conv_3x3"), ("skip", "skip_connect")):
         folder = tmp_path / "runs" / f"nasbench201-{condition}-s1"
@@ -124,4 +124,4 @@ def test_the_study_reads_its_searches(tmp_path: Path) -> None:
 def test_a_space_without_a_place_is_refused() -> None:
     found = study("width-cost")
     with pytest.raises(ConfigError, match="spaces=darts: .*; allowed: nasbench201, nasbench201_m"):
-        found.options({**TINY, "spaces": ["simplified", "darts"]}, paper=False)
+        found.options({**TINY, "spaces": ["simplified", "darts"]})

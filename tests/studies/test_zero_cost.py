@@ -68,7 +68,7 @@ def test_only_the_relus_and_weights_of_the_cell_count(monkeypatch: pytest.Monkey
     from nni_wiring.search.config import make_config
     from nni_wiring.search.reopen import open_search
 
-    small = {**STUDY.reduced, "data": "digits", "supernet": "plain"}
+    small = {**STUDY.small, "data": "digits", "supernet": "plain"}
     found = open_search(make_config({**small, **uniform_options(), "seed": 1}))
     units = []
     logdet = np.linalg.slogdet

@@ -10,4 +10,4 @@ from nni_wiring.studies.frame import Study, StudyRun
 
 def silent_run(study: Study, path: Path, **options: Any) -> StudyRun:
     """A run in a folder, its small options with these changed."""
-    return StudyRun(study, path, study.options(options, paper=False), lambda text: None)
+    return StudyRun(study, path, study.options(options), lambda text: None)

@@ -55,6 +55,7 @@ def test_another_protocol_is_named() -> None:
     assert note(head="bias_free") == f"{start}the head bias_free instead of nasbench201"
     assert note(strategy="gdas", epochs=100) == f"{start}100 epochs instead of 250"
     assert note(max_steps=3) == f"{start}at most 3 steps per epoch"
+    assert note(resize=16) == f"{start}images averaged to 16 x 16 pixels"
     part = "only a part of the cells was searched"
     assert note(space="nasbench201_s2") == f"{start}{part} (nasbench201_s2)"
     assert note(operations={"0-1": ["none"]}) == f"{start}{part} (nasbench201)"
