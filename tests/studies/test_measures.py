@@ -157,7 +157,7 @@ def test_an_inner_edge_of_an_empty_cell_costs_nothing() -> None:
                 if isinstance(cell.edges, nn.ModuleDict):
                     cell.edges["1-2"].load_state_dict(cell.edges["0-2"].state_dict())
         batch = next(iter(found.loaders.train))
-        costs = cost_samples(module, [(batch[0].double(), batch[1])], 1)[0]
+        costs = cost_samples(module, [(batch[0].double(), batch[1])], 1)["cell"][0]
         inner, outer = (NB201.edge_index(edge) for edge in ("1-2", "0-2"))
         real = [k for k, name in enumerate(group.operations) if name != "none"]
         if fixed == "none":
