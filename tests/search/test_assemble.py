@@ -28,12 +28,15 @@ class FirstWeights(pl.Callback):
         self.found = {name: value.clone() for name, value in pl_module.state_dict().items()}
 
 
-@pytest.mark.parametrize("strategy", ["darts", "enas"])
+@pytest.mark.parametrize(
+    ("strategy", "own"),
+    [("darts", {}), ("enas", {"controller_steps": 1, "controller_samples": 2})],
+)
 def test_a_search_begins_with_the_supernet_that_open_search_opens(
-    strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    strategy: str, own: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TensorBoardSink, "_pictures", lambda self, record: {})
-    config = config_of(strategy=strategy, seed=5, epochs=1, max_steps=1)
+    config = config_of(strategy=strategy, seed=5, epochs=1, max_steps=1, **own)
     first = FirstWeights()
     run_search(config, new_run(tmp_path / "run", **config.flat()), probes=[first])
     torch.rand(3)  # whatever the process drew in between
