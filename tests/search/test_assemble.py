@@ -30,10 +30,20 @@ class FirstWeights(pl.Callback):
 
 @pytest.mark.parametrize(
     ("strategy", "own"),
-    [("darts", {}), ("enas", {"controller_steps": 1, "controller_samples": 2})],
+    [
+        ("darts", {}),
+        (
+            "enas",
+            {
+                "controller_steps": 1,
+                "controller_samples": 2,
+                "selection_settings": {"samples": 1, "batches": 1},
+            },
+        ),
+    ],
 )
 def test_a_search_begins_with_the_supernet_that_open_search_opens(
-    strategy: str, own: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    strategy: str, own: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TensorBoardSink, "_pictures", lambda self, record: {})
     config = config_of(strategy=strategy, seed=5, epochs=1, max_steps=1, **own)
