@@ -41,7 +41,7 @@ def measured(name: str, benchmark: str) -> dict[str, Any]:
     """Run a study on all kept searches."""
     found = study(name)
     given = {"rows": [str(HERE / "reference")], "benchmark": benchmark}
-    options = found.options({**given, **STUDIES[name].options}, paper=False)
+    options = found.options({**given, **STUDIES[name].options})
     with tempfile.TemporaryDirectory() as folder:
         return run_study(found, options, Path(folder) / "study")
 

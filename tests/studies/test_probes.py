@@ -137,7 +137,8 @@ def test_an_epoch_probe_s_values_stand_in_the_records(tmp_path: Path) -> None:
     plain = RunFolder.create(tmp_path / "plain", "plain", config.flat())
     run_search(config, plain)
     for one, other in zip(probed.records(), plain.records(), strict=True):  # it only looks
-        assert replace(one, statistics={}, seconds=None) == replace(other, seconds=None)
+        own = {name: value for name, value in one.statistics.items() if name != "looks"}
+        assert replace(one, statistics=own, seconds=None) == replace(other, seconds=None)
     with pytest.raises(RunError, match="run plain: its records lack looks"):
         probe.values(plain)
 

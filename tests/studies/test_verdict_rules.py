@@ -30,7 +30,7 @@ from search_spaces.cell_graph import NB201, OPERATIONS
 from search_spaces.registry import space_entry
 
 REPEATS = 1000
-DESCRIPTIVE = {"topology-vs-truth"}  # gives no verdict
+DESCRIPTIVE = {"topology-vs-truth", "cost-ranks"}  # give no verdict
 Simulated = Callable[[np.random.Generator], list[Verdict]]
 
 
