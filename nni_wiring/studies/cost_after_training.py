@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nni_wiring.search.reopen import OpenSearch, reopen
+from nni_wiring.studies.cost_at_initialisation import STUDY as AT_INITIALISATION
 from nni_wiring.studies.frame import Findings, Study, StudyRun
 from nni_wiring.studies.operation_costs import (
     NEGATIVE,
@@ -26,16 +27,8 @@ STUDY = Study(
     title="local costs after training on uniformly sampled operations",
     source="Xie et al., AISTATS 2021, arXiv 2009.01272",
     own={"seeds": 8, "batches": 60},
-    small={
-        "space": "nasbench201",
-        "head": "bias_free",
-        "channels": 4,
-        "cells": 1,
-        "batch_size": 32,
-        "epochs": 10,
-        "max_steps": 60,
-    },
-    paper={"space": "minimal", "seeds": 8, "batches": 500, "batch_size": 96, "epochs": 150},
+    small={**AT_INITIALISATION.small, "epochs": 10, "max_steps": 60},
+    paper={**AT_INITIALISATION.paper, "epochs": 150},
     measure=measure,
     plot=plot_costs("after training"),
     rules=(NEGATIVE,),

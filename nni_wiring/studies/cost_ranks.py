@@ -7,7 +7,6 @@ baselines; NASWOT and SynFlow see the cell alone, with the weights that the same
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from itertools import permutations
 from typing import Any
@@ -19,9 +18,10 @@ from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.search.assemble import truth_for
 from nni_wiring.search.reopen import OpenSearch, open_search
 from nni_wiring.studies.charts import line_chart
+from nni_wiring.studies.cost_at_initialisation import STUDY as AT_INITIALISATION
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
-from nni_wiring.studies.operation_costs import uniform_options
-from nni_wiring.studies.probes import cost_samples, untouched
+from nni_wiring.studies.operation_costs import mean_costs, uniform_options
+from nni_wiring.studies.probes import untouched
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import interval, partial_spearman, spearman
 from nni_wiring.studies.zero_cost import naswot, synflow, without_norms
@@ -32,12 +32,11 @@ from search_spaces.topology import topology
 
 Array = np.ndarray
 
-#: The supernets whose costs are taken, by name: options, and whether batch norm works.
-_VARIANTS: Mapping[str, tuple[dict[str, Any], bool]] = {
-    "cost": ({}, True),
-    "cost, affine": ({"affine": True}, True),
-    "cost, no batch norm": ({}, False),
-}
+#: By score and seed, a number per cell; None: it has no seed.
+Scores = dict[str, dict[int | None, Array]]
+
+#: The supernets whose costs are taken.
+_VARIANTS = ("cost", "cost, affine", "cost, no batch norm")
 _PROXIES = ("NASWOT", "SynFlow")
 _REAL = [k for k, name in enumerate(OPERATIONS) if name != "none"]
 _CELLS_SEED = 20260  # the cells that proxies score are the same for all initialisations
@@ -53,12 +52,22 @@ def measure(run: StudyRun) -> Findings:
     drawn = drawn_cells(table, run["drawn"])
     found = {s: run.part(f"scores-s{s}", partial(_scores, run, s, table, drawn)) for s in run.seeds}
     truth = table.values(dataset, "valid").astype(float)
-    scores = {name: [_of_cells(found[s], name, table) for s in run.seeds] for name in _VARIANTS}
-    rows = [*_cost_rows(run.seeds, scores, table, truth), *_baseline_rows(table, truth)]
-    some = {name: [values[drawn] for values in own] for name, own in scores.items()}
-    some |= {name: [np.array(found[s][name], float) for s in run.seeds] for name in _PROXIES}
-    rows += _drawn_rows(run.seeds, some, table, truth, drawn)
-    names = {name: renaming_p(_mean_costs(found, name), table, truth) for name in _VARIANTS}
+    costs = {name: {s: np.array(found[s][name]) for s in run.seeds} for name in _VARIANTS}
+    scores: Scores = {
+        name: {s: additive(one, table.operations) for s, one in own.items()}
+        for name, own in costs.items()
+    }
+    figures: Scores = {name: {None: values} for name, values in baselines(table).items()}
+    proxies: Scores = {
+        name: {s: np.array(found[s][name], float) for s in run.seeds} for name in _PROXIES
+    }
+    some = {**_at(scores, drawn), **proxies, **_at(figures, drawn)}
+    rows = _rows(f"all {len(table):,} cells", {**scores, **figures}, truth)
+    rows += _rows(f"{len(drawn):,} drawn cells, connected", some, truth[drawn])
+    names = {
+        name: renaming_p(np.mean([*own.values()], axis=0), table, truth)
+        for name, own in costs.items()
+    }
     kinds = dict.fromkeys(row["cells"] for row in rows)
     tables = [_table(rows, dataset, cells, names) for cells in kinds]
     return Findings(tables, [], {"lines": _lines(rows)}, rows)
@@ -100,27 +109,25 @@ def renaming_p(costs: Array, table: TruthTable, truth: Array) -> float:
 
 def _scores(run: StudyRun, seed: int, table: TruthTable, drawn: Array) -> dict[str, Any]:
     """Costs (edges, operations) of every variant, and the proxies of the drawn cells."""
-    found: dict[str, Any] = {}
-    for name, (options, norms) in _VARIANTS.items():
-        opened = open_search(run.config(**uniform_options(), **options, seed=seed))
-        found[name] = _costs(opened, run["batches"], norms=norms).tolist()
-    opened = open_search(run.config(**uniform_options(), seed=seed))
-    pairs = [cell_proxies(opened, table.operations[place], run["images"]) for place in drawn]
-    return found | {name: [pair[k] for pair in pairs] for k, name in enumerate(_PROXIES)}
+    config = partial(run.config, **uniform_options(), seed=seed)
+    plain, affine = open_search(config()), open_search(config(affine=True))
+    with without_norms(plain.module.model):
+        bare = _costs(plain, run["batches"])
+    costs = (_costs(plain, run["batches"]), _costs(affine, run["batches"]), bare)
+    pairs = [cell_proxies(plain, table.operations[place], run["images"]) for place in drawn]
+    return {
+        **{name: own.tolist() for name, own in zip(_VARIANTS, costs, strict=True)},
+        **{name: [pair[k] for pair in pairs] for k, name in enumerate(_PROXIES)},
+    }
 
 
-def _costs(found: OpenSearch, batches: int, *, norms: bool) -> Array:
-    """Mean over batches and cells, (edges, operations); RunError where an operation never ran."""
-    with nullcontext() if norms else without_norms(found.module.model):
-        by_group = cost_samples(found.module, found.loaders.train, batches)
-    group, costs = found.strategy.groups[0], np.full((len(NB201.edges), len(OPERATIONS)), np.nan)
-    samples = by_group[group.name]
-    for place, name in enumerate(group.operations):
-        values = samples[..., place]
-        ran = ~np.isnan(values)
-        count = np.maximum(ran.sum(axis=(0, 1)), 1)
-        mean = np.where(ran, values, 0).sum(axis=(0, 1)) / count
-        costs[:, OPERATIONS.index(name)] = np.where(ran.any(axis=(0, 1)), mean, np.nan)
+def _costs(found: OpenSearch, batches: int) -> Array:
+    """Mean over the first batches and cells, (edges, operations); RunError where an operation never
+    ran.
+    """
+    found.loaders.train.set_epoch(0)
+    means = mean_costs(found, batches)
+    costs = np.array([[means[edge, name] for name in OPERATIONS] for edge in NB201.edge_names])
     if np.isnan(costs).any():
         raise RunError(f"an operation was never drawn in {batches} batches; more are needed")
     return costs
@@ -140,14 +147,6 @@ def cell_proxies(found: OpenSearch, cell: Sequence[int], images: int) -> tuple[f
     return score, flow
 
 
-def _of_cells(scores: Mapping[str, Any], name: str, table: TruthTable) -> Array:
-    return additive(np.array(scores[name]), table.operations)
-
-
-def _mean_costs(found: Mapping[int, Mapping[str, Any]], name: str) -> Array:
-    return np.mean([scores[name] for scores in found.values()], axis=0)
-
-
 def baselines(table: TruthTable) -> dict[str, Array]:
     """Figures of every cell that need no network, (cells,) each. A 3x3 convolution has nine times
     the weights of a 1x1 one, so ``parameters`` are in the order of NAS-Bench-201's at any width.
@@ -160,48 +159,24 @@ def baselines(table: TruthTable) -> dict[str, Array]:
     }
 
 
-def _row(score: str, cells: str, seed: int | None, values: Array, truth: Array, size: Array) -> Row:
-    return {
-        "score": score,
-        "cells": cells,
-        "seed": seed,
-        "rho": spearman(values, truth),
-        "given parameters": partial_spearman(values, truth, size),
-    }
+def _at(scores: Scores, places: Array) -> Scores:
+    return {name: {s: v[places] for s, v in own.items()} for name, own in scores.items()}
 
 
-def _cost_rows(
-    seeds: Sequence[int], scores: Mapping[str, list[Array]], table: TruthTable, truth: Array
-) -> list[Row]:
-    size, cells = baselines(table)["parameters"], f"all {len(table):,} cells"
+def _rows(cells: str, scores: Scores, truth: Array) -> list[Row]:
+    """A row a score and seed. cells: which ones; scores: of them, parameters among them."""
+    size = scores["parameters"][None]
     return [
-        _row(name, cells, seed, values, truth, size)
+        {
+            "score": name,
+            "cells": cells,
+            "seed": seed,
+            "rho": spearman(values, truth),
+            "given parameters": partial_spearman(values, truth, size),
+        }
         for name, own in scores.items()
-        for seed, values in zip(seeds, own, strict=True)
+        for seed, values in own.items()
     ]
-
-
-def _baseline_rows(table: TruthTable, truth: Array) -> list[Row]:
-    found, cells = baselines(table), f"all {len(table):,} cells"
-    size = found["parameters"]
-    return [_row(name, cells, None, values, truth, size) for name, values in found.items()]
-
-
-def _drawn_rows(
-    seeds: Sequence[int],
-    scores: Mapping[str, list[Array]],
-    table: TruthTable,
-    truth: Array,
-    drawn: Array,
-) -> list[Row]:
-    found, cells = baselines(table), f"{len(drawn):,} drawn cells, connected"
-    size, own = found["parameters"][drawn], truth[drawn]
-    rows = [
-        _row(name, cells, seed, values, own, size)
-        for name, each in scores.items()
-        for seed, values in zip(seeds, each, strict=True)
-    ]
-    return rows + [_row(name, cells, None, v[drawn], own, size) for name, v in found.items()]
 
 
 def _table(rows: Sequence[Row], dataset: str, cells: str, names: Mapping[str, float]) -> Table:
@@ -242,13 +217,7 @@ STUDY = Study(
     title="does the local cost at initialisation rank cells, beside zero-cost proxies?",
     source="this project; proxies: Mellor et al., ICML 2021; Tanaka et al., NeurIPS 2020",
     own={"seeds": 8, "batches": 60, "drawn": 200, "images": 64},
-    small={
-        "space": "nasbench201",
-        "head": "bias_free",
-        "channels": 4,
-        "cells": 1,
-        "batch_size": 32,
-    },
+    small=AT_INITIALISATION.small,
     paper={"space": "nasbench201", "seeds": 20, "drawn": 2000},
     measure=measure,
     plot=plot,

@@ -87,6 +87,11 @@ def claimed_share(table: np.ndarray, sign: int) -> np.ndarray:
     return halves / np.maximum(2 * known.sum(axis=0), 1)
 
 
+def mean_costs(found: OpenSearch, batches: int) -> dict[tuple[str, str], float]:
+    """Mean cost over cells and batches, by edge and operation; NaN where it never ran."""
+    return _means(_costs(found, batches))
+
+
 def _means(part: dict[str, Any]) -> dict[tuple[str, str], float]:
     """Mean over the batches of one seed, by edge and operation; NaN where it never ran."""
     costs = np.array(part["costs"], dtype=float)  # (batches, edges, operations)
