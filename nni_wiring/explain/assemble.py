@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
-from nni_wiring.errors import BenchmarkError, RunError, WiringError
+from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.explain.decisions import EdgeDecision, edge_decisions
 from nni_wiring.explain.explanation import BestCell, EdgeExplanation, Explanation
 from nni_wiring.explain.landscape import Cell, Landscape, landscape
@@ -15,7 +15,6 @@ from nni_wiring.explain.repairs import best_repairs
 from nni_wiring.explain.timeline import timeline
 from nni_wiring.files.json_files import shown
 from nni_wiring.records import EpochRecord
-from nni_wiring.truth.benchmark import ACCURACY
 from nni_wiring.truth.table import Arch, TruthTable
 
 
@@ -129,9 +128,8 @@ def _cell_of_run(land: Landscape, arch: str | None) -> tuple[Cell | None, str | 
     """The run's cell, or why there is no truth of it."""
     if arch is None:
         return None, "the run's cell has no arch: no benchmark holds its truth"
-    try:
-        cell = land.cell(arch)
-    except WiringError:
+    cell = land.find(arch)
+    if cell is None:
         return None, f"the run's cell is none of {land.space.benchmark}: it has no truth there"
     if land.accuracy(cell) is None:
         return None, f"table {land.table.name!r} lacks the run's cell: it has no truth there"
@@ -174,7 +172,7 @@ def _with_truth(
         split=land.split,
         index=index,
         accuracy=accuracy,
-        regret=round(best.accuracy - accuracy, ACCURACY.decimals),
+        regret=land.regret(accuracy),
         best=best_cell,
         repairs=best_repairs(land, cell),
         notes=(*notes, *_truth_notes(best_cell, shares)),

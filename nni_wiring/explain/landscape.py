@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from nni_wiring.explain.shapley import shapley
 from nni_wiring.files.messages import shown
 from nni_wiring.truth.benchmark import ACCURACY
 from nni_wiring.truth.table import Arch, TruthTable
+from search_spaces.errors import WiringError
 
 _DIGITS = 18  # no benchmark has a cell whose index is longer
 
@@ -66,6 +67,13 @@ class Landscape:
             raise BenchmarkError(f"cell index {shown(arch.strip())} does not exist")
         return tuple(self.table.operations[self.table.index_of(arch)].tolist())
 
+    def find(self, arch: str | None) -> Cell | None:
+        """The cell of a record's arch; None where it is none of the benchmark's."""
+        try:
+            return None if arch is None else self.cell(arch)
+        except WiringError:
+            return None
+
     def index(self, cell: Cell) -> int:
         """The cell's index in the benchmark."""
         return self.table.index_of(cell)
@@ -92,6 +100,12 @@ class Landscape:
                 f"table {self.table.name!r} has no accuracy {self.dataset} {self.split} of any cell"
             )
         return float(np.nanmax(self.accuracies))
+
+    def regret(self, accuracy: float | None) -> float | None:
+        """Percent points below the best cell; None for an accuracy that is missing."""
+        if accuracy is None:
+            return None
+        return round(self.best_accuracy - accuracy, ACCURACY.decimals)
 
     def nearest_best(self, cell: Cell) -> NearestBest:
         """The best cell; of equal ones the one with the fewest edges that differ from `cell`'s,
@@ -120,6 +134,7 @@ class Landscape:
         return tuple(shapley(worth).tolist())
 
 
+@lru_cache(maxsize=4)  # a search asks for the same one at every epoch's end
 def landscape(table: TruthTable, dataset: str, split: str) -> Landscape:
     """One accuracy of a table, rounded as its standing is.
 

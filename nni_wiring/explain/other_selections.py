@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from nni_wiring.explain.landscape import Landscape
 from nni_wiring.files.tolerant import as_text, dig, pairs
 from nni_wiring.records import EpochRecord
-from nni_wiring.truth.benchmark import ACCURACY
-from search_spaces.errors import WiringError
 
 #: Where a record keeps {selection: arch}.
 RECORDED = "selections"
@@ -56,11 +54,7 @@ def other_selections(
 
 def _cells(archs: Mapping[tuple[str, int], str], land: Landscape) -> Iterator[SelectedCell]:
     for (name, epoch), arch in archs.items():
-        try:
-            accuracy = land.accuracy(land.cell(arch))
-        except WiringError:
-            continue
-        regret = None
-        if accuracy is not None:
-            regret = round(land.best_accuracy - accuracy, ACCURACY.decimals)
-        yield SelectedCell(name, epoch, arch, accuracy, regret)
+        cell = land.find(arch)
+        if cell is not None:
+            accuracy = land.accuracy(cell)
+            yield SelectedCell(name, epoch, arch, accuracy, land.regret(accuracy))

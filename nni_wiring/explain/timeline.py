@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from nni_wiring.explain.landscape import Cell, Landscape
 from nni_wiring.records import EpochRecord
-from nni_wiring.truth.benchmark import ACCURACY
-from search_spaces.errors import WiringError
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,12 @@ def timeline(records: Sequence[EpochRecord], land: Landscape) -> tuple[EpochStep
     steps: list[EpochStep] = []
     before: Cell | None = None
     for record in records:
-        cell = _cell(record.arch, land)
+        cell = land.find(record.arch)
         if cell is None or record.arch is None:
             continue
         accuracy = land.accuracy(cell)
-        regret = (
-            None if accuracy is None else round(land.best_accuracy - accuracy, ACCURACY.decimals)
-        )
         moves = {} if before is None else _moves(land, before, cell)
-        steps.append(EpochStep(record.epoch, record.arch, accuracy, regret, moves))
+        steps.append(EpochStep(record.epoch, record.arch, accuracy, land.regret(accuracy), moves))
         before = cell
     return tuple(steps)
 
@@ -52,16 +47,6 @@ def best_passed(steps: Sequence[EpochStep]) -> EpochStep | None:
     """The first step with the best accuracy; None where none is known."""
     known = [step for step in steps if step.accuracy is not None]
     return max(known, key=lambda step: step.accuracy or 0.0, default=None)
-
-
-def _cell(arch: str | None, land: Landscape) -> Cell | None:
-    """The cell of a record's arch; None where it is none of the benchmark's."""
-    if arch is None:
-        return None
-    try:
-        return land.cell(arch)
-    except WiringError:
-        return None
 
 
 def _moves(land: Landscape, before: Cell, after: Cell) -> dict[str, float] | None:
