@@ -72,6 +72,11 @@ class RunAnalysis:
         """The derived cell of a run with one kind of cell."""
         return wiring_of(next(iter(self.cells.values()))) if len(self.cells) == 1 else None
 
+    @property
+    def chosen(self) -> Wiring | None:
+        """The same of a search; None of a training, which was given its cell: nothing collapses."""
+        return None if self.facts.trained else self.wiring
+
     @cached_property
     def explanation(self) -> Explanation | None:
         """The reasons for the run's cell, and the cost of each choice; None without an epoch, and

@@ -94,7 +94,7 @@ def write_overview(
     pictures = [save_pictures(_pictures(runs, one), folder) for one in comparisons]
     page = _template("overview.html.j2").render(
         live=None,
-        runs=[(run, collapse(run.wiring) or "no" if run.wiring else None) for run in runs],
+        runs=[(run, collapse(run.chosen) or "no" if run.chosen else None) for run in runs],
         links={run: _relative(page, folder) for run, page in pages.items()},
         sections=[
             (one.title, saved, comparison_rows(runs, one))

@@ -111,7 +111,7 @@ def _summary(label: str, runs: Sequence[RunAnalysis]) -> StrategySummary:
             percentile=spread(score.percentile for score in scores),
         )
     found = [run.curves.patterns for run in done if run.curves and run.curves.patterns]
-    verdicts = [collapse(run.wiring) for run in done if run.wiring and not run.facts.trained]
+    verdicts = [collapse(run.chosen) for run in done if run.chosen]
     return StrategySummary(
         strategy=label,
         runs=len(runs),

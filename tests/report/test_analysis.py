@@ -11,6 +11,7 @@ from synthetic_runs import record, write_run
 from nni_wiring.errors import RunError
 from nni_wiring.records import Truth
 from nni_wiring.report.analysis import analyse_run
+from nni_wiring.report.html import write_overview
 from nni_wiring.report.sections import findings, run_json
 from nni_wiring.report.sections.notes import notes_of
 from nni_wiring.report.sections.truth import TruthSection
@@ -231,6 +232,11 @@ def test_a_trained_cell_collapses_to_nothing_and_is_no_search(tmp_path: Path) ->
     assert "Collapse" in dict(findings(searched)) and "Collapse" not in dict(findings(trained))
     assert run_json(searched, None)["patterns"]["collapse"] == "skip"
     assert run_json(trained, None)["patterns"]["collapse"] is None
+    # the column "collapse" of the page over both, by run
+    page = write_overview([trained, searched], {}, tmp_path / "page").read_text()
+    rows = {name: page.split(f'<td class="run">{name}</td>')[1].split("</tr>")[0] for name in "ts"}
+    assert '<td class="text">skip</td>' in rows["s"]
+    assert '<td class="text">–</td>' in rows["t"] and "skip" not in rows["t"]
     [note] = [line for line in notes_of(trained) if "digits" in line]
     assert note.startswith("trained on digits; the accuracies are those of CIFAR-10")
     assert note.endswith("training than the benchmark's: 4 channels, 1 epochs instead of 16, 200")

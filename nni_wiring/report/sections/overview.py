@@ -37,7 +37,8 @@ class Overview(Section):
     @classmethod
     def of(cls, run: RunAnalysis) -> Overview:
         """The overview that every run has."""
-        found = {kind: wiring_of(cell) for kind, cell in run.cells.items()}
+        cells = {} if run.facts.trained else run.cells  # a cell that was given cannot collapse
+        found = {kind: wiring_of(cell) for kind, cell in cells.items()}
         patterns = run.curves.patterns if run.curves else None
         return cls(
             facts=run.facts,
@@ -65,7 +66,7 @@ class Overview(Section):
             ]
         if self.growing_index is not None:
             found.append(Tile(str(self.growing_index), "growing index"))
-        for kind, wiring in self._chosen.items():
+        for kind, wiring in self.wirings.items():
             label = of_kind("collapse", kind, len(self.wirings))
             found.append(Tile(collapse(wiring) or "no", label))
         return found
@@ -77,13 +78,8 @@ class Overview(Section):
                 of_kind("Collapse", kind, len(self.wirings)),
                 collapse_sentence(wiring, self.benchmark),
             )
-            for kind, wiring in self._chosen.items()
+            for kind, wiring in self.wirings.items()
         ]
-
-    @property
-    def _chosen(self) -> dict[str, Wiring]:
-        """The cells that a search chose; none of a training, where nothing could collapse."""
-        return {} if self.facts.trained else self.wirings
 
     def json(self) -> JSON:
         """Facts of the run."""

@@ -59,8 +59,7 @@ class PatternsSection(Section):
         """The history of a run; None before its first epoch."""
         kinds = tuple(curves for curves in run.kinds if curves.states)
         level = run.facts.config.get("optimisation", "").replace("_", "-")
-        chosen = None if run.facts.trained else run.wiring
-        return cls(kinds, level, chosen) if kinds or chosen else None
+        return cls(kinds, level, run.chosen) if kinds or run.chosen else None
 
     def findings(self) -> list[Finding]:
         """P1 to P3 of every kind of cell with a graph."""
