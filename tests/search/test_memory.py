@@ -24,6 +24,7 @@ def _search(path: Path) -> None:
     """Write what lives after two of the epochs, and end."""
     options = {"epochs": 40, "max_steps": 1, "batch_size": 4}  # every fourth has pictures
     counts = {}
+    gc.collect()  # what earlier tests of this process left is not the search's
     gc.disable()  # what is left to it is left for long: there are half a million old objects
 
     def count(record: EpochRecord) -> None:
