@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from nni_wiring.studies.marginals import as_cube
 from nni_wiring.studies.statistics import spearman
 from nni_wiring.truth import TruthTable, load_table
 from search_spaces.cell_codes import NASBENCH201
@@ -19,9 +20,7 @@ from search_spaces.uniqueness import exact_class
 
 def by_code(table: TruthTable, dataset: str, split: str, epochs: int | None = None) -> np.ndarray:
     """(cells,) accuracies, percent, in the order of codes."""
-    values = np.empty(len(table))
-    values[table.codes] = table.values(dataset, split, epochs)
-    return values
+    return as_cube(table, table.values(dataset, split, epochs)).ravel()
 
 
 def printed(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from nni_wiring.building.finish import lacking, table_data
 from nni_wiring.building.folder import BuildFolder
 from nni_wiring.building.options import BuildOptions, make_build_options, seeds_of
-from nni_wiring.building.plan import make_plan
 from nni_wiring.building.rows import rows_content
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.files.json_files import from_json
@@ -46,7 +45,7 @@ def pack(name: str, folder: Path, to: Path, seeds: str | None = None) -> Path:
     table_path(name)  # refuses what cannot be a file's name
     build = BuildFolder.open(folder)
     options = build.options if seeds is None else _with_seeds(build.options, seeds_of(seeds))
-    plan = make_plan(options)
+    plan = replace(build.plan, seeds=options.seeds)
     rows = {unit: row for unit, row in build.rows().items() if unit.seed in options.seeds}
     missing = [unit for unit in plan.units() if unit not in rows]
     if missing:

@@ -24,7 +24,7 @@ from nni_wiring.studies.charts import operation_bars
 from nni_wiring.studies.controllers import SMALL_SUPERNET
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.marginals import as_cube
-from nni_wiring.studies.sizes import TABULATED_CHANNELS, withheld
+from nni_wiring.studies.sizes import narrowness, withheld
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     EquivalenceRule,
@@ -165,8 +165,7 @@ def judged(run: StudyRun, rows: list[Row]) -> list[Verdict]:
     """By ENAS minus random, seed by seed; no verdict where the networks are small."""
     differences = contrast(rows, CLAIM)
     found = [NOT_BETTER.judge(differences), EQUAL.judge(differences)]
-    channels = run.config().flat()["channels"]
-    return withheld(found, f"{channels} channels" if channels < TABULATED_CHANNELS else None)
+    return withheld(found, narrowness(run.config().flat()["channels"]))
 
 
 def _means(rows: list[Row], dataset: str) -> Table:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nni_wiring.errors import RunError
-from nni_wiring.monitor.epoch import Epoch
+from nni_wiring.monitor.epoch import Epoch, edge_keys
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.monitor.taps import Site, find_sites
 from nni_wiring.runs.store import RunFolder
@@ -60,11 +60,8 @@ class _Collector:
 
 def edge_labels(groups: Sequence[EdgeGroup]) -> list[str]:
     """The edges of all groups in order, ``kind/edge`` where there are several kinds of cells."""
-    return [
-        edge if len(groups) == 1 else f"{group.name}/{edge}"
-        for group in groups
-        for edge in group.edges
-    ]
+    alone = len(groups) == 1
+    return [key for group in groups for key in edge_keys(group, alone)]
 
 
 def cost_samples(module: SearchModule, batches: Iterable[Any], limit: int) -> dict[str, np.ndarray]:

@@ -56,6 +56,11 @@ def smallness(config: Mapping[str, Any]) -> str | None:
     return ", ".join(found) or None
 
 
+def narrowness(channels: int) -> str | None:
+    """The same of networks that are compared with the tabulated ones."""
+    return f"{channels} channels" if channels < TABULATED_CHANNELS else None
+
+
 def withheld(verdicts: Iterable[Verdict], small: str | None) -> list[Verdict]:
     """The verdicts as they are, or as no verdicts where the networks behind them are small; an
     identity holds at any size.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies.frame import StudyRun
-from nni_wiring.studies.sizes import TABULATED_CHANNELS, withheld
+from nni_wiring.studies.sizes import narrowness, withheld
 from nni_wiring.studies.statistics import Verdict
 from nni_wiring.train.config import TrainConfig, make_train_config, train_options
 from nni_wiring.train.run import run_train
@@ -75,15 +75,14 @@ def is_small(run: StudyRun, arch: str = PAIRS[0].wide) -> bool:
 
     arch: any cell of the study's space.
     """
-    return _channels(run, arch) < TABULATED_CHANNELS
+    return narrowness(_channels(run, arch)) is not None
 
 
 def unless_small(
     run: StudyRun, verdicts: Sequence[Verdict], arch: str = PAIRS[0].wide
 ) -> list[Verdict]:
     """The verdicts as they are, or as no verdicts where the networks are small."""
-    small = f"{_channels(run, arch)} channels" if is_small(run, arch) else None
-    return withheld(verdicts, small)
+    return withheld(verdicts, narrowness(_channels(run, arch)))
 
 
 def _channels(run: StudyRun, arch: str) -> int:
