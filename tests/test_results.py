@@ -60,6 +60,15 @@ def test_accuracies_and_ranks_are_the_real_table_s(shared_data: Path) -> None:
         assert judged == f"{accuracy:.2f} ({rank:,})", label
 
 
+def test_facts_of_clutter201_are_what_their_command_writes() -> None:
+    command = [sys.executable, str(RESULTS / "clutter_facts.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0
+    text = (RESULTS.parent / "clutter201.md").read_text()
+    for name in ("facts", "rewired-pairs", "topology-vs-truth", "selected-speed"):
+        body = text.split(f"<!-- begin {name} -->")[1].split(f"<!-- end {name} -->")[0]
+        assert body.count("\n|") >= 3, name
+
+
 def test_study_tables_are_what_their_command_writes() -> None:
     command = [sys.executable, str(RESULTS / "study_tables.py"), "--check"]
     assert subprocess.run(command, check=False).returncode == 0

@@ -47,11 +47,11 @@ def measured(name: str, benchmark: str) -> dict[str, Any]:
 
 
 def shown(cell: object) -> str:
-    """Write a number with two decimals, a missing one as a dash."""
+    """Write a number with two decimals, one digit of a small one, a missing one as a dash."""
     if cell is None or cell != cell:
         return "-"
     if isinstance(cell, float) and cell != int(cell):
-        return f"{cell:.2f}"
+        return f"{cell:.1g}" if abs(cell) < 0.005 else f"{cell:.2f}"
     return f"{cell:g}" if isinstance(cell, float) else str(cell)
 
 

@@ -25,11 +25,10 @@ from nni_wiring.studies.controllers import (
     uniform_cells,
 )
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
-from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import Floats
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import FlipRule, interval
-from nni_wiring.truth import load_table
+from nni_wiring.studies.truths import truth_of
 
 _LEAST = "the difference to the same seed's controller without a memory is symmetric about 0"
 #: The spread is what ten seeds showed; .1 was presumed before, with which no verdict could hold.
@@ -115,7 +114,7 @@ def gains(found: dict[str, list[Row]], names: list[str]) -> dict[str, np.ndarray
 
 def measure(run: StudyRun) -> Findings:
     """Controllers rewarded by the table; no network."""
-    values = accuracy_cube(load_table(), "cifar10", "valid")
+    values = truth_of(run).cube()
     found = {
         label: [
             run.part(

@@ -8,19 +8,15 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.search.reopen import reopen
 from nni_wiring.strategies.parts.controller import split_cells
 from nni_wiring.studies.frame import StudyRun
-from nni_wiring.studies.marginals import accuracy_cube, as_cube
+from nni_wiring.studies.marginals import as_cube
 from nni_wiring.studies.policies import Floats
-from nni_wiring.studies.rewiring import SHORT
+from nni_wiring.studies.truths import truth_of
 from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
-from nni_wiring.truth import NASBENCH201, TruthTable, load_table, table_for
+from nni_wiring.truth import TruthTable
 
 #: By name: accuracies (percent) after 200 and after 12 epochs, and those of a supernet.
 REWARDS = ("truth", "e12", "supernet")
-
-
-def table_of(run: StudyRun) -> TruthTable:
-    """The table that the study's options name, or the bundled one."""
-    return table_for(NASBENCH201.name, run.config().run.benchmark) or load_table()
+_SHORT = 12
 
 
 def check_rewards(run: StudyRun) -> None:
@@ -28,23 +24,22 @@ def check_rewards(run: StudyRun) -> None:
     names = run["rewards"]
     if not names or len(set(names)) < len(names) or not set(names) <= set(REWARDS):
         raise ConfigError(f"rewards={names}: allowed, each once: {', '.join(REWARDS)}")
-    table = table_of(run)
-    if "e12" in names and ("cifar10", "valid", SHORT) not in {
-        (key.dataset, key.split, key.epochs) for key in table.metrics
-    }:
+    truth = truth_of(run)
+    if "e12" in names and not truth.has(_SHORT):
         raise ConfigError(
-            f"rewards: table {table.name} has no accuracies after {SHORT} epochs; name another by "
-            "benchmark=NAME, or leave e12 out"
+            f"rewards: table {truth.table.name} has no accuracies after {_SHORT} epochs; name "
+            "another by benchmark=NAME, or leave e12 out"
         )
 
 
 def reward_cube(run: StudyRun, name: str) -> Floats:
     """One of the REWARDS of all cells, percent, one axis of 5 operations per edge."""
-    table = table_of(run)
+    truth = truth_of(run)
     if name == "truth":
-        return accuracy_cube(table, "cifar10", "valid")
+        return truth.cube()
     if name == "e12":
-        return as_cube(table, table.values("cifar10", "valid", SHORT))
+        return truth.cube(_SHORT)
+    table = truth.table
     return as_cube(table, run.part("supernet", lambda: supernet_accuracies(run, table)))
 
 

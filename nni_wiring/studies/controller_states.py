@@ -26,11 +26,10 @@ from nni_wiring.studies.controllers import (
     within_minus_between,
 )
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
-from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import Floats, tempered
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import EquivalenceRule, interval, spearman
-from nni_wiring.truth import load_table
+from nni_wiring.studies.truths import truth_of
 from search_spaces.cell_graph import OPERATIONS
 
 UNMOVED = EquivalenceRule(
@@ -137,7 +136,7 @@ def _table(
 
 def measure(run: StudyRun) -> Findings:
     """Verdicts are on uniform cells: own ones differ from controller to controller."""
-    values = accuracy_cube(load_table(), "cifar10", "valid")
+    values = truth_of(run).cube()
     recipe = Recipe(run["steps"], run["learning_rate"])
     rows: list[Row] = []
     for seed in run.seeds:

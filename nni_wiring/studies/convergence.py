@@ -15,10 +15,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nni_wiring.errors import BenchmarkError, ConfigError
+from nni_wiring.errors import ConfigError
 from nni_wiring.studies.charts import curve_panels
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
-from nni_wiring.studies.rewiring import FULL, SHORT
 from nni_wiring.studies.statistics import (
     EquivalenceRule,
     FlipRule,
@@ -38,9 +37,7 @@ from nni_wiring.studies.training_curves import (
     with_measures,
 )
 from nni_wiring.studies.trainings import PAIRS, is_small, training_config, unless_small
-from nni_wiring.truth import NASBENCH201, table_for
-
-_TABULATED = {SHORT: "d e12", FULL: "d valid"}
+from nni_wiring.studies.truths import StudyTruth, truth_of
 
 FASTER = FlipRule(
     claim="the wide cell of a rewired pair learns faster (AUC of its training loss)",
@@ -68,14 +65,8 @@ def measure(run: StudyRun) -> Findings:
     """Train both cells of every pair at every rate and compare their curves."""
     _check(run)
     rows = with_measures(run, trainings(run))
-    tabulated = _tabulated(run)
     return Findings(
-        [
-            _pairs(run, rows, tabulated),
-            _leads(run, rows),
-            _agreement(run, rows, tabulated),
-            _cells(rows),
-        ],
+        [_pairs(run, rows), _leads(run, rows), _agreement(run, rows), _cells(rows)],
         judged(run, rows),
         {"curves": _mean_curves(run, rows)},
         rows,
@@ -123,24 +114,22 @@ def _ahead(leads: ArrayLike) -> str:
     return f"{int((values > 0).sum())} of {len(values)}"
 
 
-def _tabulated(run: StudyRun) -> dict[tuple[str, int], float]:
-    """(cell, epochs) -> validation accuracy, percent, of the epochs that the table has."""
-    run_settings = run.config().run
-    table = table_for(NASBENCH201.name, run_settings.benchmark)
-    assert table is not None  # the bundled one is always there
+def _tabulated(truth: StudyTruth) -> dict[tuple[str, int], float]:
+    """(cell, epochs) -> accuracy, percent, after the ends that the table has."""
     found = {}
-    for epochs in _TABULATED:
-        try:
-            values = table.values(run_settings.dataset or "cifar10", "valid", epochs)
-        except BenchmarkError:  # the bundled table has no 12-epoch trainings
-            continue
+    for epochs in truth.ends:
+        if not truth.has(epochs):
+            continue  # the bundled table has no 12-epoch trainings
+        values = truth.values(epochs)
         for pair in PAIRS:
             for arch in (pair.wide, pair.deep):
-                found[arch, epochs] = float(values[table.index_of(arch)])
+                found[arch, epochs] = float(values[truth.table.index_of(arch)])
     return found
 
 
-def _pairs(run: StudyRun, rows: list[Row], tabulated: dict[tuple[str, int], float]) -> Table:
+def _pairs(run: StudyRun, rows: list[Row]) -> Table:
+    truth = truth_of(run)
+    tabulated = _tabulated(truth)
     lines = []
     for rate in run["rates"]:
         leads = [lead(rows, name, rate) for name in MEASURES]
@@ -150,14 +139,14 @@ def _pairs(run: StudyRun, rows: list[Row], tabulated: dict[tuple[str, int], floa
                 tabulated[pair.wide, epochs] - tabulated[pair.deep, epochs]
                 if (pair.wide, epochs) in tabulated
                 else None
-                for epochs in _TABULATED
+                for epochs in truth.ends
             ]
             lines.append([RATES[rate], number, *(found[number] for found in leads), *beside])
     titles = [f"d {title}" for title, _ in MEASURES.values()]
     return Table(
         "the wide cell's lead, mean over seeds: mean log training loss, epochs to the half, points "
-        "on held-out images; the table's points after 12 and after 200 epochs",
-        ["rate", "pair", *titles, *_TABULATED.values()],
+        f"on held-out images; beside it points of {truth.title}, table {truth.table.name}",
+        ["rate", "pair", *titles, *(f"d {epochs} epochs" for epochs in truth.ends)],
         lines,
     )
 
@@ -183,7 +172,9 @@ def _leads(run: StudyRun, rows: list[Row]) -> Table:
     )
 
 
-def _agreement(run: StudyRun, rows: list[Row], tabulated: dict[tuple[str, int], float]) -> Table:
+def _agreement(run: StudyRun, rows: list[Row]) -> Table:
+    truth = truth_of(run)
+    tabulated = _tabulated(truth)
     lines: list[list[Any]] = []
     for rate in run["rates"]:
         finals: dict[str, list[float]] = {}
@@ -193,13 +184,13 @@ def _agreement(run: StudyRun, rows: list[Row], tabulated: dict[tuple[str, int], 
         own = [float(np.mean(values)) for values in finals.values()]
         beside = [
             spearman(own, [tabulated.get((arch, epochs), math.nan) for arch in finals])
-            for epochs in _TABULATED
+            for epochs in truth.ends
         ]
         lines.append([RATES[rate], len(own), *beside])
     return Table(
         "Spearman's correlation of the cells' own final accuracy with the tabulated one; at the "
         "size paper that after 12 epochs should exceed .8",
-        ["rate", "cells", "12 epochs", "200 epochs"],
+        ["rate", "cells", *(f"{epochs} epochs" for epochs in truth.ends)],
         lines,
     )
 

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.errors import ConfigError, RunError
-from nni_wiring.search.assemble import truth_for
+from nni_wiring.errors import RunError
 from nni_wiring.search.reopen import OpenSearch, open_search
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.cost_at_initialisation import STUDY as AT_INITIALISATION
@@ -24,6 +23,7 @@ from nni_wiring.studies.operation_costs import mean_costs, uniform_options
 from nni_wiring.studies.probes import untouched
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import interval, partial_spearman, spearman
+from nni_wiring.studies.truths import truth_of
 from nni_wiring.studies.zero_cost import naswot, synflow, without_norms
 from nni_wiring.supernet.evaluation import fixed_draw, one_hot
 from nni_wiring.truth import TruthTable
@@ -44,14 +44,11 @@ _CELLS_SEED = 20260  # the cells that proxies score are the same for all initial
 
 def measure(run: StudyRun) -> Findings:
     """Rank correlations with the truth, initialisation by initialisation."""
-    table = truth_for(run.config())
-    assert table is not None  # of NAS-Bench-201's cells there is the bundled one
-    dataset = run.config().run.dataset or table.benchmark.dataset_names[0]
-    if not table.has(dataset, "valid"):
-        raise ConfigError(f"study {run.study.name}: table {table.name!r} lacks {dataset} valid")
+    judge = truth_of(run)
+    table = judge.table
     drawn = drawn_cells(table, run["drawn"])
     found = {s: run.part(f"scores-s{s}", partial(_scores, run, s, table, drawn)) for s in run.seeds}
-    truth = table.values(dataset, "valid").astype(float)
+    truth = judge.values().astype(float)
     costs = {name: {s: np.array(found[s][name]) for s in run.seeds} for name in _VARIANTS}
     scores: Scores = {
         name: {s: additive(one, table.operations) for s, one in own.items()}
@@ -69,7 +66,7 @@ def measure(run: StudyRun) -> Findings:
         for name, own in costs.items()
     }
     kinds = dict.fromkeys(row["cells"] for row in rows)
-    tables = [_table(rows, dataset, cells, names) for cells in kinds]
+    tables = [_table(rows, judge.title, cells, names) for cells in kinds]
     return Findings(tables, [], {"lines": _lines(rows)}, rows)
 
 

@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.errors import ConfigError
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.search.assemble import truth_for
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
-from nni_wiring.studies.marginals import accuracy_cube, cell_marginals, mean_marginals
+from nni_wiring.studies.marginals import cell_marginals, mean_marginals
 from nni_wiring.studies.pattern_runs import EdgeTable, epoch_alphas, epoch_archs, epoch_costs
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
@@ -30,6 +28,7 @@ from nni_wiring.studies.statistics import (
     spearman,
 )
 from nni_wiring.studies.statistics.verdict import ALPHA
+from nni_wiring.studies.truths import truth_of
 from search_spaces.cell_graph import NB201, OPERATIONS, parse_arch
 
 _SCORES = ("-cost", "alpha")
@@ -65,10 +64,7 @@ Found = dict[tuple[str, str], list[Ranked]]
 
 def measure(run: StudyRun) -> Findings:
     """Spearman over the real operations of an edge, for every edge, epoch, strategy, head, seed."""
-    table = truth_for(run.config())
-    if table is None:
-        raise ConfigError("study cost-vs-truth: the options name no table of true accuracies")
-    cube = accuracy_cube(table, "cifar10", "valid")
+    cube = truth_of(run).cube()
     found: Found = {}
     for strategy in run["strategies"]:
         for head in _HEADS:

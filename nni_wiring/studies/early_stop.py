@@ -20,9 +20,9 @@ from nni_wiring.studies.kept_searches import (
     derives_by_magnitude,
     probabilities,
     read_rows,
-    truth_table,
 )
 from nni_wiring.studies.statistics import FlipRule, interval
+from nni_wiring.studies.truths import truth_of
 from nni_wiring.truth import NASBENCH201
 
 Records = Sequence[EpochRecord]
@@ -138,9 +138,9 @@ def saved(rows: list[Row]) -> dict[str, list[float]]:
 
 
 def measure(run: StudyRun) -> Findings:
-    """Regret of CIFAR-10's validation accuracy in points, from the table."""
-    table = truth_table(run)
-    regret = table.regret("cifar10", "valid")
+    """Regret of the validation accuracy in points, from the table."""
+    truth = truth_of(run)
+    table, regret = truth.table, truth.table.regret(truth.dataset, truth.split)
     rows: list[Row] = []
     for kept in read_rows(run, derives_by_magnitude):
         places = [table.index_of(record.arch or "") for record in kept.records]

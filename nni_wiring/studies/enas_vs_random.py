@@ -17,7 +17,6 @@ from scipy.stats import ttest_ind_from_stats
 from nni_wiring.errors import ConfigError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.assemble import truth_for
-from nni_wiring.search.config import shown_dataset
 from nni_wiring.search.reopen import reopen
 from nni_wiring.strategies.enas import ENASSettings
 from nni_wiring.studies.charts import operation_bars
@@ -35,6 +34,7 @@ from nni_wiring.studies.statistics import (
     paired_flip,
 )
 from nni_wiring.studies.supernet_samplers import Truths, arms, controller_of, taught
+from nni_wiring.studies.truths import truth_of
 from nni_wiring.truth.published import published_rows
 
 _SUPERNETS = ("enas", "uniform")
@@ -111,14 +111,11 @@ def measure(run: StudyRun) -> Findings:
 
 def _truths(run: StudyRun) -> tuple[Truths, str]:
     config = run.config()
-    table = truth_for(config)
-    if config.space_settings.operations or table is None:
+    if config.space_settings.operations or truth_for(config) is None:
         raise ConfigError(f"study {run.study.name} takes the whole space nasbench201, with a truth")
-    dataset = shown_dataset(config)
-    split = "valid" if table.has(dataset, "valid") else "test"
-    standing = table.standing(dataset, split)
-    cubes = (as_cube(table, column) for column in (standing.accuracy, standing.percentile))
-    return Truths(*cubes), f"{table.name}: {dataset}, {split}"
+    truth = truth_of(run)
+    title = f"{truth.table.name}: {truth.dataset}, {truth.split}"
+    return Truths(truth.cube(), as_cube(truth.table, truth.percentiles())), title
 
 
 def _controlled(run: StudyRun) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.kept import KeptRun, kept_runs
 from nni_wiring.studies.frame import StudyRun
-from nni_wiring.truth import NASBENCH201, TruthTable, table_for
+from nni_wiring.truth import NASBENCH201
 
 #: The option by which such a study is told what to read; ``--from`` of the command sets it.
 ROWS = "rows"
@@ -37,13 +37,6 @@ def read_rows(run: StudyRun, keep: Callable[[KeptRun], bool]) -> list[KeptRun]:
         raise ConfigError(f"none of the searches in {', '.join(run[ROWS])} fits {run.study.name}")
     run.reads([kept.config for kept in found])
     return found
-
-
-def truth_table(run: StudyRun) -> TruthTable:
-    """NAS-Bench-201's table, the chosen or the default one."""
-    table = table_for(NASBENCH201.name, run.config().run.benchmark)
-    assert table is not None  # the bundled one is always there
-    return table
 
 
 def in_whole_space(kept: KeptRun) -> bool:

@@ -17,12 +17,13 @@ from nni_wiring.strategies.registry import STRATEGIES, strategy_class
 from nni_wiring.studies import pattern_nulls as nulls
 from nni_wiring.studies.charts import heat_panels
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
-from nni_wiring.studies.kept_searches import ROWS, read_rows, truth_table
+from nni_wiring.studies.kept_searches import ROWS, read_rows
 from nni_wiring.studies.pattern_nulls import MEASURES, NULLS, Trajectory
 from nni_wiring.studies.sizes import REFERENCE, smallness, withheld
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import FlipRule, ShareRule, Verdict, known
-from nni_wiring.truth import NASBENCH201, TruthTable
+from nni_wiring.studies.truths import StudyTruth, truth_of
+from nni_wiring.truth import NASBENCH201
 from search_spaces.errors import WiringError
 from search_spaces.registry import space_entry
 
@@ -101,10 +102,10 @@ def _refusal(strategy: str, level: str) -> str | None:
 
 def measure(run: StudyRun) -> Findings:
     """Kept searches, small ones of the study's own, or both."""
-    table = truth_table(run)
+    truth = truth_of(run)
     places = standings(run["strategies"] or STRATEGIES)
-    cells = nulls.figures(table)
-    rows = [_row(kept, table, cells) for kept in _searches(run, places)]
+    cells = nulls.figures(truth)
+    rows = [_row(kept, truth, cells) for kept in _searches(run, places)]
     columns = list(_COLUMNS.values())
     labels = list(dict.fromkeys(row["label"] for row in rows))
     grey = [f"{p.strategy}, {p.level.replace('_', '-')}: n/a" for p in places if p.refused]
@@ -164,7 +165,7 @@ def _fits(kept: KeptRun, wanted: set[tuple[str, str]]) -> bool:
     return whole and bool(kept.records) and _place(kept) in wanted
 
 
-def _row(kept: KeptRun, table: TruthTable, cells: nulls.Floats) -> Row:
+def _row(kept: KeptRun, truth: StudyTruth, cells: nulls.Floats) -> Row:
     strategy, level = _place(kept)
     space = str(kept.config["space"])
     allowed = space_entry(space).operations(kept.config.get("operations"))
@@ -175,8 +176,7 @@ def _row(kept: KeptRun, table: TruthTable, cells: nulls.Floats) -> Row:
         "exchanged edges": nulls.exchanged_edges(one, cells),
         "shuffled steps": nulls.shuffled_steps(one, cells),
     }
-    place = table.index_of(kept.arch) if kept.arch else None
-    score = None if place is None else table.truth(place).at("cifar10", "valid")
+    score = truth.table.truth(kept.arch).at(truth.dataset, truth.split) if kept.arch else None
     small = smallness(kept.config)
     size = ", small" if small else ""
     narrow = "" if space == NASBENCH201.name else f", {space.removeprefix('nasbench201_')}"

@@ -18,7 +18,8 @@ from scipy.special import log_softmax
 
 from nni_wiring.records import EpochRecord
 from nni_wiring.studies.statistics import fallen, random_walk_null
-from nni_wiring.truth import NASBENCH201, TruthTable
+from nni_wiring.studies.truths import StudyTruth
+from nni_wiring.truth import NASBENCH201
 from search_spaces.patterns import NONE
 from search_spaces.topology import codec_topology
 
@@ -131,11 +132,11 @@ def width_margins(margins: Floats, one: Trajectory) -> Floats:
     return found
 
 
-def figures(table: TruthTable) -> Floats:
+def figures(truth: StudyTruth) -> Floats:
     """FIGURES of all cells, (cells in code order, figures)."""
     known = codec_topology(CODEC)
     valid = np.empty(CODEC.size)
-    valid[table.codes] = table.values("cifar10", "valid")
+    valid[truth.table.codes] = truth.values()
     columns = (known.width, known.depth, known.conv_depth, ~known.connected, valid)
     return np.stack([np.asarray(column, dtype=float) for column in columns], axis=1)
 

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from nni_wiring.runs.kept import KeptRun
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
-from nni_wiring.studies.kept_searches import ROWS, in_whole_space, read_rows, truth_table
+from nni_wiring.studies.kept_searches import ROWS, in_whole_space, read_rows
 from nni_wiring.studies.statistics import Rule, Verdict, interval, spearman
 from nni_wiring.studies.statistics.verdict import outcome
+from nni_wiring.studies.truths import truth_of
 from nni_wiring.truth import TruthTable, published_rows
 
 #: strategy and level as published -> name of the published row
@@ -119,7 +120,7 @@ def judge(accuracies: Mapping[str, list[float]], published: Mapping[str, float])
 
 def measure(run: StudyRun) -> Findings:
     """On CIFAR-10's test accuracy, or validation where the table has no test accuracy."""
-    table = truth_table(run)
+    table = truth_of(run).table
     split = "test" if table.has(_DATASET, "test") else "valid"
     known = {row.method: row for row in published_rows(_DATASET) if row.split == split}
     found = judged(read_rows(run, in_whole_space), table, split)

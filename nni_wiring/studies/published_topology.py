@@ -27,7 +27,7 @@ from nni_wiring.studies.published_cells import (
 )
 from nni_wiring.studies.statistics import Rule, Verdict, holm
 from nni_wiring.studies.statistics.verdict import ALPHA, Holds
-from nni_wiring.truth import NASBENCH201, table_for
+from nni_wiring.studies.truths import truth_of
 
 #: Probability of every value; exact.
 Distribution = Mapping[Fraction, Fraction]
@@ -225,8 +225,7 @@ def measure(run: StudyRun) -> Findings:
         name: {cell.name: float(cell.width) for cell in CELLS["normal"] if cell.type == kind}
         for name, kind in names.items()
     }
-    table = table_for(NASBENCH201.name, run.config().run.benchmark)
-    assert table is not None  # the bundled one is always there
+    table = truth_of(run).table
     edges, groups = edge_rows(distinct()), group_rows()
     return Findings(
         tables=[

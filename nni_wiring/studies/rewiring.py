@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nni_wiring.studies.truths import StudyTruth
 from nni_wiring.truth import TruthTable
 from search_spaces.cell_graph import NB201, OPERATIONS
 from search_spaces.uniqueness import exact_class
 
 Array = NDArray[np.float64]
 
-SHORT, FULL = 12, 200
 TOP, GOOD = 75.0, 60.0
 FIRST, WIDE, DEEP = (NB201.edge_index(name) for name in ("0-1", "0-2", "1-2"))
 _OUT = [NB201.edge_index(name) for name in ("0-3", "1-3", "2-3")]
@@ -39,9 +39,10 @@ class Lead(NamedTuple):
     """Wide minus deep of every pair on one data set.
 
     Attributes:
-        short, full: points of validation accuracy after 12 and after 200 epochs.
+        short, full: points of accuracy after the shortest tabulated training and after the one
+            that counts (12 and 200 epochs in NAS-Bench-201).
         short_rank, full_rank: the same in percentiles of all cells.
-        ranks: (2, pairs) percentiles of the wide and the deep cell after 200 epochs.
+        ranks: (2, pairs) percentiles of the wide and the deep cell after the one that counts.
     """
 
     short: Array
@@ -52,7 +53,7 @@ class Lead(NamedTuple):
 
     @property
     def shift(self) -> Array:
-        """T of every pair: the lead in percentiles that is lost between 12 and 200 epochs."""
+        """T of every pair: the lead in percentiles that is lost between the two."""
         return self.short_rank - self.full_rank
 
 
@@ -79,17 +80,17 @@ def indices(table: TruthTable, cells: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array([table.index_of(tuple(row)) for row in cells.tolist()])
 
 
-def lead(table: TruthTable, pairs: Pairs, dataset: str) -> Lead:
+def lead(truth: StudyTruth, pairs: Pairs) -> Lead:
     """Of all pairs on one data set; BenchmarkError where the table lacks a column."""
 
     def difference(values: NDArray[Any]) -> Array:
         return values[pairs.wide].astype(np.float64) - values[pairs.deep]
 
-    values = [table.values(dataset, "valid", epochs) for epochs in (SHORT, FULL)]
-    ranks = [table.standing(dataset, "valid", epochs).percentile for epochs in (SHORT, FULL)]
+    values, ranks = map(truth.values, truth.ends), [*map(truth.percentiles, truth.ends)]
+    short, full = map(difference, values)
     return Lead(
-        short=difference(values[0]),
-        full=difference(values[1]),
+        short=short,
+        full=full,
         short_rank=difference(ranks[0]),
         full_rank=difference(ranks[1]),
         ranks=np.stack([ranks[1][pairs.wide], ranks[1][pairs.deep]]),

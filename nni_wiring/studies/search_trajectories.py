@@ -17,9 +17,9 @@ from nni_wiring.studies.kept_searches import (
     derives_by_magnitude,
     probabilities,
     read_rows,
-    truth_table,
 )
 from nni_wiring.studies.statistics import FlipRule
+from nni_wiring.studies.truths import truth_of
 
 #: Shares of a search at whose ends the table has a row.
 _SHARES = (0.1, 0.3, 0.5, 0.7, 1.0)
@@ -91,9 +91,9 @@ def changes(found: dict[str, list[float]]) -> dict[str, float]:
 
 
 def measure(run: StudyRun) -> Findings:
-    """True accuracies are CIFAR-10's validation, from the table."""
-    table = truth_table(run)
-    accuracy = table.values("cifar10", "valid")
+    """True accuracies are validation accuracies from the table."""
+    truth = truth_of(run)
+    table, accuracy = truth.table, truth.values()
     rows: list[Row] = []
     for kept in read_rows(run, derives_by_magnitude):
         places = [table.index_of(record.arch or "") for record in kept.records]

@@ -17,9 +17,9 @@ from nni_wiring.studies.kept_searches import (
     derives_by_magnitude,
     probabilities,
     read_rows,
-    truth_table,
 )
 from nni_wiring.studies.statistics import FlipRule, interval, known
+from nni_wiring.studies.truths import in_table, truth_of
 from nni_wiring.truth import NASBENCH201
 from nni_wiring.truth.speed import SelectedSpeed, SpeedTable
 
@@ -63,25 +63,27 @@ def last(rows: list[Row], name: str = "tilt") -> dict[str, list[float]]:
     return {m: [float(np.mean(v)) for v in found.values()] for m, found in seeds.items()}
 
 
-def _table(dataset: str, rows: list[Row]) -> Table:
+def _table(dataset: str, rows: list[Row], short: int) -> Table:
     lines: list[list[Any]] = []
     for method, tilts in last(rows).items():
         means = [float(np.mean(last(rows, name)[method])) for name in ("early", "late", "null")]
         found = interval(tilts)
         cell = float(np.mean(known(last(rows, "cell")[method])))
         lines.append([method, len(tilts), *means, found.mean, found.low, found.high, cell])
+    ends = [f"{short} epochs", "end"]
     return Table(
         f"{dataset}: percentiles expected under p(alpha) at the last epoch, means over seeds",
-        ["method", "seeds", "12 epochs", "end", "null", "tilt", "low", "high", "tilt of the cell"],
+        ["method", "seeds", *ends, "null", "tilt", "low", "high", "tilt of the cell"],
         lines,
     )
 
 
 def measure(run: StudyRun) -> Findings:
-    """From kept searches and a table with the accuracies after 12 epochs."""
-    table = truth_table(run)
+    """From kept searches and a table with accuracies after a shorter training."""
+    table = truth_of(run).table
     datasets = table.benchmark.dataset_names
-    speeds = {name: SpeedTable(table, name, run["short"]) for name in datasets}
+    short = {name: in_table(table, name).ends[0] for name in datasets}
+    speeds = {name: SpeedTable(table, name, short[name]) for name in datasets}
     kept = read_rows(run, derives_by_magnitude)
     rows = {
         name: [row for one in kept for row in _epoch_rows(one, name, speed)]
@@ -92,7 +94,7 @@ def measure(run: StudyRun) -> Findings:
         {f"{method}, {first}": tilts for method, tilts in last(rows[first]).items()}
     )
     return Findings(
-        tables=[_table(name, found) for name, found in rows.items()],
+        tables=[_table(name, found, short[name]) for name, found in rows.items()],
         verdicts=verdicts,
         numbers={"tilt": _curves(rows[first], list(by_method(kept)))},
         rows=[row for found in rows.values() for row in found],
@@ -121,7 +123,7 @@ STUDY = Study(
     name="selected-speed",
     title="are searches tilted to cells that are fast beyond what they end at?",
     source="Shu et al., ICLR 2020, arXiv 1909.09569; the statistic is ours",
-    own={ROWS: [], "short": 12},
+    own={ROWS: []},
     small={},
     paper={},
     measure=measure,

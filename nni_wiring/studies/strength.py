@@ -15,7 +15,7 @@ from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.selection.decided_cells import masked
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Study, StudyRun, Table
-from nni_wiring.studies.marginals import accuracy_cube, mean_marginals
+from nni_wiring.studies.marginals import mean_marginals
 from nni_wiring.studies.probes import edge_labels
 from nni_wiring.studies.statistics import (
     FlipRule,
@@ -25,6 +25,7 @@ from nni_wiring.studies.statistics import (
     paired_flip,
     spearman,
 )
+from nni_wiring.studies.truths import in_table
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.evaluation import ZByGroup
 from nni_wiring.supernet.restoring import unmoved
@@ -167,7 +168,7 @@ def strengths(found: OpenSearch, options: Mapping[str, Any]) -> dict[str, Any]:
         values["discretisation"][place] = _discretised(found, entry, batches, options)
     edges = edge_labels(groups)
     if found.table is not None and edges == list(NB201.edge_names) and {*names} == {*OPERATIONS}:
-        truth = mean_marginals(accuracy_cube(found.table, "cifar10", "valid"))
+        truth = mean_marginals(in_table(found.table, found.dataset).cube())
         values["truth"] = truth[:, [OPERATIONS.index(name) for name in names]]
     return {
         "edges": edges,

@@ -22,7 +22,8 @@ from nni_wiring.studies.strata import (
     spearman_within,
     strata,
 )
-from nni_wiring.truth import NASBENCH201, TruthTable, table_for
+from nni_wiring.studies.truths import truth_of
+from nni_wiring.truth import TruthTable
 from search_spaces.topology import topology
 
 #: (width in units of c, depth) that is compared with the wide and shallow (2, 2)
@@ -71,8 +72,7 @@ def _figures(table: TruthTable, dataset: str) -> dict[str, Array]:
 
 def measure(run: StudyRun) -> Findings:
     """From the table alone; columns that a table lacks are left out."""
-    table = table_for(NASBENCH201.name, run.config().run.benchmark)
-    assert table is not None  # the bundled one is always there
+    table = truth_of(run).table
     shape, multiset = topology(table.operations), live_multiset(table.operations)
     stratum = strata(multiset, shape.conv_depth)
     wide, live = joint_class(shape, *_WIDE), shape.connected

@@ -146,8 +146,11 @@ def test_a_table_of_another_benchmark(cache: Path, tmp_path: Path) -> None:
     listed = answer("sources")
     assert isinstance(listed, list)
     found = {one["name"]: (one["benchmark"], one["default"]) for one in listed}
-    expected = {"bundled": ("nasbench201", True), "micro": ("transnas101_micro", True)}
-    assert found == expected
+    assert found == {
+        "bundled": ("nasbench201", True),
+        "clutter201": ("clutter201", True),
+        "micro": ("transnas101_micro", True),
+    }
     assert isinstance(answer("query", "6111"), dict)
     wrong = run("top", "--dataset", "cifar10", "--benchmark", "micro")
     assert isinstance(wrong.exception, BenchmarkError)

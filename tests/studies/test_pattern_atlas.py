@@ -18,6 +18,7 @@ from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.pattern_nulls import Trajectory
 from nni_wiring.studies.pattern_runs import read_wired, width_margin
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.truths import in_table
 from nni_wiring.truth import load_table
 from nni_wiring.truth.speed import _mean_over_orders
 from search_spaces.cell_codes import NASBENCH201
@@ -27,7 +28,7 @@ from search_spaces.registry import space_entry
 REFERENCE = Path(__file__).parents[2] / "docs" / "results" / "reference"
 MINIMAL = space_entry("nasbench201_minimal").operations()
 WHOLE = space_entry("nasbench201").operations()
-CELLS = pattern_nulls.figures(load_table())
+CELLS = pattern_nulls.figures(in_table(load_table(), None))
 
 
 def made(states: list[dict[str, str]], allowed: dict[str, tuple[str, ...]]) -> Trajectory:

@@ -1,0 +1,82 @@
+"""The truth that a study is judged by, on the table that ships and on the bundled one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nni_wiring.errors import ConfigError
+from nni_wiring.runs.kept import kept_runs
+from nni_wiring.studies.frame import StudyRun, run_study
+from nni_wiring.studies.registry import study
+from nni_wiring.studies.truths import truth_of
+from nni_wiring.truth import load_table
+from search_spaces.cell_graph import NB201, OPERATIONS
+
+REPO = Path(__file__).resolve().parents[2]
+KEPT = str(REPO / "docs" / "results" / "reference" / "gdas-s1.json.gz")
+
+
+def of(path: Path, **given: Any) -> Any:
+    found = study("rewired-pairs")
+    return truth_of(StudyRun(found, path, found.options(given), print))
+
+
+def test_the_options_name_the_table_and_the_data_set(tmp_path: Path) -> None:
+    assert of(tmp_path)[1:] == ("cifar10", "valid") and of(tmp_path).ends == (12, 200)
+    assert of(tmp_path, dataset="imagenet16").dataset == "imagenet16"
+    own = of(tmp_path, benchmark="clutter201")
+    assert (own.table.name, own.dataset, own.split, own.ends) == (
+        "clutter201",
+        "clutter",
+        "valid",
+        (2, 6),
+    )
+    with pytest.raises(ConfigError, match="dataset: unknown data set 'cifar10' of clutter201"):
+        of(tmp_path, benchmark="clutter201", dataset="cifar10")
+
+
+def test_the_cube_is_the_table_cell_by_cell(tmp_path: Path) -> None:
+    truth = of(tmp_path, benchmark="clutter201")
+    table, cube = truth.table, truth.cube(3)
+    values = table.values("clutter", "valid", 3)
+    for index in range(0, len(table), 997):
+        place = tuple(table.operations[index])
+        assert cube[place] == pytest.approx(values[index])
+    assert cube.shape == (len(OPERATIONS),) * len(NB201.edges)
+
+
+def test_pairs_are_rewired_in_any_table(tmp_path: Path) -> None:
+    found = study("rewired-pairs")
+    result = run_study(found, found.options({"benchmark": "clutter201"}), tmp_path / "pairs")
+    table = load_table("clutter201")
+    ends = {e: table.values("clutter", "valid", e).astype(float) for e in (2, 6)}
+    for row in result["rows"][::101]:
+        one, two, three = (node.strip("|").split("|") for node in row["arch"].split("+"))
+        moved = two[0].split("~")[0]
+        deep = f"|{one[0]}|+|none~0|{moved}~1|+|{'|'.join(three)}|"
+        pair = table.index_of(row["arch"]), table.index_of(deep)
+        for name, epochs in (("short", 2), ("full", 6)):
+            wide, other = (ends[epochs][place] for place in pair)
+            assert row[name] == pytest.approx(wide - other)
+    lead = np.mean([row["full"] for row in result["rows"]])
+    assert [row[:2] for row in result["tables"][0]["rows"]] == [
+        ["clutter", "2 epochs, points"],
+        ["clutter", "6 epochs, points"],
+        ["clutter", "T, percentiles"],
+    ]
+    assert result["tables"][0]["rows"][1][2] == pytest.approx(lead)
+    assert result["verdicts"][0]["minimum"] == 1  # of one data set
+
+
+def test_kept_searches_are_judged_by_the_table_that_is_named(tmp_path: Path) -> None:
+    table, found = load_table("clutter201"), study("early-stop")
+    options = found.options({"rows": [KEPT], "benchmark": "clutter201"})
+    result = run_study(found, options, tmp_path / "stop")
+    regret = table.regret("clutter", "valid")
+    ends = {row["at_the_end"] for row in result["rows"]}
+    [kept] = kept_runs([KEPT])
+    assert ends == {pytest.approx(float(regret[table.index_of(kept.arch or "")]))}
