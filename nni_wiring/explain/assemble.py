@@ -10,6 +10,7 @@ from nni_wiring.errors import BenchmarkError, RunError
 from nni_wiring.explain.decisions import EdgeDecision, edge_decisions
 from nni_wiring.explain.explanation import BestCell, EdgeExplanation, Explanation
 from nni_wiring.explain.landscape import Cell, Landscape, landscape
+from nni_wiring.explain.noise import truth_noise
 from nni_wiring.explain.other_selections import other_selections
 from nni_wiring.explain.repairs import best_repairs
 from nni_wiring.explain.timeline import timeline
@@ -173,6 +174,7 @@ def _with_truth(
         index=index,
         accuracy=accuracy,
         regret=land.regret(accuracy),
+        noise=truth_noise(land, index),
         best=best_cell,
         repairs=best_repairs(land, cell),
         notes=(*notes, *_truth_notes(best_cell, shares)),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nni_wiring.explain.decisions import EdgeDecision
+from nni_wiring.explain.noise import TruthNoise
 from nni_wiring.explain.other_selections import SelectedCell
 from nni_wiring.explain.repairs import Repair
 from nni_wiring.explain.timeline import EpochStep
@@ -59,6 +60,7 @@ class Explanation:
         benchmark, table: whose truth it is, and the table's name; None without truth.
         dataset, split: the accuracy.
         accuracy: percent. regret: percent points below `best`.
+        noise: what other trainings would do to it; None without truth.
         best: the nearest best cell.
         edges: in the cell's order; the shares add up to the regret.
         repairs: best change of one edge, and of two where that gains more.
@@ -78,6 +80,7 @@ class Explanation:
     index: int | None = None
     accuracy: float | None = None
     regret: float | None = None
+    noise: TruthNoise | None = None
     best: BestCell | None = None
     repairs: tuple[Repair, ...] = ()
     epochs: tuple[EpochStep, ...] = ()

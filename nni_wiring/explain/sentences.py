@@ -34,7 +34,7 @@ def told(found: Explanation) -> tuple[Told, ...]:
 
     This is the one wording of an explanation: the command, `analyze` and the report show it.
     """
-    subjects = [*_cell_told(found), *_ties_told(found)]
+    subjects = [*_cell_told(found), *_noise_told(found), *_ties_told(found)]
     subjects += [_edge_told(found, edge) for edge in found.worst_first]
     subjects += [*_repairs_told(found), *_epochs_told(found.epochs)]
     subjects += _selections_told(found)
@@ -70,6 +70,23 @@ def _cell_told(found: Explanation) -> Iterator[Told]:
     else:
         best = f"{found.best.accuracy:.2f} % (index {found.best.index}): {found.best.arch}"
         yield Told(topic, (f"{where}: {found.regret:.2f} points below the best cell, {best}",))
+
+
+def _noise_told(found: Explanation) -> Iterator[Told]:
+    noise = found.noise
+    if noise is None:
+        return
+    if noise.difference is not None:
+        said = (
+            f"single trainings of cells about as good scatter by {noise.deviation:.2f} points "
+            f"(standard deviation); between two cells of {noise.trainings} each, differences below "
+            f"{noise.difference:.2f} points may be chance."
+        )
+    elif noise.trainings == 1:
+        said = "one training a cell: the table does not tell how far another would lie from it."
+    else:
+        return
+    yield Told("Noise of the truth", (said,))
 
 
 def _ties_told(found: Explanation) -> Iterator[Told]:

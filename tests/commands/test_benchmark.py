@@ -148,7 +148,7 @@ def test_a_table_of_another_benchmark(cache: Path, tmp_path: Path) -> None:
     found = {one["name"]: (one["benchmark"], one["default"]) for one in listed}
     assert found == {
         "bundled": ("nasbench201", True),
-        "clutter201": ("clutter201", True),
+        "clutter201": ("clutter201", False),
         "micro": ("transnas101_micro", True),
     }
     assert isinstance(answer("query", "6111"), dict)
