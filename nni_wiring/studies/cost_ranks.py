@@ -189,7 +189,7 @@ def _table(rows: Sequence[Row], dataset: str, cells: str, names: Mapping[str, fl
         shown.append([score, rho.mean, *ends, given.mean, *given_ends, count, names.get(score)])
     columns = ("score", "rho", "low", "high", "given parameters", "low", "high", "seeds")
     return Table(
-        f"Spearman with true {dataset} validation accuracy, {cells}; mean and 95 % interval over "
+        f"Spearman with the true accuracy, {dataset}, {cells}; mean and 95 % interval over "
         "initialisations; p over the 24 orders of the operations' names (all cells)",
         [*columns, "p (names)"],
         shown,
