@@ -2,8 +2,9 @@
 
     python docs/results/clutter_searches.py --jobs 2 [--seeds 8]    # goes on where it was stopped
 
-One thread a search; the runs lie below $NNI_WIRING_RUNS until they are kept. All else is each paper's
-default at the reference size on clutter: the network of clutter201's own trainings, batch 64, 50 epochs.
+One thread a search; the runs lie below $NNI_WIRING_RUNS until they are kept. All else is each
+paper's default at the reference size on clutter: the network of clutter201's own trainings, batch
+64, 50 epochs.
 """
 
 from __future__ import annotations
@@ -17,18 +18,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from nni_wiring.studies.sizes import REFERENCE_CLUTTER
+
 KEPT = Path(__file__).parent / "clutter"
 
-SIZE: dict[str, Any] = {
-    "data": "clutter",
-    "benchmark": "clutter201",
-    "channels": 4,
-    "cells": 1,
-    "batch_size": 64,
-    "epochs": 50,
-    "threads": 1,
-    "compile": True,
-}
+SIZE: dict[str, Any] = {**REFERENCE_CLUTTER, "threads": 1, "compile": True}
 #: Label -> its options, and the selections that are made on its supernet afterwards.
 METHODS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "darts": ({"strategy": "darts"}, ("perturbation",)),

@@ -88,17 +88,17 @@ class Study:
     sized: bool = False
     reference: Mapping[str, Any] = field(default_factory=dict)
 
-    def at(self, size: Size) -> Mapping[str, Any]:
-        """The options of a size."""
+    def at(self, size: Size, data: object = None) -> Mapping[str, Any]:
+        """The options of a size; the reference size is another on clutter than on other data."""
         if size == "reference":
-            return at_reference(self.small, self.reference)
+            return at_reference(self.small, self.reference, data)
         return self.paper if size == "paper" else self.small
 
     def options(self, given: Mapping[str, Any], size: Size = "small") -> Options:
         """All options of one run of the study; ConfigError for an unknown or a bad one."""
         from nni_wiring.search.config import make_config
 
-        options = {**_PLAIN, **self.own, **self.at(size), **given}
+        options = {**_PLAIN, **self.own, **self.at(size, given.get("data")), **given}
         for key, default in self.own.items():
             if type(options[key]) is not type(default):
                 raise ConfigError(

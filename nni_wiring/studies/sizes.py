@@ -17,23 +17,38 @@ REFERENCE: Mapping[str, Any] = {
     "batch_size": 64,
     "epochs": 50,
 }
+#: The same on the data set that ships, in the network that its truth was trained in: minutes.
+REFERENCE_CLUTTER: Mapping[str, Any] = {
+    **{name: value for name, value in REFERENCE.items() if name != "resize"},
+    "data": "clutter",
+    "benchmark": "clutter201",
+    "channels": 4,
+}
 #: Options that a small size has for its size alone.
 _OF_SIZE = frozenset({*REFERENCE, "max_steps", "alpha_lr"})
 #: Channels of NAS-Bench-201's own network, to which trained cells are compared.
 TABULATED_CHANNELS = 16
 
 
-def at_reference(small: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def reference_of(data: object) -> Mapping[str, Any]:
+    """The reference size of searches on a data set, by its name."""
+    return REFERENCE_CLUTTER if data == REFERENCE_CLUTTER["data"] else REFERENCE
+
+
+def at_reference(
+    small: Mapping[str, Any], own: Mapping[str, Any], data: object = None
+) -> dict[str, Any]:
     """A study's options at the reference size; those of its small size where nothing is trained.
 
     Args:
+        data: the data set that the user names; None for the size's own.
         small: the options of the small size; no ``channels``: nothing is trained.
         own: changes that the study itself asks for.
     """
     if "channels" not in small:
         return {**small, **own}
     kept = {name: value for name, value in small.items() if name not in _OF_SIZE}
-    return {**kept, **REFERENCE, **own}
+    return {**kept, **reference_of(data), **own}
 
 
 def smallness(config: Mapping[str, Any]) -> str | None:
@@ -43,13 +58,13 @@ def smallness(config: Mapping[str, Any]) -> str | None:
     config: its flat options.
     """
     channels, steps = config.get("channels"), config.get("max_steps")
-    epochs = config.get("epochs")
+    epochs, reference = config.get("epochs"), reference_of(config.get("data"))
     found = []
     if not channels:
         found.append("an unknown number of channels")
-    elif channels < REFERENCE["channels"]:
+    elif channels < reference["channels"]:
         found.append(f"{channels} channels")
-    if epochs is not None and epochs < REFERENCE["epochs"]:
+    if epochs is not None and epochs < reference["epochs"]:
         found.append(f"{epochs} epochs")
     if steps is not None:
         found.append(f"{steps} steps an epoch")

@@ -19,6 +19,7 @@ from nni_wiring.studies.kept_searches import read_rows
 from nni_wiring.studies.registry import STUDIES, study
 from nni_wiring.studies.sizes import smallness, withheld
 from nni_wiring.studies.statistics import FlipRule, IdentityRule
+from nni_wiring.truth import load_table
 
 RULE = FlipRule(claim="it is so", null="it is not", minimum=0.1, unit="points", spread=0.1)
 IDENTITY = IdentityRule(claim="it is exactly so", tolerance=1e-10)
@@ -38,10 +39,23 @@ BY_THEMSELVES = {"pattern-atlas", "enas-vs-random", "controller-conditioning"}
         ({"channels": 8, "epochs": 49}, "49 epochs"),
         ({"channels": 8, "epochs": 50}, None),
         ({}, "an unknown number of channels"),
+        ({"data": "clutter", "channels": 4, "epochs": 50}, None),
+        ({"data": "clutter", "channels": 3, "epochs": 50}, "3 channels"),
+        ({"data": "clutter", "channels": 4, "epochs": 6}, "6 epochs"),
     ],
 )
 def test_small_is_fewer_channels_or_cut_epochs(config: dict[str, Any], expected: str) -> None:
     assert smallness(config) == expected
+
+
+def test_the_reference_size_on_clutter_is_the_network_of_its_truth() -> None:
+    options = study("growing").options({"data": "clutter"}, "reference")
+    protocol = load_table("clutter201").benchmark.dataset("clutter").protocol
+    assert (options["channels"], options["cells"]) == (protocol.channels, protocol.cells)
+    assert options["benchmark"] == "clutter201" and options["epochs"] >= 50
+    assert "resize" not in options and smallness(options) is None
+    other = study("growing").options({"data": "digits"}, "reference")
+    assert other["channels"] == 8 and "benchmark" not in other
 
 
 def test_a_withheld_verdict_says_why_and_what_the_rule_said() -> None:
