@@ -1,4 +1,4 @@
-"""Write the tables of the studies of kept searches into README.md, from the rows beside it.
+"""Write the tables of the studies of kept searches into the pages beside, from their rows.
 
     python docs/results/study_tables.py --benchmark NAME    # an imported table, see below
     python docs/results/study_tables.py --check             # writes nothing; 1 where it would
@@ -27,21 +27,48 @@ class Shown(NamedTuple):
     bundled: bool
 
 
-STUDIES = {
+class Page(NamedTuple):
+    """A page, the folder of its rows, its studies, and the table of all of them, if it has one."""
+
+    file: str
+    rows: str
+    studies: dict[str, Shown]
+    table: str | None = None
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The options that the command of a study names."""
+        options, _, bundled = self.studies[name]
+        table = self.table or (None if bundled else "NAME")
+        return {**options, **({"benchmark": table} if table else {})}
+
+
+REFERENCE = {
     "growing": Shown({"space": "nasbench201_minimal"}, (0, 1), bundled=True),
     "search-trajectories": Shown({}, (0,), bundled=True),
     "pattern-atlas": Shown({}, (0, 1, 2, 3), bundled=True),
     "early-stop": Shown({}, (0,), bundled=True),
     "published-order": Shown({}, (0,), bundled=False),
     "selected-speed": Shown({}, (0,), bundled=False),
+    "selected-cells": Shown({}, (0,), bundled=True),
 }
+CLUTTER = {
+    "search-trajectories": Shown({}, (0, 1, 2, 3), bundled=True),
+    "pattern-atlas": Shown({}, (0, 1, 2, 3), bundled=True),
+    "early-stop": Shown({}, (0,), bundled=True),
+    "selected-speed": Shown({}, (0,), bundled=True),
+    "selected-cells": Shown({}, (0,), bundled=True),
+}
+PAGES = (
+    Page("README.md", "reference", REFERENCE),
+    Page("clutter.md", "clutter", CLUTTER, "clutter201"),
+)
 
 
-def measured(name: str, benchmark: str) -> dict[str, Any]:
-    """Run a study on all kept searches."""
+def measured(page: Page, name: str, benchmark: str) -> dict[str, Any]:
+    """Run a study on all kept searches of a page."""
     found = study(name)
-    given = {"rows": [str(HERE / "reference")], "benchmark": benchmark}
-    options = found.options({**given, **STUDIES[name].options})
+    given = {"rows": [str(HERE / page.rows)], "benchmark": benchmark}
+    options = found.options({**given, **page.studies[name].options})
     with tempfile.TemporaryDirectory() as folder:
         return run_study(found, options, Path(folder) / "study")
 
@@ -63,13 +90,14 @@ def table_lines(table: dict[str, Any]) -> list[str]:
     return [f"({table['title']})", "", *lines, ""]
 
 
-def markdown(name: str, result: dict[str, Any]) -> str:
+def markdown(page: Page, name: str, result: dict[str, Any]) -> str:
     """Write the study's tables and its verdicts."""
     lines: list[str] = []
-    for place in STUDIES[name].tables:
-        lines += table_lines(result["tables"][place])
+    for place in page.studies[name].tables:
+        if place < len(result["tables"]):
+            lines += table_lines(result["tables"][place])
     lines.append("Verdicts at the reference size, n seeds, searches or methods, by")
-    lines += [f"`{command(name)}`:", ""]
+    lines += [f"`{command(page, name)}`:", ""]
     for v in result["verdicts"]:
         p = "-" if v["p"] is None else f"{v['p']:.2g}"
         numbers = f"n = {v['n']}, p = {p}; null: {v['null']}"
@@ -77,12 +105,24 @@ def markdown(name: str, result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def command(name: str) -> str:
+def command(page: Page, name: str) -> str:
     """The command that measures the study on the kept searches anew."""
-    options, _, bundled = STUDIES[name]
-    given = {**options, **({} if bundled else {"benchmark": "NAME"})}
-    settings = "".join(f" --set {key}={value}" for key, value in given.items())
-    return f"python cli.py study {name} --from docs/results/reference{settings}"
+    settings = "".join(f" --set {key}={value}" for key, value in page.settings(name).items())
+    return f"python cli.py study {name} --from docs/results/{page.rows}{settings}"
+
+
+def written(page: Page, benchmark: str | None) -> str:
+    """The page with each table between its marks."""
+    text = (HERE / page.file).read_text()
+    for name, one in page.studies.items():
+        table = page.table or ("bundled" if one.bundled else benchmark)
+        if table is None:
+            continue
+        body = markdown(page, name, measured(page, name, table))
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        text = pattern.sub(lambda _, b=begin, t=body, e=end: f"{b}\n{t}\n{e}", text)
+    return text
 
 
 def main() -> None:
@@ -91,18 +131,11 @@ def main() -> None:
     parser.add_argument("--benchmark")
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
-    page = HERE / "README.md"
-    text = page.read_text()
-    for name, (_, _, bundled) in STUDIES.items():
-        if not bundled and given.benchmark is None:
-            continue
-        body = markdown(name, measured(name, "bundled" if bundled else given.benchmark))
-        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        text = pattern.sub(lambda _, b=begin, t=body, e=end: f"{b}\n{t}\n{e}", text)
+    texts = {HERE / page.file: written(page, given.benchmark) for page in PAGES}
     if given.check:
-        raise SystemExit(int(text != page.read_text()))
-    page.write_text(text)
+        raise SystemExit(int(any(text != file.read_text() for file, text in texts.items())))
+    for file, text in texts.items():
+        file.write_text(text)
 
 
 if __name__ == "__main__":

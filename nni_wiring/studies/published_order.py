@@ -56,9 +56,11 @@ def published_names(kept: KeptRun) -> dict[str, str]:
     return found
 
 
-def judged(kept: list[KeptRun], table: TruthTable, split: str) -> dict[str, list[Row]]:
+def judged(
+    kept: list[KeptRun], table: TruthTable, dataset: str, split: str
+) -> dict[str, list[Row]]:
     """Every seed's cell and true accuracy by published name, in the order of seeds."""
-    accuracy = table.values(_DATASET, split)
+    accuracy = table.values(dataset, split)
     found: dict[str, list[Row]] = defaultdict(list)
     for one in sorted(kept, key=lambda one: (one.seed or 0, one.label)):
         for name, arch in published_names(one).items():
@@ -119,11 +121,15 @@ def judge(accuracies: Mapping[str, list[float]], published: Mapping[str, float])
 
 
 def measure(run: StudyRun) -> Findings:
-    """On CIFAR-10's test accuracy, or validation where the table has no test accuracy."""
-    table = truth_of(run).table
-    split = "test" if table.has(_DATASET, "test") else "valid"
+    """By test accuracy, or validation where the table has none; the published rows by CIFAR-10's.
+
+    A table of other data orders the methods by that data.
+    """
+    truth = truth_of(run)
+    table, dataset = truth.table, truth.dataset
+    split = "test" if table.has(dataset, "test") else "valid"
     known = {row.method: row for row in published_rows(_DATASET) if row.split == split}
-    found = judged(read_rows(run, in_whole_space), table, split)
+    found = judged(read_rows(run, in_whole_space), table, dataset, split)
     rows = {name: found[name] for name in known if name in found}
     accuracies = {name: [row["accuracy"] for row in of] for name, of in rows.items()}
     published = {name: known[name].mean for name in accuracies}
@@ -131,7 +137,8 @@ def measure(run: StudyRun) -> Findings:
     lines = [
         [name, known[name].mean, known[name].std, *interval(accuracies[name])] for name in order
     ]
-    title = f"CIFAR-10 {split} accuracy, %; the published searches are not comparable"
+    own = table.benchmark.column_title(dataset, split)
+    title = f"{own} accuracy, %; the published ones are CIFAR-10's, their searches not comparable"
     return Findings(
         tables=[
             Table(title, ["method", "published", "sd", "kept", "low", "high", "seeds"], lines),
