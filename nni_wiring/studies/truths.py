@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nni_wiring.runs.kept import kept_runs
 from nni_wiring.studies.frame import StudyRun
+from nni_wiring.studies.kept_searches import ROWS
 from nni_wiring.studies.marginals import as_cube
 from nni_wiring.truth import NASBENCH201, TruthTable, table_for
 
@@ -56,15 +58,22 @@ class StudyTruth(NamedTuple):
 
 
 def truth_of(run: StudyRun) -> StudyTruth:
-    """By the options ``benchmark`` and ``dataset``; unset: the default table, its first data set.
+    """By the options ``benchmark`` and ``dataset``; unset: the table that all searches name which
+    the study reads, else the default one; the table's first data set.
 
     Raises:
         BenchmarkError: there is no such table, or its cells are others.
     """
     options = run.config().run
-    table = table_for(NASBENCH201.name, options.benchmark)
+    table = table_for(NASBENCH201.name, options.benchmark or _of_searches(run))
     assert table is not None  # the bundled one is always there
     return in_table(table, options.dataset)
+
+
+def _of_searches(run: StudyRun) -> str | None:
+    names = {kept.config.get("benchmark") for kept in kept_runs(run.options.get(ROWS) or ())}
+    [name] = names if len(names) == 1 else [None]
+    return name if isinstance(name, str) else None
 
 
 def in_table(table: TruthTable, dataset: str | None) -> StudyTruth:

@@ -17,6 +17,7 @@ from nni_wiring.truth import load_table
 from search_spaces.cell_graph import NB201, OPERATIONS
 
 REPO = Path(__file__).resolve().parents[2]
+CLUTTER = str(REPO / "docs" / "results" / "clutter" / "dsnas-s1.json.gz")
 KEPT = str(REPO / "docs" / "results" / "reference" / "gdas-s1.json.gz")
 
 
@@ -70,6 +71,18 @@ def test_pairs_are_rewired_in_any_table(tmp_path: Path) -> None:
     ]
     assert result["tables"][0]["rows"][1][2] == pytest.approx(lead)
     assert result["verdicts"][0]["minimum"] == 1  # of one data set
+
+
+def test_searches_that_name_a_table_are_judged_by_it_unless_told_otherwise(tmp_path: Path) -> None:
+    found = study("early-stop")
+
+    def truth(*rows: str, **given: Any) -> str:
+        options = found.options({"rows": [*rows], **given})
+        return truth_of(StudyRun(found, tmp_path, options, print)).table.name
+
+    assert truth(CLUTTER) == "clutter201"
+    assert truth(CLUTTER, benchmark="bundled") == "bundled"
+    assert truth(KEPT) == truth(KEPT, CLUTTER) == "bundled"  # these name none, or not all the same
 
 
 def test_kept_searches_are_judged_by_the_table_that_is_named(tmp_path: Path) -> None:
