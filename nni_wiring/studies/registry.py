@@ -42,6 +42,7 @@ _OURS: dict[str, str] = {
     "bilevel-failure": "S1: the same strategy single-level and bi-level, P3",
     "sensitivity": "S1: the knobs of its code",
     "width-cost": "S1: cost of the intermediate against the input edge where both are alive",
+    "none-mechanism": "ours: S1's width preference with the operation none and without it",
     "unified-view": "S1: every method's alpha gradient against the local cost",
     "cost-vs-truth": "ours: do cost and alpha rank operations as the truth does?",
     "cost-ranks": "ours: does cost at initialisation rank cells, beside zero-cost proxies?",
