@@ -37,7 +37,7 @@ def begin(names: object, letters: str) -> list[str]:
 
 
 RUNS = ["darts-s1-one", "enas-s2-two"]
-TABLES = ["bundled", "mine", "nasbench201", "transnas101_micro"]
+TABLES = ["bundled", "clutter201", "mine", "nasbench201", "transnas101_micro"]
 #: words, the last one begun -> what is offered
 OFFERED: dict[tuple[str, ...], list[str]] = {
     ("",): list(COMMANDS),
