@@ -24,7 +24,7 @@ from stepping import add_size, alternate, options_of, write_images
 from torch import nn
 
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.search.config import RunConfig, make_configs
+from nni_wiring.search.config import RunConfig, make_config, make_configs
 from nni_wiring.search.run import run_search
 from nni_wiring.search.seeds import Seed, run_seeds, share_of_cores
 
@@ -66,7 +66,7 @@ def at_once(configs: list[RunConfig], root: Path) -> None:
 
 def in_turn(configs: list[RunConfig], root: Path, threads: int) -> None:
     """One seed after the other, each with so many threads."""
-    own = [config.model_copy(update={"threads": threads}) for config in configs]
+    own = [make_config(config.flat() | {"threads": threads}) for config in configs]
     for config, folder in new_folders(own, root):
         run_search(config, folder)
 
