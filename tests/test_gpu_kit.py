@@ -51,10 +51,13 @@ def _closure(packages: set[str]) -> set[str]:
 
 
 def test_what_setup_requires_is_there_or_packed() -> None:
-    left = set(KIT.NOT_PACKED)
+    try:
+        required = _required("nni-wiring")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the project is not installed, as on a machine that has it from a kit")
     machine = _closure({KIT.normal(name) for name in KIT.MACHINE})
     packed = {KIT.normal(name) for name in KIT.PACKED}
-    needed = (_required("nni-wiring") - left) | {"pytest", "pytest-timeout"}
+    needed = (required - set(KIT.NOT_PACKED)) | {"pytest", "pytest-timeout"}
     assert {"nni", "pydantic", "safetensors"} <= needed
     assert _closure(needed) - machine - packed == set()
     assert packed - _closure(needed) == set()

@@ -18,9 +18,10 @@ VARIANTS = ("--variants", "nni", "fused")
 
 def _told(script: str, *options: str) -> Any:
     command = [sys.executable, "-W", "ignore", str(REPO / "performance" / script)]
+    path = os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])
     told = subprocess.run(
         [*command, *SIZE, *options, "--json"],
-        env=os.environ | {"PYTHONPATH": str(REPO)},
+        env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=True,
