@@ -14,7 +14,7 @@ _QUANTILE = 1.96
 
 @dataclass(frozen=True)
 class TruthNoise:
-    """What chance alone does to the accuracies of cells about as good as the explained one.
+    """The effect of chance alone on the accuracies of cells about as good as the explained one.
 
     Attributes:
         trainings: of the explained cell, whose mean is its accuracy; None where the table does not

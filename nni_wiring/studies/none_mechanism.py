@@ -37,8 +37,8 @@ LAST = FlipRule(
 
 
 def weaknesses(arm: str, alpha: EdgeTable) -> dict[str, float]:
-    """How far every edge is from being selected, in the arm's own units: the margin of none, or
-    minus the largest |score|.
+    """The distance of every edge from being selected, in the arm's own units: the margin of none,
+    or minus the largest |score|.
     """
     if arm == "with none":
         return none_margins(alpha)
