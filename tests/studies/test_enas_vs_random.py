@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from study_runs import silent_run
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.runs.store import RunFolder
@@ -19,7 +18,7 @@ from nni_wiring.selection.supernet_ranking import SupernetRanking
 from nni_wiring.strategies.enas import ENASSettings
 from nni_wiring.studies import enas_vs_random, supernet_samplers
 from nni_wiring.studies.controllers import EDGES, policy, uniform_cells, untrained
-from nni_wiring.studies.frame import run_study
+from nni_wiring.studies.frame import Size, StudyRun, run_study
 from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import marginal
 from nni_wiring.studies.registry import study
@@ -148,13 +147,19 @@ def test_contrasts_recover_the_effects_that_were_put_in() -> None:
     np.testing.assert_allclose(interaction, both)
 
 
-def test_small_networks_give_no_verdict_and_large_ones_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("size", "expected"), [("small", "cannot be said"), ("reference", "holds")]
+)
+def test_a_small_run_gives_no_verdict_and_one_at_the_reference_size_does(
+    tmp_path: Path, size: Size, expected: str
+) -> None:
     values = np.zeros((8, 4)) + np.linspace(-0.1, 0.1, 8)[:, None] * [1, 0, 0, 0]
-    for channels, verdicts in ((4, ["cannot be said"] * 2), (16, ["holds"] * 2)):
-        run = silent_run(STUDY, tmp_path, channels=channels)
-        judged = enas_vs_random.judged(run, rows_of(values))
-        assert [verdict.verdict for verdict in judged] == verdicts
-        assert all("(the rule says: holds)" in v.evidence for v in judged) == (channels == 4)
+    options = STUDY.options({"data": "clutter"}, size)
+    judged = StudyRun(STUDY, tmp_path, options, print).judged(
+        enas_vs_random.judged(rows_of(values))
+    )
+    assert [verdict.verdict for verdict in judged] == [expected] * 2
+    assert all("(the rule says: holds)" in v.evidence for v in judged) == (size == "small")
 
 
 def test_published_rows_and_their_welch_t() -> None:

@@ -25,7 +25,7 @@ RULE = FlipRule(claim="it is so", null="it is not", minimum=0.1, unit="points", 
 IDENTITY = IdentityRule(claim="it is exactly so", tolerance=1e-10)
 EFFECT = [0.5, 0.6, 0.5, 0.7, 0.6, 0.5]
 #: Those that say by themselves which of their verdicts come from small networks.
-BY_THEMSELVES = {"pattern-atlas", "enas-vs-random", "controller-conditioning"}
+BY_THEMSELVES = {"pattern-atlas", "controller-conditioning"}
 
 
 @pytest.mark.parametrize(
