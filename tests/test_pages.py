@@ -10,12 +10,10 @@ import pytest
 
 from nni_wiring.search.assignments import parse_assignments
 from nni_wiring.studies.registry import study
-from nni_wiring.studies.sizes import TABULATED_CHANNELS, smallness
+from nni_wiring.studies.sizes import reference_training, smallness
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("s1_wiring_evolution", "s2_selection", "s3_architectures", "s4_controller")
-#: Studies of networks that compare with the tabulated ones.
-TABULATED = {"convergence", "landscape", "random-wiring", "enas-vs-random"}
 _COMMAND = re.compile(r"python cli\.py study ([\w-]+)((?:\\\n|[^`\n])*)")
 _BOLD = re.compile(r"\*\*(.+?)\*\*(, exactly)?", re.DOTALL)
 _OUTCOME = re.compile(r"(?:[^:]*: )?(?:holds|does not hold|cannot be said)\b", re.IGNORECASE)
@@ -28,12 +26,14 @@ def is_small(name: str, arguments: str) -> bool:
     if "--from" in words:
         return False
     found = study(name)
-    size = words[words.index("--size") + 1] if "--size" in words else "small"
+    given = dict(zip(words, words[1:], strict=False))
     texts = tuple(words[i + 1] for i, word in enumerate(words) if word == "--set")
-    options = {**found.at(size), **parse_assignments(texts)}
-    if name in TABULATED:
-        return options.get("channels", TABULATED_CHANNELS) < TABULATED_CHANNELS
-    return found.sized and smallness(options) is not None
+    options = {**found.at(given.get("--size", "small"), given.get("--data"))}
+    if "--epochs" in given:
+        options["epochs"] = int(given["--epochs"])
+    options |= parse_assignments(texts)
+    judged = found.sized or found.reference_size is reference_training
+    return judged and smallness(options, found.reference_size) is not None
 
 
 def sections(page: str) -> list[str]:

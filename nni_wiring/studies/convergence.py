@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from nni_wiring.errors import ConfigError
 from nni_wiring.studies.charts import curve_panels
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
+from nni_wiring.studies.sizes import reference_training
 from nni_wiring.studies.statistics import (
     EquivalenceRule,
     FlipRule,
@@ -36,7 +37,7 @@ from nni_wiring.studies.training_curves import (
     trainings,
     with_measures,
 )
-from nni_wiring.studies.trainings import PAIRS, is_small, training_config, unless_small
+from nni_wiring.studies.trainings import PAIRS, training_config, unless_small
 from nni_wiring.studies.truths import StudyTruth, truth_of
 
 FASTER = FlipRule(
@@ -47,7 +48,8 @@ FASTER = FlipRule(
     spread=0.04,
     family=len(RATES),
 )
-#: At the size of the paper; smaller networks have the margin below.
+#: From as many channels on as NAS-Bench-201's networks have; narrower ones have the margin below.
+NO_BETTER_CHANNELS = 16
 NO_BETTER = EquivalenceRule(
     claim="the wide cell of a rewired pair ends no better, nor worse, on held-out images",
     null="the mean lead is at least as far from 0 as the margin",
@@ -95,8 +97,14 @@ def judged(run: StudyRun, rows: Sequence[Row]) -> list[Verdict]:
             FASTER.judge_all(faster, "units: pairs"), faster.values(), strict=True
         )
     ]
-    rule = NO_BETTER_SMALL if is_small(run) else NO_BETTER
+    rule = NO_BETTER_SMALL if _channels(run) < NO_BETTER_CHANNELS else NO_BETTER
     return unless_small(run, [*found, *rule.judge_all(final, "units: pairs")])
+
+
+def _channels(run: StudyRun) -> int:
+    return int(
+        training_config(run, arch=PAIRS[0].wide, protocol=run["protocol"]).flat()["channels"]
+    )
 
 
 def agreed(verdict: Verdict, leads: Sequence[float]) -> Verdict:
@@ -259,4 +267,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(FASTER, NO_BETTER, NO_BETTER_SMALL),
+    reference_size=reference_training,
 )

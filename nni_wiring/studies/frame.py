@@ -17,7 +17,7 @@ from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.json_files import read_object, to_json, write_json
 from nni_wiring.runs.store import RunFolder, runs_root
-from nni_wiring.studies.sizes import at_reference, smallness, withheld
+from nni_wiring.studies.sizes import at_reference, reference_search, smallness, withheld
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import IdentityRule, Rule, Verdict
 
@@ -72,7 +72,8 @@ class Study:
     shows the machinery, and of the paper; reference: changes to the reference size. measure: runs
     it. plot: its pictures by file stem. spaces: those that it takes, by its option ``spaces`` if it
     has one, else by ``space``. sized: its verdicts ask for the reference size; of smaller searches,
-    its own or those that it reads, none is given.
+    its own or those that it reads, none is given. reference_size: of its searches, or of its
+    trainings of one cell, by the name of the data set.
     """
 
     name: str
@@ -87,11 +88,12 @@ class Study:
     spaces: Spaces = Spaces()
     sized: bool = False
     reference: Mapping[str, Any] = field(default_factory=dict)
+    reference_size: Callable[[object], Mapping[str, Any]] = reference_search
 
     def at(self, size: Size, data: object = None) -> Mapping[str, Any]:
         """The options of a size; the reference size is another on clutter than on other data."""
         if size == "reference":
-            return at_reference(self.small, self.reference, data)
+            return at_reference(self.small, self.reference, self.reference_size(data))
         return self.paper if size == "paper" else self.small
 
     def options(self, given: Mapping[str, Any], size: Size = "small") -> Options:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from nni_wiring.errors import ConfigError
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.plane_charts import contour_panels, surface_panels
+from nni_wiring.studies.sizes import reference_training
 from nni_wiring.studies.standing import BATCH, Standing, open_run, standing, untrained
 from nni_wiring.studies.statistics import FlipRule, Verdict, interval, paired_flip
 from nni_wiring.studies.surfaces import Grid, measure_landscape, ticks
@@ -222,4 +223,5 @@ STUDY = Study(
     measure=measure,
     plot=plot,
     rules=(SMOOTHER, QUIETER),
+    reference_size=reference_training,
 )

@@ -18,6 +18,7 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.studies.charts import scatter_panels
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.random_wirings import GENERATORS, depth, width
+from nni_wiring.studies.sizes import reference_training
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import (
     FollowsRule,
@@ -229,4 +230,6 @@ STUDY = Study(
     plot=plot,
     rules=(FOLLOWS,),
     spaces=Spaces(names=("darts",)),
+    reference={"cells": 4},
+    reference_size=reference_training,
 )

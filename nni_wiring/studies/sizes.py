@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nni_wiring.studies.statistics import EXACT, Verdict
@@ -24,56 +24,68 @@ REFERENCE_CLUTTER: Mapping[str, Any] = {
     "benchmark": "clutter201",
     "channels": 4,
 }
+#: A training of one cell: as many epochs as NAS-Bench-201's short trainings have.
+REFERENCE_TRAINING: Mapping[str, Any] = {**REFERENCE, "epochs": 12}
+#: On clutter it is a training of the table's own.
+REFERENCE_TRAINING_CLUTTER: Mapping[str, Any] = {
+    **REFERENCE_CLUTTER,
+    "protocol": "clutter",
+    "batch_size": 128,
+    "epochs": 6,
+}
 #: Options that a small size has for its size alone.
 _OF_SIZE = frozenset({*REFERENCE, "max_steps", "alpha_lr"})
-#: Channels of NAS-Bench-201's own network, to which trained cells are compared.
-TABULATED_CHANNELS = 16
 
 
-def reference_of(data: object) -> Mapping[str, Any]:
+def reference_search(data: object) -> Mapping[str, Any]:
     """The reference size of searches on a data set, by its name."""
     return REFERENCE_CLUTTER if data == REFERENCE_CLUTTER["data"] else REFERENCE
 
 
+def reference_training(data: object) -> Mapping[str, Any]:
+    """The reference size of trainings of one cell on a data set, by its name."""
+    clutter = REFERENCE_TRAINING_CLUTTER
+    return clutter if data == clutter["data"] else REFERENCE_TRAINING
+
+
 def at_reference(
-    small: Mapping[str, Any], own: Mapping[str, Any], data: object = None
+    small: Mapping[str, Any], own: Mapping[str, Any], reference: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A study's options at the reference size; those of its small size where nothing is trained.
 
     Args:
-        data: the data set that the user names; None for the size's own.
         small: the options of the small size; no ``channels``: nothing is trained.
         own: changes that the study itself asks for.
+        reference: the size of its searches or trainings.
     """
     if "channels" not in small:
         return {**small, **own}
     kept = {name: value for name, value in small.items() if name not in _OF_SIZE}
-    return {**kept, **reference_of(data), **own}
+    return {**kept, **reference, **own}
 
 
-def smallness(config: Mapping[str, Any]) -> str | None:
-    """In which way a search is smaller than the reference searches: its channels, its epochs, or
-    their steps, which are cut; None where it is not.
+def smallness(
+    config: Mapping[str, Any], reference: Callable[[object], Mapping[str, Any]] = reference_search
+) -> str | None:
+    """In which way a search or training is smaller than the reference ones: its channels, its
+    epochs, or their steps, which are cut; None where it is not.
 
-    config: its flat options.
+    Args:
+        config: its flat options.
+        reference: the size by the name of the data set.
     """
     channels, steps = config.get("channels"), config.get("max_steps")
-    epochs, reference = config.get("epochs"), reference_of(config.get("data"))
+    epochs, least = config.get("epochs"), reference(config.get("data"))
     found = []
     if not channels:
         found.append("an unknown number of channels")
-    elif channels < reference["channels"]:
+    elif channels < least["channels"]:
         found.append(f"{channels} channels")
-    if epochs is not None and epochs < reference["epochs"]:
+    if epochs is not None and epochs < least["epochs"]:
         found.append(f"{epochs} epochs")
     if steps is not None:
         found.append(f"{steps} steps an epoch")
     return ", ".join(found) or None
-
-
-def narrowness(channels: int) -> str | None:
-    """The same of networks that are compared with the tabulated ones."""
-    return f"{channels} channels" if channels < TABULATED_CHANNELS else None
 
 
 def withheld(verdicts: Iterable[Verdict], small: str | None) -> list[Verdict]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies.frame import StudyRun
-from nni_wiring.studies.sizes import narrowness, withheld
+from nni_wiring.studies.sizes import reference_training, smallness, withheld
 from nni_wiring.studies.statistics import Verdict
 from nni_wiring.train.config import TrainConfig, make_train_config, train_options
 from nni_wiring.train.run import run_train
@@ -70,23 +70,15 @@ def training_config(run: StudyRun, **changes: Any) -> TrainConfig:
     return make_train_config({"eval_epochs": (), **given, **changes})
 
 
-def is_small(run: StudyRun, arch: str = PAIRS[0].wide) -> bool:
-    """True where the study's networks have fewer channels than those of the table.
-
-    arch: any cell of the study's space.
-    """
-    return narrowness(_channels(run, arch)) is not None
-
-
 def unless_small(
     run: StudyRun, verdicts: Sequence[Verdict], arch: str = PAIRS[0].wide
 ) -> list[Verdict]:
-    """The verdicts as they are, or as no verdicts where the networks are small."""
-    return withheld(verdicts, narrowness(_channels(run, arch)))
+    """The verdicts as they are, or as no verdicts where the trainings are small.
 
-
-def _channels(run: StudyRun, arch: str) -> int:
-    return int(training_config(run, arch=arch).flat()["channels"])
+    arch: any cell of the study's space.
+    """
+    config = training_config(run, arch=arch, protocol=run["protocol"]).flat()
+    return withheld(verdicts, smallness(config, reference_training))
 
 
 def trained(run: StudyRun, label: str, config: TrainConfig) -> RunFolder:

@@ -17,6 +17,7 @@ from nni_wiring.studies import training_curves
 from nni_wiring.studies.charts import curve_panels
 from nni_wiring.studies.convergence import FASTER, STUDY, agreed, judged
 from nni_wiring.studies.frame import Row, StudyRun, run_study
+from nni_wiring.studies.sizes import REFERENCE_TRAINING_CLUTTER
 from nni_wiring.studies.training_curves import (
     RATES,
     half_time,
@@ -44,6 +45,9 @@ TINY: dict[str, Any] = {
     "seeds": 1,
     "pairs": 1,
 }
+
+#: What a verdict asks for on other data than clutter, in networks as wide as the tabulated ones.
+LARGE: dict[str, Any] = {"channels": 16, "epochs": 12, "max_steps": None}
 
 
 def study_run(path: Path, **changes: Any) -> StudyRun:
@@ -132,7 +136,7 @@ def verdicts(run: StudyRun, rows: list[Row]) -> list[str]:
 
 
 def test_a_made_effect_is_seen_and_none_seldom(tmp_path: Path) -> None:
-    run = study_run(tmp_path, channels=16)
+    run = study_run(tmp_path, **LARGE)
     g = np.random.default_rng(0)
     seen = [verdicts(run, made_study(g, 0.02, 0.0)) for _ in range(20)]
     assert np.mean([v == ["holds"] * 6 for v in seen]) >= 0.8
@@ -143,20 +147,35 @@ def test_a_made_effect_is_seen_and_none_seldom(tmp_path: Path) -> None:
 
 
 def test_an_end_that_differs_does_not_hold(tmp_path: Path) -> None:
-    run = study_run(tmp_path, channels=16)
+    run = study_run(tmp_path, **LARGE)
     rows = made_study(np.random.default_rng(1), -0.05, 3.0)
     assert verdicts(run, rows) == ["does not hold"] * 6
 
 
-def test_small_networks_give_no_verdict_and_the_wider_margin(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "margin", "small"),
+    [
+        ({}, 2.0, "4 channels, 2 epochs, 2 steps an epoch"),
+        ({**LARGE, "channels": 7}, 2.0, "7 channels"),
+        ({**LARGE, "epochs": 11}, 0.5, "11 epochs"),
+        ({**LARGE, "channels": 8}, 2.0, None),
+        (LARGE, 0.5, None),
+        ({**REFERENCE_TRAINING_CLUTTER, "max_steps": None}, 2.0, None),
+        ({**REFERENCE_TRAINING_CLUTTER, "max_steps": None, "epochs": 5}, 2.0, "5 epochs"),
+    ],
+)
+def test_small_trainings_give_no_verdict_and_narrow_ones_the_wider_margin(
+    tmp_path: Path, changes: dict[str, Any], margin: float, small: str | None
+) -> None:
     rows = made_study(np.random.default_rng(2), 0.02, 0.0)
-    for channels, margin in ((4, 2.0), (16, 0.5)):
-        found = judged(study_run(tmp_path, channels=channels), rows)
-        assert [verdict.minimum for verdict in found[3:]] == [margin] * 3
-        assert all(("no verdict: small" in v.evidence) == (channels == 4) for v in found)
-        assert all((v.verdict == "cannot be said") == (channels == 4) for v in found)
-    expected = lead(rows, "auc", "tenth").values()
-    assert found[1].effect == pytest.approx(np.mean(list(expected)))
+    found = judged(study_run(tmp_path, **changes), rows)
+    assert [verdict.minimum for verdict in found[3:]] == [margin] * 3
+    expected = "holds" if small is None else "cannot be said"
+    assert {verdict.verdict for verdict in found} == {expected}
+    for verdict in found:
+        assert (f"no verdict: small, {small} (the rule" in verdict.evidence) == bool(small)
+    leads = lead(rows, "auc", "tenth").values()
+    assert found[1].effect == pytest.approx(np.mean(list(leads)))
 
 
 def test_too_few_pairs_that_agree_hold_in_part() -> None:

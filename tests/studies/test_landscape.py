@@ -31,6 +31,7 @@ from nni_wiring.studies.frame import StudyRun, run_study
 from nni_wiring.studies.landscape import STUDY, judged, lead
 from nni_wiring.studies.planes import drawn_plane, filter_weights
 from nni_wiring.studies.rewiring import rewired
+from nni_wiring.studies.sizes import REFERENCE_TRAINING_CLUTTER
 from nni_wiring.studies.standing import open_run, standing, untrained
 from nni_wiring.studies.surfaces import Grid, loss_surface, measure_landscape, ticks
 from nni_wiring.studies.trainings import PAIRS, training_config
@@ -202,8 +203,17 @@ def test_a_lead_is_deep_over_wide_in_logarithms() -> None:
     assert math.isnan(lead(rows, "roughness", "end")[1])
 
 
-@pytest.mark.parametrize(("channels", "expected"), [(4, "cannot be said"), (16, "holds")])
-def test_small_networks_give_no_verdict(channels: int, expected: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "cannot be said"),
+        ({"channels": 8, "epochs": 12, "max_steps": None}, "holds"),
+        ({**REFERENCE_TRAINING_CLUTTER, "max_steps": None}, "holds"),
+    ],
+)
+def test_small_trainings_give_no_verdict(
+    changes: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
     rows = [
         {
             "pair": pair,
@@ -217,9 +227,9 @@ def test_small_networks_give_no_verdict(channels: int, expected: str, tmp_path: 
         for pair in range(1, 7)
         for cell in ("wide", "deep")
     ]
-    found = judged(study_run(tmp_path, channels=channels), rows)
+    found = judged(study_run(tmp_path, **changes), rows)
     assert [verdict.verdict for verdict in found] == [expected] * 3
-    assert all(("no verdict: small" in v.evidence) == (channels == 4) for v in found)
+    assert all(("no verdict: small" in v.evidence) == (not changes) for v in found)
     assert np.allclose([v.effect for v in found], [math.log(1.5), math.log(1.4), 0.5])
 
 

@@ -17,7 +17,7 @@ from nni_wiring.commands import main
 from nni_wiring.studies.frame import Findings, Study, StudyRun, Table, run_study
 from nni_wiring.studies.kept_searches import read_rows
 from nni_wiring.studies.registry import STUDIES, study
-from nni_wiring.studies.sizes import smallness, withheld
+from nni_wiring.studies.sizes import reference_training, smallness, withheld
 from nni_wiring.studies.statistics import FlipRule, IdentityRule
 from nni_wiring.truth import load_table
 
@@ -141,7 +141,7 @@ def test_the_command_prints_no_verdict(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_reference_size_is_one_that_verdicts_ask_for(name: str) -> None:
-    """The table of the issue: N=1, C=8, batch 64, 16 x 16, 50 epochs, alpha's rate the paper's."""
+    """N=1, C=8, batch 64, 16 x 16, alpha's rate the paper's; 50 epochs, of one cell 12."""
     found = study(name)
     options = found.options({}, "reference")
     small = found.options({})
@@ -151,8 +151,9 @@ def test_the_reference_size_is_one_that_verdicts_ask_for(name: str) -> None:
         }
         return
     assert (options["channels"], options["batch_size"], options["resize"]) == (8, 64, 16)
-    assert options["cells"] == (4 if name == "shuffling" else 1)
-    assert options["epochs"] >= 50 and "alpha_lr" not in options
+    assert options["cells"] == (4 if name in ("shuffling", "random-wiring") else 1)
+    trains = found.reference_size is reference_training
+    assert options["epochs"] >= (12 if trains else 50) and "alpha_lr" not in options
     assert options.get("max_steps") is None and options["data"] == "cifar10"
     for structure in ("space", "head", "strategy", "optimisation", "strategies", "spaces"):
         assert options.get(structure) == small.get(structure)
