@@ -17,10 +17,10 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.plane_charts import contour_panels, surface_panels
 from nni_wiring.studies.sizes import reference_training
-from nni_wiring.studies.standing import BATCH, Standing, open_run, standing, untrained
+from nni_wiring.studies.standing import BATCH, Standing, before_and_after, open_run, standing
 from nni_wiring.studies.statistics import FlipRule, Verdict, interval, paired_flip
 from nni_wiring.studies.surfaces import Grid, measure_landscape, ticks
-from nni_wiring.studies.trainings import PAIRS, trained, training_config, unless_small
+from nni_wiring.studies.trainings import PAIRS, unless_small
 
 _MEASURES = ("roughness", "curvature", "convex", "noise", "relative_noise")
 #: Measures that enter as logarithms; the noises are logarithms already, the share is none.
@@ -116,12 +116,9 @@ def _of_pairs(run: StudyRun) -> Findings:
 def _cell(run: StudyRun, number: int, shape: str, seed: int) -> Iterable[tuple[str, Row]]:
     """(state, what is measured) of one cell before and after its training."""
     arch = getattr(PAIRS[number - 1], shape)
-    config = training_config(run, arch=arch, seed=seed, protocol=run["protocol"])
-    label, images = f"pair{number}-{shape}-s{seed}", run["images"]
-    folder = trained(run, label, config)
-    start = _measured(run, f"{label}-start", lambda: untrained(config, images), seed)
-    end = _measured(run, f"{label}-end", lambda: standing(folder, images), seed)
-    return ("start", start), ("end", end)
+    label = f"pair{number}-{shape}-s{seed}"
+    for state, found in before_and_after(run, label, arch, seed).items():
+        yield state, _measured(run, f"{label}-{state}", found, seed)
 
 
 def lead(rows: Iterable[Row], measure: str, state: str) -> dict[int, float]:

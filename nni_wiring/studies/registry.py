@@ -53,6 +53,7 @@ _OURS: dict[str, str] = {
     "selected-cells": "S2: kept searches: selected afterwards against the search's own cell",
     "published-topology": "S3, S1: width, depth and empty edges of published cells",
     "linear-cells": "S3: its two theorems on linear cells, formally and literally",
+    "block-norms": "S3: do the convolutions of trained cells stretch or contract?",
     "controller-conditioning": "S4: does ENAS' controller condition on its past? exactly",
     "controller-states": "S4: hidden states of ENAS' controller against graph distances",
     "controller-memory": "S4: a memory buffer for the controller: hidden states and policy",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +16,8 @@ from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.tensors import tensors_of
 from nni_wiring.runs.store import RunFolder, runs_root
 from nni_wiring.search.reopen import reopen
+from nni_wiring.studies.frame import StudyRun
+from nni_wiring.studies.trainings import trained, training_config
 from nni_wiring.supernet.evaluation import evaluation_mode, fixed_draw
 from nni_wiring.supernet.restoring import unmoved
 from nni_wiring.train.config import TrainConfig, make_train_config
@@ -35,6 +37,9 @@ _PLAIN = {
 }
 #: Cells whose operations are written out have second derivatives, the fused ones do not.
 _WRITTEN_OUT = {"supernet": "plain", "compile": False, "cuda_graphs": False}
+
+#: Of a training, see `before_and_after`.
+STATES = ("start", "end")
 
 Batch = tuple[Tensor, Tensor]
 
@@ -116,6 +121,20 @@ def untrained(config: TrainConfig, images: int) -> Standing:
     parts = assemble_training(make_train_config({**config.flat(), **_PLAIN}))
     network = parts.network.network
     return Standing(network, list(network.parameters()), _batches(parts.loaders.train, images))
+
+
+def before_and_after(
+    run: StudyRun, label: str, arch: str, seed: int
+) -> dict[str, Callable[[], Standing]]:
+    """A cell's network by `STATES`: as its training in the study starts and as it ends.
+
+    The training is the study's own of the name ``label``; its options ``protocol`` and ``images``
+    say how, and how many images the networks come with.
+    """
+    config = training_config(run, arch=arch, seed=seed, protocol=run["protocol"])
+    folder = trained(run, label, config)
+    ends = (lambda: untrained(config, run["images"]), lambda: standing(folder, run["images"]))
+    return dict(zip(STATES, ends, strict=True))
 
 
 def _supernet(folder: RunFolder, images: int) -> Standing:
