@@ -20,10 +20,10 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.studies.charts import operation_bars
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.gains import convolution_blocks, frozen, gain
-from nni_wiring.studies.sizes import reference_training
+from nni_wiring.studies.sizes import SMALL_TRAINING, TABULATED_TRAINING, reference_training
 from nni_wiring.studies.standing import STATES, Standing, before_and_after
 from nni_wiring.studies.statistics import FlipRule, Verdict, interval, paired_flip
-from nni_wiring.studies.trainings import PAIRS, unless_small
+from nni_wiring.studies.trainings import PAIRS, check_pairs, unless_small
 
 _MEASURES = {"largest": "lambda", "typical": "typical gain"}
 _SHAPES = ("wide", "deep")
@@ -64,8 +64,7 @@ def _check(run: StudyRun) -> None:
     for name in ("seeds", "products"):
         if run[name] < 1:
             raise ConfigError(f"{name}={run[name]} must be at least 1")
-    if not 1 <= run["pairs"] <= len(PAIRS):
-        raise ConfigError(f"pairs={run['pairs']}; allowed: 1 to {len(PAIRS)}")
+    check_pairs(run)
 
 
 def block_rows(found: Standing, products: int, seed: int) -> list[Row]:
@@ -179,8 +178,8 @@ STUDY = Study(
         "products": 20,
         "protocol": "short",
     },
-    small={"channels": 4, "cells": 1, "batch_size": 32, "epochs": 10, "max_steps": 120},
-    paper={"channels": 16, "cells": 5, "batch_size": 256, "epochs": 12, "images": 512},
+    small=SMALL_TRAINING,
+    paper={**TABULATED_TRAINING, "images": 512},
     measure=measure,
     plot=plot,
     rules=(STRETCHING,),

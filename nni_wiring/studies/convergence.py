@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from nni_wiring.errors import ConfigError
 from nni_wiring.studies.charts import curve_panels
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
-from nni_wiring.studies.sizes import reference_training
+from nni_wiring.studies.sizes import SMALL_TRAINING, TABULATED_TRAINING, reference_training
 from nni_wiring.studies.statistics import (
     EquivalenceRule,
     FlipRule,
@@ -37,7 +37,7 @@ from nni_wiring.studies.training_curves import (
     trainings,
     with_measures,
 )
-from nni_wiring.studies.trainings import PAIRS, training_config, unless_small
+from nni_wiring.studies.trainings import PAIRS, check_pairs, training_config, unless_small
 from nni_wiring.studies.truths import StudyTruth, truth_of
 
 FASTER = FlipRule(
@@ -78,8 +78,7 @@ def measure(run: StudyRun) -> Findings:
 def _check(run: StudyRun) -> None:
     if run["seeds"] < 1:
         raise ConfigError(f"seeds={run['seeds']} must be at least 1")
-    if not 1 <= run["pairs"] <= len(PAIRS):
-        raise ConfigError(f"pairs={run['pairs']}; allowed: 1 to {len(PAIRS)}")
+    check_pairs(run)
     rates = run["rates"]
     if not rates or len(set(rates)) < len(rates) or not set(rates) <= RATES.keys():
         raise ConfigError(f"rates={rates}: allowed, each once: {', '.join(RATES)}")
@@ -255,15 +254,8 @@ STUDY = Study(
         "rates": list(RATES),
         "protocol": "short",
     },
-    small={"channels": 4, "cells": 1, "batch_size": 32, "epochs": 10, "max_steps": 120},
-    paper={
-        "channels": 16,
-        "cells": 5,
-        "batch_size": 256,
-        "epochs": 12,
-        "seeds": 1,
-        "rates": ["full"],
-    },
+    small=SMALL_TRAINING,
+    paper={**TABULATED_TRAINING, "seeds": 1, "rates": ["full"]},
     measure=measure,
     plot=plot,
     rules=(FASTER, NO_BETTER, NO_BETTER_SMALL),

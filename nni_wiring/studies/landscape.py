@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from nni_wiring.errors import ConfigError
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.plane_charts import contour_panels, surface_panels
-from nni_wiring.studies.sizes import reference_training
+from nni_wiring.studies.sizes import SMALL_TRAINING, TABULATED_TRAINING, reference_training
 from nni_wiring.studies.standing import BATCH, Standing, before_and_after, open_run, standing
 from nni_wiring.studies.statistics import FlipRule, Verdict, interval, paired_flip
 from nni_wiring.studies.surfaces import Grid, measure_landscape, ticks
-from nni_wiring.studies.trainings import PAIRS, unless_small
+from nni_wiring.studies.trainings import PAIRS, check_pairs, unless_small
 
 _MEASURES = ("roughness", "curvature", "convex", "noise", "relative_noise")
 #: Measures that enter as logarithms; the noises are logarithms already, the share is none.
@@ -64,8 +64,7 @@ def _check(run: StudyRun) -> None:
     for name in ("products", "seeds"):
         if run[name] < 1:
             raise ConfigError(f"{name}={run[name]} must be at least 1")
-    if not 1 <= run["pairs"] <= len(PAIRS):
-        raise ConfigError(f"pairs={run['pairs']}; allowed: 1 to {len(PAIRS)}")
+    check_pairs(run)
 
 
 def _measured(run: StudyRun, label: str, found: Callable[[], Standing], seed: int) -> Row:
@@ -208,15 +207,8 @@ STUDY = Study(
         "protocol": "short",
         "runs": [],
     },
-    small={"channels": 4, "cells": 1, "batch_size": 32, "epochs": 10, "max_steps": 120},
-    paper={
-        "channels": 16,
-        "cells": 5,
-        "batch_size": 256,
-        "epochs": 12,
-        "points": 21,
-        "images": 2048,
-    },
+    small=SMALL_TRAINING,
+    paper={**TABULATED_TRAINING, "points": 21, "images": 2048},
     measure=measure,
     plot=plot,
     rules=(SMOOTHER, QUIETER),

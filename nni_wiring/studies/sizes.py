@@ -33,6 +33,20 @@ REFERENCE_TRAINING_CLUTTER: Mapping[str, Any] = {
     "batch_size": 128,
     "epochs": 6,
 }
+#: What shows the machinery of a study of trainings, and what NAS-Bench-201's short ones were.
+SMALL_TRAINING: Mapping[str, Any] = {
+    "channels": 4,
+    "cells": 1,
+    "batch_size": 32,
+    "epochs": 10,
+    "max_steps": 120,
+}
+TABULATED_TRAINING: Mapping[str, Any] = {
+    "channels": 16,
+    "cells": 5,
+    "batch_size": 256,
+    "epochs": 12,
+}
 #: Options that a small size has for its size alone.
 _OF_SIZE = frozenset({*REFERENCE, "max_steps", "alpha_lr"})
 

@@ -55,6 +55,12 @@ def _pair(operations: tuple[int, ...]) -> CellPair:
 PAIRS = tuple(_pair(operations) for operations in _WIDE_CELLS)
 
 
+def check_pairs(run: StudyRun) -> None:
+    """Refuse an option ``pairs`` that is no number of `PAIRS`; ConfigError."""
+    if not 1 <= run["pairs"] <= len(PAIRS):
+        raise ConfigError(f"pairs={run['pairs']}; allowed: 1 to {len(PAIRS)}")
+
+
 def training_config(run: StudyRun, **changes: Any) -> TrainConfig:
     """The configuration of one of the study's trainings: its options as far as a training has them.
 
