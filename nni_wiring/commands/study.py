@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,14 @@ if TYPE_CHECKING:
     "--from",
     "sources",
     multiple=True,
-    help="Finished searches to read: kept rows, a run's folder or its id; may be repeated.",
+    help="Finished searches to read: kept rows, a run's folder or its id; may be repeated. Of a "
+    "study that runs its own: the file of a kept study, which is judged anew.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.json.gz",
+    help="Also write what was measured to a small file, for --from.",
 )
 @click.option(
     "--size",
@@ -60,6 +68,7 @@ def study(
     runs: tuple[str, ...],
     assignments: tuple[str, ...],
     sources: tuple[str, ...],
+    keep: Path | None,
     size: Size,
     paper: bool,
     out: Path | None,
@@ -83,34 +92,51 @@ def study(
     found = find(name)
     settings = parse_assignments(assignments)
     check_names({**settings, **({} if data is None else {"data": data})})
-    from nni_wiring.studies.frame import run_study
+    from nni_wiring.studies.frame import run_study, study_folder
+    from nni_wiring.studies.kept_searches import ROWS
+    from nni_wiring.studies.kept_studies import keep_study
 
     given = {"data": data, "seeds": seeds, "epochs": epochs}
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    if sources:
-        chosen[_rows_option(found)] = list(sources)
     if runs:
         if "runs" not in found.own:
             raise click.UsageError(f"study {found.name} measures no runs: --runs is not for it")
         chosen["runs"] = [str(folder.path) for run_id in runs for folder in resolve(run_id)]
+    parts = None
+    if sources and ROWS in found.own:
+        chosen[ROWS] = list(sources)
+    elif sources:
+        settings, parts = _kept(found, sources, {**settings, **chosen})
     options = found.options({**settings, **chosen}, "paper" if paper else size)
     again = this_command()
     with goes_on_with(lambda: [again]), steps(f"study {found.name}") as (say, now_and_then):
-        result = run_study(found, options, out, say, now_and_then)
+        out = out or study_folder(found, options, kept=parts is not None)
+        result = run_study(found, options, out, say, now_and_then, parts)
+    if keep is not None:
+        keep_study(found, options, out, keep)
     if as_json:
         print_json(result)
         return
     print_study(result)
 
 
-def _rows_option(found: Study) -> str:
-    from nni_wiring.studies.kept_searches import ROWS
+def _kept(
+    found: Study, sources: tuple[str, ...], given: dict[str, Any]
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """The options and parts of the one kept study that ``--from`` names."""
+    from nni_wiring.studies.kept_studies import read_study
 
-    if ROWS not in found.own:
+    if len(sources) > 1:
+        raise click.UsageError(f"study {found.name} takes one kept study: --from once")
+    kept = read_study(Path(sources[0]))
+    if kept.study != found.name:
+        raise click.UsageError(f"--from {sources[0]} holds a study {kept.study}, not {found.name}")
+    if given:
         raise click.UsageError(
-            f"study {found.name} reads no finished searches: --from is not for it"
+            f"--from {sources[0]} says with which options it was measured: {next(iter(given))} is "
+            "not for it"
         )
-    return ROWS
+    return kept.options, kept.parts
 
 
 def print_study(result: dict[str, Any]) -> None:

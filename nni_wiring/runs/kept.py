@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nni_wiring.errors import RunError
-from nni_wiring.files.json_files import from_json, read_file
+from nni_wiring.files.gzipped import SUFFIX, read_gzipped
 from nni_wiring.files.messages import first_line, shown
 from nni_wiring.files.tolerant import as_count, as_text, dig
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.result import SearchResult
 from nni_wiring.runs.store import RunFolder, runs_root
-
-SUFFIX = ".json.gz"
-MAX_KEPT_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,7 @@ def _read(path: Path) -> list[KeptRun]:
 
 
 def _from_file(path: Path) -> KeptRun:
-    value = _unpacked(path)
+    value = read_gzipped(path)
     run, epochs = value.get("run"), value.get("epochs")
     if not isinstance(run, dict) or not isinstance(epochs, list):
         raise RunError(f"{shown(path)} is not a kept search: `run` and `epochs` are expected")
@@ -121,20 +117,3 @@ def _kept(label: str, run: Any, epochs: list[Any], value: Mapping[str, Any]) -> 
         result=SearchResult.from_json(result if isinstance(result, dict) else {}),
         selections={name: arch for name, arch in archs.items() if arch is not None},
     )
-
-
-def _unpacked(path: Path) -> dict[str, Any]:
-    content = read_file(path)
-    if content is None:
-        raise RunError(f"no file {shown(path)}")
-    reader = zlib.decompressobj(wbits=31)
-    try:
-        text = reader.decompress(content, MAX_KEPT_BYTES)
-        if reader.unconsumed_tail:
-            raise RunError(f"{shown(path)} holds more than {MAX_KEPT_BYTES} bytes")
-        value = from_json(text)
-    except (zlib.error, ValueError) as error:
-        raise RunError(f"{shown(path)} is not gzipped JSON: {first_line(error)}") from None
-    if not isinstance(value, dict):
-        raise RunError(f"{shown(path)} holds a {type(value).__name__}, a JSON object is expected")
-    return value

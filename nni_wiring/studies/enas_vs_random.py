@@ -92,10 +92,7 @@ def measure(run: StudyRun) -> Findings:
     rows: list[Row] = []
     for seed in run.seeds:
         for supernet in _SUPERNETS:
-            folder = _search(run, supernet, seed)
-            found = run.part(
-                f"{supernet}-s{seed}", partial(_arms, run, folder, supernet, truths, seed)
-            )
+            found = run.part(f"{supernet}-s{seed}", partial(_arms, run, supernet, truths, seed))
             rows += [
                 {"seed": seed, "supernet": supernet, "sampler": sampler, **found[sampler]}
                 for sampler in _SAMPLERS
@@ -130,10 +127,8 @@ def _search(run: StudyRun, supernet: str, seed: int) -> RunFolder:
     return run.search(f"{supernet}-s{seed}", **changes, **own)
 
 
-def _arms(
-    run: StudyRun, folder: RunFolder, supernet: str, truths: Truths, seed: int
-) -> dict[str, Row]:
-    found = reopen(folder)
+def _arms(run: StudyRun, supernet: str, truths: Truths, seed: int) -> dict[str, Row]:
+    found = reopen(_search(run, supernet, seed))
     if supernet == "enas":
         controller = controller_of(found)
     else:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -36,6 +37,8 @@ Row = dict[str, Any]
 #: Studies measure the plain supernet cell, the reference that others are tested against, on one
 #: thread: sums are rounded differently under another number, which acts as another seed.
 _PLAIN = {"supernet": "plain", "threads": 1}
+#: The folder of what a study measured, below its own.
+PARTS = "parts"
 
 
 class Table(NamedTuple):
@@ -135,9 +138,10 @@ class StudyRun:
         options: Options,
         say: Callable[[str], None],
         on_epoch: Callable[[str], None] = lambda text: None,
+        parts: Mapping[str, Any] | None = None,
     ) -> None:
         self.study, self.path, self.options, self.say = study, path, options, say
-        self._on_epoch = on_epoch
+        self._on_epoch, self._parts = on_epoch, parts
         self._read: list[Mapping[str, Any]] = []
 
     def epochs_of(self, label: str, epochs: int) -> Callable[[EpochRecord], None]:
@@ -187,8 +191,14 @@ class StudyRun:
         return withheld(verdicts, next(filter(None, map(smallness, configs)), None))
 
     def part(self, label: str, measure: Callable[[], Any]) -> Any:
-        """The JSON value that ``measure`` gives, kept in ``parts/`` of the study's folder."""
-        path = self.path / "parts" / f"{label}.json"
+        """The JSON value that ``measure`` gives, kept in ``parts/`` of the study's folder; that of
+        a kept study, which measures nothing.
+        """
+        if self._parts is not None:
+            if label not in self._parts:
+                raise RunError(f"the kept study {self.study.name} has no part {label}")
+            return deepcopy(self._parts[label])
+        path = self.path / PARTS / f"{label}.json"
         kept = read_object(path)
         if kept is None:
             self.say(f"measure {label}")
@@ -200,10 +210,13 @@ class StudyRun:
         return kept["value"]
 
 
-def study_folder(study: Study, options: Options) -> Path:
-    """The folder in which a study with these options keeps its runs, unless told otherwise."""
+def study_folder(study: Study, options: Options, *, kept: bool = False) -> Path:
+    """The folder in which a study with these options keeps its runs, unless told otherwise.
+
+    kept: of a kept study, which has no runs and does not touch those of its like.
+    """
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
-    return runs_root() / f"study-{study.name}-{digest}"
+    return runs_root() / f"{'kept-' if kept else ''}study-{study.name}-{digest}"
 
 
 def run_study(
@@ -212,10 +225,12 @@ def run_study(
     path: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
     on_epoch: Callable[[str], None] = lambda text: None,
+    parts: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure, write ``study.json`` and the pictures, and return what ``study.json`` holds.
 
     say, on_epoch: called with a line when a search, training or part begins, and after every epoch.
+    parts: of a kept study, of these options: nothing is measured.
     A study that was interrupted goes on where it stopped. Raises RunError where ``path`` holds a
     study of other options.
     """
@@ -231,10 +246,10 @@ def run_study(
         raise RunError(f"{path.name} holds a study of other options; choose another --out")
     write_json(path / "options.json", asked)
     started = time.perf_counter()
-    run = StudyRun(study, path, options, say, on_epoch)
+    run = StudyRun(study, path, options, say, on_epoch, parts)
     threads = options["threads"] or torch.get_num_threads()
     with cpu_threads(threads):
-        findings = study.measure(run)
+        findings = study.measure(run) if parts is None else _of_parts(run)
     pictures = _plot(study, findings, path)
     result = {
         **asked,
@@ -253,6 +268,16 @@ def run_study(
     }
     write_json(path / "study.json", result)
     return json.loads(to_json(result))
+
+
+def _of_parts(run: StudyRun) -> Findings:
+    """The findings of a kept study, whose parts may come from anywhere."""
+    try:
+        return run.study.measure(run)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunError(
+            f"the kept study is not what {run.study.name} measures: {type(error).__name__}"
+        ) from None
 
 
 def _same(study: Study, known: Options, asked: Options) -> bool:

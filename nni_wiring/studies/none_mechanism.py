@@ -7,13 +7,13 @@ edges drop out of its cell, too, but compete with each other and not with none, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.pattern_runs import EdgeTable, epoch_alphas, known, none_margins
@@ -56,7 +56,8 @@ def rank_behind(weakness: Mapping[str, float]) -> float:
     return float(rankdata([weakness[edge] for edge in edges])[-1] - 2)
 
 
-def _row(arm: str, seed: int, folder: RunFolder) -> Row:
+def _row(run: StudyRun, arm: str, seed: int) -> Row:
+    folder = run.search(f"{ARMS[arm]}-s{seed}", strategy=ARMS[arm], seed=seed)
     ends = [weaknesses(arm, alpha) for alpha in epoch_alphas(folder)]
     last = ends[-1]
     return {
@@ -73,7 +74,7 @@ def _row(arm: str, seed: int, folder: RunFolder) -> Row:
 def measure(run: StudyRun) -> Findings:
     """The same loop twice a seed: single-level, the bias-free head, DSNAS or DNW."""
     rows = [
-        _row(arm, seed, run.search(f"{strategy}-s{seed}", strategy=strategy, seed=seed))
+        run.part(f"{strategy}-s{seed}", partial(_row, run, arm, seed))
         for arm, strategy in ARMS.items()
         for seed in run.seeds
     ]

@@ -128,13 +128,18 @@ def before_and_after(
 ) -> dict[str, Callable[[], Standing]]:
     """A cell's network by `STATES`: as its training in the study starts and as it ends.
 
-    The training is the study's own of the name ``label``; its options ``protocol`` and ``images``
-    say how, and how many images the networks come with.
+    The training, done when its end is asked for, is the study's own of the name ``label``; the
+    options ``protocol`` and ``images`` say how, and how many images the networks come with.
     """
     config = training_config(run, arch=arch, seed=seed, protocol=run["protocol"])
-    folder = trained(run, label, config)
-    ends = (lambda: untrained(config, run["images"]), lambda: standing(folder, run["images"]))
-    return dict(zip(STATES, ends, strict=True))
+
+    def start() -> Standing:
+        return untrained(config, run["images"])
+
+    def end() -> Standing:
+        return standing(trained(run, label, config), run["images"])
+
+    return dict(zip(STATES, (start, end), strict=True))
 
 
 def _supernet(folder: RunFolder, images: int) -> Standing:

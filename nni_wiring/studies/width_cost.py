@@ -10,6 +10,8 @@ reads: a second, parallel input edge, and the null of the comparison.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +85,11 @@ class Costs(NamedTuple):
     input: list[float]
     inner: list[float]
 
+    @classmethod
+    def of(cls, costs: Mapping[str, Sequence[float | None]]) -> Costs:
+        """From JSON, where a cost that was not measured is null."""
+        return cls(*(np.array(costs[name], dtype=float).tolist() for name in cls._fields))
+
     @property
     def difference(self) -> float:
         """Intermediate minus input edge, mean over the second half of the epochs."""
@@ -99,19 +106,24 @@ def measure(run: StudyRun) -> Findings:
     for space in run["spaces"]:
         for condition in _CONDITIONS:
             for seed in run.seeds:
-                folder = run.search(
-                    f"{space}-{condition}-s{seed}",
-                    **uniform_options(),
-                    space=space,
-                    operations=PLACES[space].operations(condition),
-                    seed=seed,
+                costs = run.part(
+                    f"{space}-{condition}-s{seed}", partial(_costs, run, space, condition, seed)
                 )
-                found.setdefault((space, condition), []).append(
-                    edge_costs(PLACES[space], epoch_costs(folder))
-                )
+                found.setdefault((space, condition), []).append(Costs.of(costs))
     return Findings(
         [_table(found)], _verdicts(found), {"lines": _lines(found)}, _rows(found, run.seeds)
     )
+
+
+def _costs(run: StudyRun, space: str, condition: str, seed: int) -> dict[str, list[float]]:
+    folder = run.search(
+        f"{space}-{condition}-s{seed}",
+        **uniform_options(),
+        space=space,
+        operations=PLACES[space].operations(condition),
+        seed=seed,
+    )
+    return edge_costs(PLACES[space], epoch_costs(folder))._asdict()
 
 
 def edge_costs(place: Place, epochs: list[Any]) -> Costs:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nni_wiring.errors import RunError
-from nni_wiring.runs.kept import MAX_KEPT_BYTES, kept_runs
+from nni_wiring.files.gzipped import MAX_UNPACKED_BYTES
+from nni_wiring.runs.kept import kept_runs
 from nni_wiring.runs.store import RunFolder
 
 ARCH = "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -63,7 +64,7 @@ def test_what_is_not_a_kept_search_is_refused_in_one_line(tmp_path: Path) -> Non
         "list.json.gz": gzip.compress(b"[1]"),
         "other.json.gz": gzip.compress(b'{"a": 1}'),
         "cut.json.gz": gzip.compress(b'{"run": {}, "epochs": []')[:-9],
-        "bomb.json.gz": gzip.compress(b" " * (MAX_KEPT_BYTES + 1)),
+        "bomb.json.gz": gzip.compress(b" " * (MAX_UNPACKED_BYTES + 1)),
         "epochs.json.gz": gzip.compress(b'{"run": {}, "epochs": [{"loss": 1}]}'),
     }
     for name, content in cases.items():

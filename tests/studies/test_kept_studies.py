@@ -1,0 +1,145 @@
+"""Kept studies: the same tables and verdicts from a small file, with nothing trained."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from nni_wiring.commands import main
+from nni_wiring.errors import RunError
+from nni_wiring.files.gzipped import read_gzipped, write_gzipped
+from nni_wiring.studies import frame, standing, training_curves, wired_cells
+from nni_wiring.studies.frame import run_study
+from nni_wiring.studies.kept_studies import keep_study, read_study
+from nni_wiring.studies.registry import study
+
+_SEARCH = {"channels": 2, "batch_size": 8, "epochs": 2, "max_steps": 1, "seeds": 2}
+_TRAINING = {"data": "digits", "channels": 2, "batch_size": 8, "epochs": 1, "max_steps": 1}
+#: Every study that trains for itself at the reference size, as small as it gets.
+TINY: dict[str, dict[str, Any]] = {
+    "width-cost": {**_SEARCH, "data": "digits", "spaces": ["nasbench201_minimal"]},
+    "none-mechanism": {**_SEARCH, "data": "digits"},
+    "enas-vs-random": {
+        **_SEARCH,
+        "seeds": 1,
+        "candidates": 4,
+        "batches": 1,
+        "controller_steps": 1,
+        "controller_samples": 2,
+        "compile": False,
+    },
+    "convergence": {**_TRAINING, "pairs": 1, "seeds": 1, "rates": ["full"]},
+    "landscape": {
+        **_TRAINING,
+        "pairs": 1,
+        "points": 3,
+        "gradient_points": 1,
+        "images": 32,
+        "products": 1,
+    },
+    "block-norms": {**_TRAINING, "pairs": 1, "images": 32, "products": 1},
+    "random-wiring": {**_TRAINING, "data": "clutter", "conn": 1, "graphs": 0, "ops": 0, "draws": 2},
+}
+
+
+def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trains(*given: Any, **options: Any) -> Any:
+        raise AssertionError("a kept study trains nothing")
+
+    monkeypatch.setattr(frame.StudyRun, "search", trains)
+    monkeypatch.setattr(standing, "trained", trains)
+    monkeypatch.setattr(training_curves, "train_cell", trains)
+    monkeypatch.setattr(wired_cells, "train_cell", trains)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
+def test_a_kept_study_gives_the_same_without_training(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = study(name)
+    options = found.options(TINY[name])
+    whole = run_study(found, options, tmp_path / "whole")
+    file = tmp_path / "kept.json.gz"
+    keep_study(found, options, tmp_path / "whole", file)
+    forbid_training(monkeypatch)
+    kept = read_study(file)
+    again = run_study(found, found.options(kept.options), tmp_path / "again", parts=kept.parts)
+    for part in ("options", "tables", "verdicts", "numbers", "rows", "rules", "seeds"):
+        assert again[part] == whole[part]
+    assert whole["rows"] and not (tmp_path / "again" / frame.PARTS).exists()
+    [gone] = list(kept.parts)[:1]
+    fewer = {label: value for label, value in kept.parts.items() if label != gone}
+    with pytest.raises(RunError, match=f"{name} has no part {gone}"):
+        run_study(found, options, tmp_path / "fewer", parts=fewer)
+    foreign = dict.fromkeys(kept.parts, "x")
+    with pytest.raises(RunError, match=f"^the kept study is not what {name} measures: "):
+        run_study(found, options, tmp_path / "foreign", parts=foreign)
+
+
+def command(*words: str) -> Any:
+    return CliRunner().invoke(main, ["study", *words])
+
+
+def test_the_command_keeps_a_study_and_reads_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NNI_WIRING_RUNS", str(tmp_path / "runs"))
+    file = str(tmp_path / "kept.json.gz")
+    settings = [w for k, v in TINY["block-norms"].items() for w in ("--set", f"{k}={v}")]
+    first = command("block-norms", *settings, "--keep", file, "--json")
+    assert first.exit_code == 0, first.output
+    forbid_training(monkeypatch)
+    second = command("block-norms", "--from", file, "--json")
+    assert second.exit_code == 0, second.output
+    one, two = json.loads(first.stdout), json.loads(second.stdout)
+    assert one["tables"] == two["tables"] and one["verdicts"] == two["verdicts"]
+    names = sorted(Path(value["folder"]).name for value in (one, two))
+    assert names[0] == f"kept-{names[1]}"  # beside the study's own folder, not in it
+    assert read_gzipped(Path(file))["git_commit"] is None or read_gzipped(Path(file))["versions"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["landscape", "--from", "FILE"], "holds a study block-norms, not landscape"),
+        (["block-norms", "--from", "FILE", "--from", "FILE"], "takes one kept study: --from once"),
+        (["block-norms", "--from", "FILE", "--seeds", "2"], "seeds is not for it"),
+        (["block-norms", "--from", "FILE", "--set", "images=64"], "images is not for it"),
+        (["block-norms", "--from", "none.json.gz"], "no file "),
+        (["block-norms", "--from", "BAD"], "is not a kept study: `study`, `options` and `parts`"),
+        (["block-norms", "--from", "FOREIGN"], "is not what block-norms measures: "),
+        (["block-norms", "--from", "UNKNOWN"], "wheels"),
+        (["linear-cells", "--set", "draws=1", "--keep", "X.json.gz"], "there is nothing to keep"),
+    ],
+)
+def test_bad_files_and_options_are_one_line(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NNI_WIRING_RUNS", str(tmp_path / "runs"))
+    options = study("block-norms").options(TINY["block-norms"])
+    good: dict[str, Any] = {"study": "block-norms", "options": options, "parts": {}}
+    write_gzipped(Path("FILE"), good)
+    write_gzipped(Path("BAD"), {"study": "block-norms"})
+    labels = [f"pair1-{cell}-s1-{state}" for cell in ("wide", "deep") for state in standing.STATES]
+    write_gzipped(Path("FOREIGN"), {**good, "parts": dict.fromkeys(labels, [{"largest": 1}])})
+    write_gzipped(Path("UNKNOWN"), {**good, "options": {**options, "wheels": 4}})
+    answer = command(*words)
+    assert answer.exit_code != 0 and "Traceback" not in answer.output
+    assert message in " ".join(answer.output.split())
+    assert not Path("X.json.gz").exists()
+
+
+def test_equal_values_are_equal_bytes_and_come_back(tmp_path: Path) -> None:
+    value = {"a": [1.5, None], "b": "ä"}
+    for name in ("one", "two"):
+        write_gzipped(tmp_path / name, value)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert read_gzipped(tmp_path / "one") == value
+    assert json.loads(gzip.decompress((tmp_path / "one").read_bytes())) == value
