@@ -1,4 +1,4 @@
-"""Write the tables of the studies of kept searches into the pages beside, from their rows.
+"""Write the tables of kept studies, and of studies of kept searches, into the pages beside.
 
     python docs/results/study_tables.py --benchmark NAME    # an imported table, see below
     python docs/results/study_tables.py --check             # writes nothing; 1 where it would
@@ -10,10 +10,13 @@ only the studies are written that the bundled table can answer.
 import argparse
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nni_wiring.files.gzipped import SUFFIX
 from nni_wiring.studies.frame import run_study
+from nni_wiring.studies.kept_studies import read_study
 from nni_wiring.studies.registry import study
 
 HERE = Path(__file__).parent
@@ -63,6 +66,45 @@ PAGES = (
     Page("clutter.md", "clutter", CLUTTER, "clutter201"),
 )
 
+#: The page of studies that keep what they measured, their folder, and by file the tables shown.
+KEPT_PAGE, KEPT = "studies.md", "studies"
+KEPT_TABLES = {
+    "enas-vs-random-clutter": (0, 1),
+    "convergence-clutter": (0, 1, 2),
+    "block-norms-clutter": (0, 1),
+    "landscape-clutter": (1,),
+    "width-cost-clutter": (0,),
+    "none-mechanism-clutter": (0,),
+    "random-wiring-clutter": (1, 2),
+    "convergence-cifar": (0, 1, 2),
+    "block-norms-cifar": (0, 1),
+    "landscape-cifar": (1,),
+}
+
+
+def kept_text() -> str:
+    """The page of kept studies with each study's tables between its marks."""
+    text = (HERE / KEPT_PAGE).read_text()
+    for label, tables in KEPT_TABLES.items():
+        path = HERE / KEPT / f"{label}{SUFFIX}"
+        if not path.exists():
+            continue
+        kept = read_study(path)
+        found = study(kept.study)
+        with tempfile.TemporaryDirectory() as folder:
+            options = found.options(kept.options)
+            result = run_study(found, options, Path(folder) / "study", parts=kept.parts)
+        words = f"python cli.py study {kept.study} --from docs/results/{KEPT}/{path.name}"
+        text = marked(text, label, markdown(result, tables, words))
+    return text
+
+
+def marked(text: str, name: str, body: str) -> str:
+    """Put the body between the marks of a name."""
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", text)
+
 
 def measured(page: Page, name: str, benchmark: str) -> dict[str, Any]:
     """Run a study on all kept searches of a page."""
@@ -90,18 +132,20 @@ def table_lines(table: dict[str, Any]) -> list[str]:
     return [f"({table['title']})", "", *lines, ""]
 
 
-def markdown(page: Page, name: str, result: dict[str, Any]) -> str:
-    """Write the study's tables and its verdicts."""
+def markdown(result: dict[str, Any], tables: Sequence[int], words: str) -> str:
+    """Write some of a study's tables and its verdicts, and the command that gives them."""
     lines: list[str] = []
-    for place in page.studies[name].tables:
+    for place in tables:
         if place < len(result["tables"]):
             lines += table_lines(result["tables"][place])
-    lines.append("Verdicts at the reference size, n seeds, searches or methods, by")
-    lines += [f"`{command(page, name)}`:", ""]
+    small = any("no verdict: small" in v["evidence"] for v in result["verdicts"])
+    size = "No verdict: small" if small else "Verdicts at the reference size"
+    lines += [f"{size}, n seeds, searches or methods, by", f"`{words}`:", ""]
     for v in result["verdicts"]:
         p = "-" if v["p"] is None else f"{v['p']:.2g}"
         numbers = f"n = {v['n']}, p = {p}; null: {v['null']}"
-        lines.append(f"- {v['claim']}: **{v['verdict']}** ({numbers})")
+        outcome = "no verdict: small" if small else v["verdict"]
+        lines.append(f"- {v['claim']}: **{outcome}** ({numbers})")
     return "\n".join(lines)
 
 
@@ -118,10 +162,8 @@ def written(page: Page, benchmark: str | None) -> str:
         table = page.table or ("bundled" if one.bundled else benchmark)
         if table is None:
             continue
-        body = markdown(page, name, measured(page, name, table))
-        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        text = pattern.sub(lambda _, b=begin, t=body, e=end: f"{b}\n{t}\n{e}", text)
+        body = markdown(measured(page, name, table), one.tables, command(page, name))
+        text = marked(text, name, body)
     return text
 
 
@@ -132,6 +174,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
     texts = {HERE / page.file: written(page, given.benchmark) for page in PAGES}
+    texts[HERE / KEPT_PAGE] = kept_text()
     if given.check:
         raise SystemExit(int(any(text != file.read_text() for file, text in texts.items())))
     for file, text in texts.items():

@@ -247,7 +247,7 @@ def run_study(
     write_json(path / "options.json", asked)
     started = time.perf_counter()
     run = StudyRun(study, path, options, say, on_epoch, parts)
-    threads = options["threads"] or torch.get_num_threads()
+    threads = run.config().flat()["threads"] or torch.get_num_threads()
     with cpu_threads(threads):
         findings = study.measure(run) if parts is None else _of_parts(run)
     pictures = _plot(study, findings, path)

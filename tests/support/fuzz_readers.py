@@ -20,6 +20,7 @@ from synthetic_runs import write_run
 
 from nni_wiring.commands.benchmark import _read_columns
 from nni_wiring.data import imagenet16, load_data
+from nni_wiring.files.gzipped import write_gzipped
 from nni_wiring.files.tensors import tensors_of
 from nni_wiring.report.analysis import analyse_run
 from nni_wiring.report.sections import run_json, run_sections
@@ -30,6 +31,10 @@ from nni_wiring.search.config import make_config
 from nni_wiring.search.kept import parts_of, read_kept
 from nni_wiring.service.experiment import read_experiment
 from nni_wiring.service.resolve import run_of
+from nni_wiring.studies.frame import run_study
+from nni_wiring.studies.kept_studies import read_study
+from nni_wiring.studies.registry import study
+from nni_wiring.studies.standing import STATES
 from nni_wiring.train.arch import parse_cell
 from nni_wiring.train.run import training_epochs
 from nni_wiring.truth import load_table, table_for
@@ -168,6 +173,23 @@ def _kept(folder: Path) -> None:
     shutil.rmtree(folder / "r")
 
 
+def _kept_study(folder: Path) -> None:
+    rows = [
+        {"layer": 0, "edge": edge, "kernel": kernel, "largest": 1.5, "typical": 0.5}
+        for edge, kernel in (("0-1", 3), ("0-3", 1))
+    ]
+    labels = [f"pair1-{cell}-s1-{state}" for cell in ("wide", "deep") for state in STATES]
+    options = study("block-norms").options({"data": "digits", "pairs": 1, "max_steps": 1})
+    value = {"study": "block-norms", "options": options, "parts": dict.fromkeys(labels, rows)}
+    write_gzipped(folder / "s.json.gz", value)
+
+
+def _judged_again(folder: Path) -> None:
+    kept = read_study(folder / "s.json.gz")
+    found = study(kept.study)
+    run_study(found, found.options(kept.options), folder / "study", parts=kept.parts)
+
+
 def _experiment(folder: Path) -> None:
     (folder / "e1" / "db").mkdir(parents=True)
     (folder / "e1" / "trials" / "t1").mkdir(parents=True)
@@ -250,6 +272,7 @@ READERS = (
     Reader("run folder", _run, _explained, 0.5),
     Reader("checkpoint", _checkpoint, _resumed),
     Reader("kept rows", _kept, lambda folder: kept_runs([folder / "s1.json.gz"])),
+    Reader("kept study", _kept_study, _judged_again),
     Reader("NNI experiment", _experiment, _read_experiment),
     Reader(
         "tuner journal",
