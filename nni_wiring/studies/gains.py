@@ -1,4 +1,4 @@
-"""How far convolution blocks stretch small changes of their inputs."""
+"""The stretching of small changes of their inputs by convolution blocks."""
 
 from __future__ import annotations
 
