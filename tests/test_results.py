@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,15 @@ def test_study_tables_are_what_their_command_writes() -> None:
         for name in names:
             body = text.split(f"<!-- begin {name} -->")[1].split(f"<!-- end {name} -->")[0]
             assert body.count("\n|") >= 3, (page, name)
+
+
+def test_every_kept_study_is_on_its_page() -> None:
+    """(that the page is what the rows say: the test above)"""
+    text = (RESULTS / "studies.md").read_text()
+    labels = [path.name.removesuffix(".json.gz") for path in (RESULTS / "studies").glob("*")]
+    assert len(labels) >= 5
+    for label in labels:
+        body = text.split(f"<!-- begin {label} -->")[1].split(f"<!-- end {label} -->")[0]
+        assert body.count("\n|") >= 3 and f"studies/{label}.json.gz`:" in body, label
+    assert re.findall("<!-- begin (.*) -->", text) == re.findall("<!-- end (.*) -->", text)
+    assert set(re.findall("<!-- begin (.*) -->", text)) == set(labels)
