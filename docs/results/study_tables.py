@@ -92,7 +92,7 @@ def kept_text() -> str:
         kept = read_study(path)
         found = study(kept.study)
         with tempfile.TemporaryDirectory() as folder:
-            options = found.options(kept.options)
+            options = found.checked(kept.options)
             result = run_study(found, options, Path(folder) / "study", parts=kept.parts)
         words = f"python cli.py study {kept.study} --from docs/results/{KEPT}/{path.name}"
         text = marked(text, label, markdown(result, tables, words))

@@ -102,12 +102,12 @@ def study(
         if "runs" not in found.own:
             raise click.UsageError(f"study {found.name} measures no runs: --runs is not for it")
         chosen["runs"] = [str(folder.path) for run_id in runs for folder in resolve(run_id)]
-    parts = None
-    if sources and ROWS in found.own:
-        chosen[ROWS] = list(sources)
-    elif sources:
-        settings, parts = _kept(found, sources, {**settings, **chosen})
-    options = found.options({**settings, **chosen}, "paper" if paper else size)
+    if sources and ROWS not in found.own:
+        options, parts = _kept(found, sources, {**settings, **chosen})
+    else:
+        rows = {ROWS: list(sources)} if sources else {}
+        options = found.options({**settings, **chosen, **rows}, "paper" if paper else size)
+        parts = None
     again = this_command()
     with goes_on_with(lambda: [again]), steps(f"study {found.name}") as (say, now_and_then):
         out = out or study_folder(found, options, kept=parts is not None)
@@ -136,7 +136,7 @@ def _kept(
             f"--from {sources[0]} says with which options it was measured: {next(iter(given))} is "
             "not for it"
         )
-    return kept.options, kept.parts
+    return found.checked(kept.options), kept.parts
 
 
 def print_study(result: dict[str, Any]) -> None:

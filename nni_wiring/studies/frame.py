@@ -101,16 +101,20 @@ class Study:
 
     def options(self, given: Mapping[str, Any], size: Size = "small") -> Options:
         """All options of one run of the study; ConfigError for an unknown or a bad one."""
+        if "spaces" in self.own and "space" in given:
+            raise ConfigError(f"study {self.name}: space is set by the study; its option is spaces")
+        return self.checked({**_PLAIN, **self.at(size, given.get("data")), **given})
+
+    def checked(self, options: Mapping[str, Any]) -> Options:
+        """The options of a run that was measured already, with nothing of any size put in."""
         from nni_wiring.search.config import make_config
 
-        options = {**_PLAIN, **self.own, **self.at(size, given.get("data")), **given}
+        options = {**self.own, **options}
         for key, default in self.own.items():
             if type(options[key]) is not type(default):
                 raise ConfigError(
                     f"study {self.name}: {key}={options[key]!r:.60} must be of the form {default!r}"
                 )
-        if "spaces" in self.own and "space" in given:
-            raise ConfigError(f"study {self.name}: space is set by the study; its option is spaces")
         make_config(self._of_search(options))
         self.spaces.check(self.name, options)
         return options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +16,7 @@ from nni_wiring.files.gzipped import read_gzipped, write_gzipped
 from nni_wiring.studies import frame, standing, training_curves, wired_cells
 from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.kept_studies import keep_study, read_study
-from nni_wiring.studies.registry import study
+from nni_wiring.studies.registry import STUDIES, study
 
 _SEARCH = {"channels": 2, "batch_size": 8, "epochs": 2, "max_steps": 1, "seeds": 2}
 _TRAINING = {"data": "digits", "channels": 2, "batch_size": 8, "epochs": 1, "max_steps": 1}
@@ -69,7 +69,7 @@ def test_a_kept_study_gives_the_same_without_training(
     keep_study(found, options, tmp_path / "whole", file)
     forbid_training(monkeypatch)
     kept = read_study(file)
-    again = run_study(found, found.options(kept.options), tmp_path / "again", parts=kept.parts)
+    again = run_study(found, found.checked(kept.options), tmp_path / "again", parts=kept.parts)
     for part in ("options", "tables", "verdicts", "numbers", "rows", "rules", "seeds"):
         assert again[part] == whole[part]
     assert whole["rows"] and not (tmp_path / "again" / frame.PARTS).exists()
@@ -80,6 +80,16 @@ def test_a_kept_study_gives_the_same_without_training(
     foreign = dict.fromkeys(kept.parts, "x")
     with pytest.raises(RunError, match=f"^the kept study is not what {name} measures: "):
         run_study(found, options, tmp_path / "foreign", parts=foreign)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_kept_options_stay_what_they_were_at_any_size(name: str) -> None:
+    """(the small size's `max_steps` is no option of the reference size)"""
+    found = study(name)
+    for size in get_args(frame.Size):
+        for given in ({}, {"data": "clutter"}):
+            options = found.options(given, size)
+            assert found.checked(json.loads(json.dumps(options))) == options
 
 
 def command(*words: str) -> Any:

@@ -187,7 +187,7 @@ def _kept_study(folder: Path) -> None:
 def _judged_again(folder: Path) -> None:
     kept = read_study(folder / "s.json.gz")
     found = study(kept.study)
-    run_study(found, found.options(kept.options), folder / "study", parts=kept.parts)
+    run_study(found, found.checked(kept.options), folder / "study", parts=kept.parts)
 
 
 def _experiment(folder: Path) -> None:
