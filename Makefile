@@ -42,6 +42,7 @@ test-numeric: install-dev
 # every table that is written from rows kept in docs/results
 pages: install-dev
 	$(ENV) python docs/results/reference_table.py
+	$(ENV) python docs/results/method_table.py
 	$(ENV) python docs/results/clutter_facts.py
 	$(ENV) python docs/results/study_tables.py $(if $(BENCHMARK),--benchmark $(BENCHMARK))
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
+CLUTTER = RESULTS / "clutter"
 EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
 LETTERS = {
     "none": "-",
@@ -68,6 +69,17 @@ def test_facts_of_clutter201_are_what_their_command_writes() -> None:
     for name in ("facts", "rewired-pairs", "topology-vs-truth", "selected-speed"):
         body = text.split(f"<!-- begin {name} -->")[1].split(f"<!-- end {name} -->")[0]
         assert body.count("\n|") >= 3, name
+
+
+def test_the_table_of_methods_is_what_its_command_writes() -> None:
+    command = [sys.executable, str(RESULTS / "method_table.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0
+    text = (RESULTS.parent / "strategies.md").read_text()
+    body = text.split("<!-- begin methods -->")[1].split("<!-- end methods -->")[0]
+    [darts] = [line for line in body.splitlines() if line.startswith("| `darts`, bi-level | mag")]
+    kept = [json.loads(gzip.decompress(f.read_bytes())) for f in CLUTTER.glob("darts-s*.gz")]
+    values = [row["result"]["truth"]["accuracy"]["clutter"]["valid"] for row in kept]
+    assert f" {sum(values) / len(values):.2f} |" in darts and darts.endswith(f" {len(values)} |")
 
 
 def test_study_tables_are_what_their_command_writes() -> None:
