@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from study_tables import HERE, table_lines
 
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.marginals import as_cube
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.statistics import spearman
 from nni_wiring.truth import TruthTable, load_table
 from search_spaces.cell_codes import NASBENCH201

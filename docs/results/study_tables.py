@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nni_wiring.files.gzipped import SUFFIX
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.kept_studies import read_study
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 
 HERE = Path(__file__).parent
 

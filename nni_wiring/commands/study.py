@@ -92,9 +92,9 @@ def study(
     found = find(name)
     settings = parse_assignments(assignments)
     check_names({**settings, **({} if data is None else {"data": data})})
-    from nni_wiring.studies.frame import run_study, study_folder
     from nni_wiring.studies.kept_searches import ROWS
     from nni_wiring.studies.kept_studies import keep_study
+    from nni_wiring.studies.running import run_study, study_folder
 
     given = {"data": data, "seeds": seeds, "epochs": epochs}
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}

@@ -5,19 +5,16 @@ A study never trains by itself: it starts searches, or trainings of fixed cells,
 
 from __future__ import annotations
 
-import hashlib
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nni_wiring.errors import ConfigError, RunError
-from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.json_files import read_object, to_json, write_json
-from nni_wiring.runs.store import RunFolder, runs_root
+from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies.sizes import at_reference, reference_search, smallness, withheld
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import IdentityRule, Rule, Verdict
@@ -212,96 +209,3 @@ class StudyRun:
             kept = read_object(path)
             assert kept is not None
         return kept["value"]
-
-
-def study_folder(study: Study, options: Options, *, kept: bool = False) -> Path:
-    """The folder in which a study with these options keeps its runs, unless told otherwise.
-
-    kept: of a kept study, which has no runs and does not touch those of its like.
-    """
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
-    return runs_root() / f"{'kept-' if kept else ''}study-{study.name}-{digest}"
-
-
-def run_study(
-    study: Study,
-    options: Options,
-    path: Path | None = None,
-    say: Callable[[str], None] = lambda text: None,
-    on_epoch: Callable[[str], None] = lambda text: None,
-    parts: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Measure, write ``study.json`` and the pictures, and return what ``study.json`` holds.
-
-    say, on_epoch: called with a line when a search, training or part begins, and after every epoch.
-    parts: of a kept study, of these options: nothing is measured.
-    A study that was interrupted goes on where it stopped. Raises RunError where ``path`` holds a
-    study of other options.
-    """
-    import torch
-
-    from nni_wiring.search.process import cpu_threads
-
-    path = path or study_folder(study, options)
-    path.mkdir(parents=True, exist_ok=True)
-    asked = json.loads(to_json({"study": study.name, "options": options}))
-    known = read_object(path / "options.json")
-    if known is not None and not _same(study, known, asked):
-        raise RunError(f"{path.name} holds a study of other options; choose another --out")
-    write_json(path / "options.json", asked)
-    started = time.perf_counter()
-    run = StudyRun(study, path, options, say, on_epoch, parts)
-    threads = run.config().flat()["threads"] or torch.get_num_threads()
-    with cpu_threads(threads):
-        findings = study.measure(run) if parts is None else _of_parts(run)
-    pictures = _plot(study, findings, path)
-    result = {
-        **asked,
-        "title": study.title,
-        "source": study.source,
-        "tables": [table._asdict() for table in findings.tables],
-        "verdicts": [verdict._asdict() for verdict in run.judged(findings.verdicts)],
-        "numbers": findings.numbers,
-        "rows": findings.rows,
-        "rules": [asdict(rule) for rule in study.rules],
-        "seeds": run.seeds,
-        "threads": threads,
-        "pictures": pictures,
-        "folder": str(path),
-        "seconds": time.perf_counter() - started,
-    }
-    write_json(path / "study.json", result)
-    return json.loads(to_json(result))
-
-
-def _of_parts(run: StudyRun) -> Findings:
-    """The findings of a kept study, whose parts may come from anywhere."""
-    try:
-        return run.study.measure(run)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise RunError(
-            f"the kept study is not what {run.study.name} measures: {type(error).__name__}"
-        ) from None
-
-
-def _same(study: Study, known: Options, asked: Options) -> bool:
-    """True where ``options.json`` holds what is asked for."""
-    options = known.get("options")
-    if known.get("study") != study.name or not isinstance(options, dict):
-        return False
-    try:
-        return study.meaning(options) == study.meaning(asked["options"])
-    except ConfigError:
-        return False
-
-
-def _plot(study: Study, findings: Findings, path: Path) -> list[str]:
-    pictures = []
-    for stem, figure in study.plot(json.loads(to_json(findings.numbers))).items():
-        name = f"{stem}.png"
-        replace_file(
-            path / name,
-            lambda stream, f=figure: f.savefig(stream, format="png", dpi=80),  # type: ignore[misc]
-        )
-        pictures.append(name)
-    return pictures

@@ -20,7 +20,8 @@ from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.config import make_config
 from nni_wiring.search.run import run_search
 from nni_wiring.search.steps import StepCounter
-from nni_wiring.studies.frame import Findings, Study, StudyRun, run_study
+from nni_wiring.studies.frame import Findings, Study, StudyRun
+from nni_wiring.studies.running import run_study
 
 TINY = {"channels": 4, "cells": 1, "epochs": 2, "max_steps": 3, "batch_size": 8}
 

@@ -33,8 +33,8 @@ from nni_wiring.selection.registry import SELECTIONS, selection_class
 from nni_wiring.strategies.base import WiringStrategy
 from nni_wiring.strategies.parts.declaration import Parts
 from nni_wiring.strategies.registry import STRATEGIES, strategy_class
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.registry import STUDIES, study
+from nni_wiring.studies.running import run_study
 from nni_wiring.supernet.edge_group import EdgeGroup
 from nni_wiring.supernet.relaxations import RELAXATIONS, relaxation_class
 from nni_wiring.truth import load_table

@@ -14,8 +14,9 @@ from torch import nn
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.studies.block_norms import STUDY, block_rows, by_pair, judged
-from nni_wiring.studies.frame import Row, StudyRun, run_study
+from nni_wiring.studies.frame import Row, StudyRun
 from nni_wiring.studies.gains import convolution_blocks, frozen, gain
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.sizes import REFERENCE_TRAINING_CLUTTER
 from nni_wiring.studies.standing import before_and_after, untrained
 from nni_wiring.studies.trainings import PAIRS, training_config

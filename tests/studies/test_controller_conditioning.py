@@ -20,7 +20,6 @@ from nni_wiring.search.reopen import reopen
 from nni_wiring.studies.controller_conditioning import STUDY, UNCONDITIONED, reading, trained
 from nni_wiring.studies.controller_rewards import reward_cube, supernet_accuracies
 from nni_wiring.studies.controllers import factorised, policy
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import (
     entropy,
@@ -30,6 +29,7 @@ from nni_wiring.studies.policies import (
     reference,
 )
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
 from nni_wiring.truth import load_table
 

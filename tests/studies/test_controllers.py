@@ -20,9 +20,9 @@ from nni_wiring.studies.controllers import (
     untrained,
     within_minus_between,
 )
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.truth import load_table
 
 VALUES = accuracy_cube(load_table(), "cifar10", "valid")

@@ -16,7 +16,8 @@ from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies import training_curves
 from nni_wiring.studies.charts import curve_panels
 from nni_wiring.studies.convergence import FASTER, STUDY, agreed, judged
-from nni_wiring.studies.frame import Row, StudyRun, run_study
+from nni_wiring.studies.frame import Row, StudyRun
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.sizes import REFERENCE_TRAINING_CLUTTER
 from nni_wiring.studies.training_curves import (
     RATES,

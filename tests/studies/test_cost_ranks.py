@@ -12,8 +12,8 @@ from scipy import stats
 
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.studies.cost_ranks import STUDY, additive, baselines, drawn_cells, renaming_p
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.marginals import accuracy_cube, mean_marginals
+from nni_wiring.studies.running import run_study
 from nni_wiring.truth import load_table
 
 TINY = {"data": "digits", "batch_size": 16, "seeds": 2, "batches": 40, "drawn": 4, "images": 16}

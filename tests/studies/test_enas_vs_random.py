@@ -18,10 +18,11 @@ from nni_wiring.selection.supernet_ranking import SupernetRanking
 from nni_wiring.strategies.enas import ENASSettings
 from nni_wiring.studies import enas_vs_random, supernet_samplers
 from nni_wiring.studies.controllers import EDGES, policy, uniform_cells, untrained
-from nni_wiring.studies.frame import Size, StudyRun, run_study
+from nni_wiring.studies.frame import Size, StudyRun
 from nni_wiring.studies.marginals import accuracy_cube
 from nni_wiring.studies.policies import marginal
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.supernet_samplers import Truths, arms, controller_of, ranked, taught
 from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
 from nni_wiring.truth import load_table

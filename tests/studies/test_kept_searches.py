@@ -16,9 +16,9 @@ from nni_wiring.errors import ConfigError
 from nni_wiring.records import CostMoments, EpochRecord
 from nni_wiring.runs.kept import kept_runs
 from nni_wiring.studies import early_stop, published_order, search_trajectories
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.kept_searches import EDGES, OPERATIONS
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.truth.importer import import_table
 from search_spaces.cell_codes import NASBENCH201
 

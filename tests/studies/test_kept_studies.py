@@ -14,9 +14,9 @@ from nni_wiring.commands import main
 from nni_wiring.errors import RunError
 from nni_wiring.files.gzipped import read_gzipped, write_gzipped
 from nni_wiring.studies import frame, standing, training_curves, wired_cells
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.kept_studies import keep_study, read_study
 from nni_wiring.studies.registry import STUDIES, study
+from nni_wiring.studies.running import run_study
 
 _SEARCH = {"channels": 2, "batch_size": 8, "epochs": 2, "max_steps": 1, "seeds": 2}
 _TRAINING = {"data": "digits", "channels": 2, "batch_size": 8, "epochs": 1, "max_steps": 1}

@@ -27,10 +27,11 @@ from nni_wiring.search.config import make_config
 from nni_wiring.search.reopen import reopen
 from nni_wiring.search.run import run_search
 from nni_wiring.studies import trainings
-from nni_wiring.studies.frame import StudyRun, run_study
+from nni_wiring.studies.frame import StudyRun
 from nni_wiring.studies.landscape import STUDY, judged, lead
 from nni_wiring.studies.planes import drawn_plane, filter_weights
 from nni_wiring.studies.rewiring import rewired
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.sizes import REFERENCE_TRAINING_CLUTTER
 from nni_wiring.studies.standing import open_run, standing, untrained
 from nni_wiring.studies.surfaces import Grid, loss_surface, measure_landscape, ticks

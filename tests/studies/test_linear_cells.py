@@ -10,7 +10,6 @@ import torch
 from click.testing import CliRunner
 
 from nni_wiring.commands import main
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.linear_cells import (
     Cells,
     carried_gradients,
@@ -22,6 +21,7 @@ from nni_wiring.studies.linear_cells import (
     wide_gradients,
 )
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 
 
 def small(nodes: int = 3, width: int = 3, outputs: int = 4, samples: int = 5) -> Cells:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.none_mechanism import LAST, rank_behind, weaknesses
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 
 ALPHA = {
     "0-1": {"none": 0.5, "skip_connect": 0.7, "nor_conv_3x3": -0.9},

@@ -14,10 +14,10 @@ from nni_wiring.records import EpochRecord
 from nni_wiring.runs.kept import kept_runs
 from nni_wiring.strategies.registry import STRATEGIES
 from nni_wiring.studies import growing, pattern_atlas, pattern_nulls
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.pattern_nulls import Trajectory
 from nni_wiring.studies.pattern_runs import read_wired, width_margin
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.truths import in_table
 from nni_wiring.truth import load_table
 from nni_wiring.truth.speed import _mean_over_orders

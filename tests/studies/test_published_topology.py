@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nni_wiring.studies.frame import Row, run_study
+from nni_wiring.studies.frame import Row
 from nni_wiring.studies.published_cells import (
     FINAL_CELLS,
     distinct,
@@ -30,6 +30,7 @@ from nni_wiring.studies.published_topology import (
     width_distribution,
 )
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.truth import load_table
 from nni_wiring.truth.importer import import_table
 from search_spaces.cell_graph import format_arch

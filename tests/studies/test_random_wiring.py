@@ -13,10 +13,11 @@ from study_runs import silent_run
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.studies import random_wiring
-from nni_wiring.studies.frame import Row, StudyRun, run_study
+from nni_wiring.studies.frame import Row, StudyRun
 from nni_wiring.studies.published_topology import CellType, at_least, width_distribution
 from nni_wiring.studies.random_wiring import STUDY, judge, per_cell, widths
 from nni_wiring.studies.random_wirings import random_conn
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.trainings import unless_small
 from nni_wiring.studies.wired_cells import (
     DARTS,

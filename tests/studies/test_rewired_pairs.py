@@ -12,9 +12,9 @@ import pytest
 from scipy import stats
 
 from nni_wiring.errors import BenchmarkError
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.registry import study
 from nni_wiring.studies.rewired_pairs import FASTER, NO_BETTER, exchange_test, judge
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.statistics import Interval, cluster_interval
 from nni_wiring.truth.importer import import_table
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.selected_cells import gains
 from nni_wiring.truth import load_table
 

@@ -14,9 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from nni_wiring.commands import main
-from nni_wiring.studies.frame import Findings, Study, StudyRun, Table, run_study
+from nni_wiring.studies.frame import Findings, Study, StudyRun, Table
 from nni_wiring.studies.kept_searches import read_rows
 from nni_wiring.studies.registry import STUDIES, study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.sizes import reference_training, smallness, withheld
 from nni_wiring.studies.statistics import FlipRule, IdentityRule
 from nni_wiring.truth import load_table

@@ -20,9 +20,9 @@ from nni_wiring.commands import main
 from nni_wiring.errors import ConfigError, WiringError
 from nni_wiring.search.config import make_config
 from nni_wiring.search.reopen import OpenSearch, open_search
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.probes import cost_samples
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.strength import strengths
 from nni_wiring.supernet.edge_group import Draw
 from nni_wiring.supernet.evaluation import supernet_accuracy

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from nni_wiring.commands import main
 from nni_wiring.errors import ConfigError, RunError
-from nni_wiring.studies.frame import run_study, study_folder
 from nni_wiring.studies.registry import STUDIES, study
+from nni_wiring.studies.running import run_study, study_folder
 
 TINY: dict[str, Any] = {
     "data": "digits",

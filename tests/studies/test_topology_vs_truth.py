@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.strata import bootstrap, live_multiset, spearman_within, strata
 from nni_wiring.truth.importer import import_table
 from search_spaces.cell_codes import NASBENCH201

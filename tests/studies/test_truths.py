@@ -10,8 +10,9 @@ import pytest
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.runs.kept import kept_runs
-from nni_wiring.studies.frame import StudyRun, run_study
+from nni_wiring.studies.frame import StudyRun
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.truths import truth_of
 from nni_wiring.truth import load_table
 from search_spaces.cell_graph import NB201, OPERATIONS

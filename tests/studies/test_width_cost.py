@@ -17,9 +17,9 @@ from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 from nni_wiring.errors import ConfigError
 from nni_wiring.search.config import make_config
 from nni_wiring.search.reopen import OpenSearch, open_search
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.probes import cost_samples, sample_costs
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.width_cost import PLACES, edge_costs
 from nni_wiring.supernet.cell import SupernetCell
 

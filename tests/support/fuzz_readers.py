@@ -31,9 +31,9 @@ from nni_wiring.search.config import make_config
 from nni_wiring.search.kept import parts_of, read_kept
 from nni_wiring.service.experiment import read_experiment
 from nni_wiring.service.resolve import run_of
-from nni_wiring.studies.frame import run_study
 from nni_wiring.studies.kept_studies import read_study
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.standing import STATES
 from nni_wiring.train.arch import parse_cell
 from nni_wiring.train.run import training_epochs
