@@ -34,6 +34,7 @@ Row = dict[str, Any]
 #: Studies measure the plain supernet cell, the reference that others are tested against, on one
 #: thread: sums are rounded differently under another number, which acts as another seed.
 _PLAIN = {"supernet": "plain", "threads": 1}
+MAX_SEEDS = 100_000
 #: The folder of what a study measured, below its own.
 PARTS = "parts"
 
@@ -112,6 +113,10 @@ class Study:
                 raise ConfigError(
                     f"study {self.name}: {key}={options[key]!r:.60} must be of the form {default!r}"
                 )
+        if "seeds" in self.own and options["seeds"] > MAX_SEEDS:
+            raise ConfigError(
+                f"study {self.name}: seeds={options['seeds']}; allowed: up to {MAX_SEEDS:,}"
+            )
         make_config(self._of_search(options))
         self.spaces.check(self.name, options)
         return options

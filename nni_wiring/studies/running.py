@@ -16,6 +16,9 @@ from nni_wiring.files.json_files import read_object, to_json, write_json
 from nni_wiring.runs.store import runs_root
 from nni_wiring.studies.frame import Findings, Options, Study, StudyRun
 
+#: What values of another form than the study's own end in.
+_FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+
 
 def study_folder(study: Study, options: Options, *, kept: bool = False) -> Path:
     """The folder in which a study with these options keeps its runs, unless told otherwise.
@@ -81,7 +84,7 @@ def _of_parts(run: StudyRun) -> Findings:
     """The findings of a kept study, whose parts may come from anywhere."""
     try:
         return run.study.measure(run)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except _FOREIGN as error:
         raise RunError(
             f"the kept study is not what {run.study.name} measures: {type(error).__name__}"
         ) from None

@@ -125,6 +125,7 @@ def test_the_command_keeps_a_study_and_reads_it_again(
         (["block-norms", "--from", "BAD"], "is not a kept study: `study`, `options` and `parts`"),
         (["block-norms", "--from", "FOREIGN"], "is not what block-norms measures: "),
         (["block-norms", "--from", "UNKNOWN"], "wheels"),
+        (["block-norms", "--from", "MANY"], "seeds=1000000000000; allowed: up to 100,000"),
         (["linear-cells", "--set", "draws=1", "--keep", "X.json.gz"], "there is nothing to keep"),
     ],
 )
@@ -140,6 +141,7 @@ def test_bad_files_and_options_are_one_line(
     labels = [f"pair1-{cell}-s1-{state}" for cell in ("wide", "deep") for state in standing.STATES]
     write_gzipped(Path("FOREIGN"), {**good, "parts": dict.fromkeys(labels, [{"largest": 1}])})
     write_gzipped(Path("UNKNOWN"), {**good, "options": {**options, "wheels": 4}})
+    write_gzipped(Path("MANY"), {**good, "options": {**options, "seeds": 10**12}})
     answer = command(*words)
     assert answer.exit_code != 0 and "Traceback" not in answer.output
     assert message in " ".join(answer.output.split())
