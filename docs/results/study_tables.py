@@ -74,11 +74,9 @@ KEPT_TABLES = {
     "block-norms-clutter": (0, 1),
     "landscape-clutter": (1,),
     "width-cost-clutter": (0,),
-    "none-mechanism-clutter": (0,),
-    "random-wiring-clutter": (1, 2),
     "convergence-cifar": (0, 1, 2),
-    "block-norms-cifar": (0, 1),
     "landscape-cifar": (1,),
+    "enas-vs-random-cifar": (0, 1),
 }
 
 
