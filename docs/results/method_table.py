@@ -6,18 +6,16 @@
 A method is a strategy, its level and a selection; only searches of the whole space count.
 """
 
-import argparse
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from reference_table import joined, rows
+from reference_table import joined, rewrite, rows
 
 from nni_wiring.studies.statistics import interval
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "strategies.md"
 BEGIN, END = "<!-- begin methods -->", "<!-- end methods -->"
 #: The folder of rows -> the data set that its searches are judged on.
 DATA = {"reference": "cifar10", "clutter": "clutter"}
@@ -92,17 +90,5 @@ def many(found: list[Ended]) -> tuple[str, str, str, str]:
     return f"{spread.mean:.2f}", ends_of, f"{rank:,.0f}", str(len(found))
 
 
-def main() -> None:
-    """Put the table between its marks."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    before, rest = PAGE.read_text().split(BEGIN)
-    text = f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
-    if check:
-        raise SystemExit(int(text != PAGE.read_text()))
-    PAGE.write_text(text)
-
-
 if __name__ == "__main__":
-    main()
+    rewrite(HERE.parent / "strategies.md", BEGIN, table(), END)

@@ -69,18 +69,17 @@ def table() -> str:
     return "\n".join([joined(*COLUMNS), "|---|---|---|---|---|", *map(line, rows())])
 
 
-def main() -> None:
-    """Put the table between the marks of README.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def rewrite(page: Path, begin: str, body: str, end: str) -> None:
+    """Put the body between the marks of a page, or check it: the whole command line."""
+    parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    page = HERE / "README.md"
-    before, rest = page.read_text().split(BEGIN)
-    text = f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
+    before, rest = page.read_text().split(begin)
+    text = f"{before}{begin}\n{body}\n{end}{rest.split(end)[1]}"
     if check:
         raise SystemExit(int(text != page.read_text()))
     page.write_text(text)
 
 
 if __name__ == "__main__":
-    main()
+    rewrite(HERE / "README.md", BEGIN, table(), END)

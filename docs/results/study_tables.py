@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nni_wiring.files.gzipped import SUFFIX
-from nni_wiring.studies.kept_studies import read_study
+from nni_wiring.studies.kept_studies import judged_again, read_study
 from nni_wiring.studies.registry import study
 from nni_wiring.studies.running import run_study
 
@@ -85,13 +85,9 @@ def kept_text() -> str:
     text = (HERE / KEPT_PAGE).read_text()
     for label, tables in KEPT_TABLES.items():
         path = HERE / KEPT / f"{label}{SUFFIX}"
-        if not path.exists():
-            continue
         kept = read_study(path)
-        found = study(kept.study)
         with tempfile.TemporaryDirectory() as folder:
-            options = found.checked(kept.options)
-            result = run_study(found, options, Path(folder) / "study", parts=kept.parts)
+            result = judged_again(kept, Path(folder) / "study")
         words = f"python cli.py study {kept.study} --from docs/results/{KEPT}/{path.name}"
         text = marked(text, label, markdown(result, tables, words))
     return text

@@ -173,6 +173,7 @@ class StudyRun:
         from nni_wiring.search.config import make_config
         from nni_wiring.search.run import run_search
 
+        self.trains(label)
         config = self.config(**changes)
         path = self.path / "runs" / label
         resume = (path / "run.json").exists()
@@ -184,6 +185,11 @@ class StudyRun:
             tell = self.epochs_of(f"search {label}", config.theta.epochs)
             run_search(config, folder, resume=resume, on_epoch=tell, statistics=statistics)
         return folder
+
+    def trains(self, label: str) -> None:
+        """Refuse a search or training of a kept study, which has none; RunError."""
+        if self._parts is not None:
+            raise RunError(f"the kept study {self.study.name} would have to train {label}")
 
     def reads(self, configs: Iterable[Mapping[str, Any]]) -> None:
         """Take note of the flat options of searches that are read instead of run."""

@@ -15,6 +15,8 @@ from nni_wiring.files.json_files import read_object
 from nni_wiring.files.messages import shown
 from nni_wiring.runs import environment
 from nni_wiring.studies.frame import PARTS, Options, Study
+from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class KeptStudy:
     parts: Mapping[str, Any]
 
 
-def keep_study(study: Study, options: Options, folder: Path, target: Path) -> None:
+def keep_study(found: Study, options: Options, folder: Path, target: Path) -> None:
     """Write what a finished study measured in ``folder`` to the file ``target``.
 
     Raises:
@@ -35,12 +37,18 @@ def keep_study(study: Study, options: Options, folder: Path, target: Path) -> No
     files = sorted((folder / PARTS).glob("*.json"))
     if not files:
         raise RunError(
-            f"study {study.name} has no parts in {shown(folder)}: there is nothing to keep"
+            f"study {found.name} has no parts in {shown(folder)}: there is nothing to keep"
         )
-    found = [read_object(file) or {} for file in files]
-    parts = {file.stem: part["value"] for file, part in zip(files, found, strict=True)}
+    values = [read_object(file) or {} for file in files]
+    parts = {file.stem: part["value"] for file, part in zip(files, values, strict=True)}
     made = {"versions": environment.versions(), "git_commit": environment.git_commit()}
-    write_gzipped(target, {"study": study.name, "options": options, "parts": parts, **made})
+    write_gzipped(target, {"study": found.name, "options": options, "parts": parts, **made})
+
+
+def judged_again(kept: KeptStudy, folder: Path) -> dict[str, Any]:
+    """The results that `run_study` gives, written to ``folder``, with nothing measured."""
+    found = study(kept.study)
+    return run_study(found, found.checked(kept.options), folder, parts=kept.parts)
 
 
 def read_study(path: Path) -> KeptStudy:

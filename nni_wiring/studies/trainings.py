@@ -93,6 +93,7 @@ def trained(run: StudyRun, label: str, config: TrainConfig) -> RunFolder:
     Raises:
         RunError: the study's folder holds a training of other options under this label.
     """
+    run.trains(label)
     path = run.path / "runs" / label
     resume = (path / "run.json").exists()
     folder = RunFolder.open(path) if resume else RunFolder.create(path, label, config.flat())

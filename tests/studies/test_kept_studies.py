@@ -92,6 +92,14 @@ def test_kept_options_stay_what_they_were_at_any_size(name: str) -> None:
             assert found.checked(json.loads(json.dumps(options))) == options
 
 
+def test_a_study_that_searches_outside_its_parts_is_not_trained_anew(tmp_path: Path) -> None:
+    found = study("growing")
+    options = found.options({**_SEARCH, "data": "digits"})
+    with pytest.raises(RunError, match="^the kept study growing would have to train "):
+        run_study(found, options, tmp_path / "study", parts={"a": 1})
+    assert not (tmp_path / "study" / "runs").exists()
+
+
 def command(*words: str) -> Any:
     return CliRunner().invoke(main, ["study", *words])
 

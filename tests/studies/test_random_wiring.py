@@ -47,6 +47,7 @@ TINY: dict[str, Any] = {
     "ops": 1,
     "draws": 3,
 }
+_SMALL = "no verdict: small, 4 channels, 2 epochs, 1 steps an epoch"
 
 
 def study_run(path: Path, **changes: Any) -> StudyRun:
@@ -142,7 +143,7 @@ def test_the_claim_is_about_the_area_and_not_the_end(tmp_path: Path) -> None:
         unless_small(study_run(tmp_path, **changes), [verdict], PUBLISHED)[0]
         for changes in ({}, {**STUDY.at("reference", "clutter"), "max_steps": None})
     )
-    assert small.verdict == "cannot be said" and "no verdict: small, " in small.evidence
+    assert small.verdict == "cannot be said" and _SMALL in small.evidence
     assert whole == verdict
 
 

@@ -31,9 +31,8 @@ from nni_wiring.search.config import make_config
 from nni_wiring.search.kept import parts_of, read_kept
 from nni_wiring.service.experiment import read_experiment
 from nni_wiring.service.resolve import run_of
-from nni_wiring.studies.kept_studies import read_study
+from nni_wiring.studies.kept_studies import judged_again, read_study
 from nni_wiring.studies.registry import study
-from nni_wiring.studies.running import run_study
 from nni_wiring.studies.standing import STATES
 from nni_wiring.train.arch import parse_cell
 from nni_wiring.train.run import training_epochs
@@ -184,12 +183,6 @@ def _kept_study(folder: Path) -> None:
     write_gzipped(folder / "s.json.gz", value)
 
 
-def _judged_again(folder: Path) -> None:
-    kept = read_study(folder / "s.json.gz")
-    found = study(kept.study)
-    run_study(found, found.checked(kept.options), folder / "study", parts=kept.parts)
-
-
 def _experiment(folder: Path) -> None:
     (folder / "e1" / "db").mkdir(parents=True)
     (folder / "e1" / "trials" / "t1").mkdir(parents=True)
@@ -272,7 +265,11 @@ READERS = (
     Reader("run folder", _run, _explained, 0.5),
     Reader("checkpoint", _checkpoint, _resumed),
     Reader("kept rows", _kept, lambda folder: kept_runs([folder / "s1.json.gz"])),
-    Reader("kept study", _kept_study, _judged_again),
+    Reader(
+        "kept study",
+        _kept_study,
+        lambda folder: judged_again(read_study(folder / "s.json.gz"), folder / "study"),
+    ),
     Reader("NNI experiment", _experiment, _read_experiment),
     Reader(
         "tuner journal",
