@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from nni_wiring.building.rows import Row
-from nni_wiring.data import ImageData, load_data
+from nni_wiring.data import held_data
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.search.process import cpu_threads, quiet
 from nni_wiring.train.batched import CellRow, Trained, Way, by_kernels, by_torch, train_cell
@@ -54,7 +53,7 @@ def _rows(options: Mapping[str, Any], archs: Sequence[str], seed: int, way: Way)
         for arch in archs:
             config = make_train_config({**options, "arch": arch, "seed": seed})
             images = config.data_settings
-            data = _data(images.data, images.data_dir, images.resize)
+            data = held_data(images.data, images.data_dir, images.resize)
             found = train_cell(config, way=way, data=data)
             rows.append(_row(found))
     return rows
@@ -73,9 +72,3 @@ def _kernels_alone(parts: TrainingParts) -> Trained:
         return by_kernels(parts)
     except NotCompactError as error:
         raise BenchmarkError(f"kernels=true: {error}; kernels=false trains by torch") from None
-
-
-@lru_cache(maxsize=1)
-def _data(name: str, folder: str, resize: int | None) -> ImageData:
-    """The images, read once a process."""
-    return load_data(name, folder, resize=resize)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nni_wiring.data.registry import data_sources, find_source, load_data, register
+from nni_wiring.data.registry import data_sources, find_source, held_data, load_data, register
 from nni_wiring.data.source import DataSource
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "build_loaders",
     "data_sources",
     "find_source",
+    "held_data",
     "load_data",
     "register",
     "split",

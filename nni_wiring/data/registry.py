@@ -7,6 +7,7 @@ the `DataSource` as an entry point ``nni_wiring.data``; a name that is taken alr
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,3 +138,11 @@ def load_data(
         source, name, Path(root).expanduser(), download
     )
     return data if resize is None else data.resized(resize)
+
+
+@lru_cache(maxsize=1)
+def held_data(name: str, root: Path | str, resize: int | None) -> ImageData:
+    """As `load_data`, kept in memory until another is asked for: for many trainings in one process,
+    during which the files do not change.
+    """
+    return load_data(name, root, resize=resize)

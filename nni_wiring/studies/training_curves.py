@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nni_wiring.data.registry import load_data
 from nni_wiring.errors import RunError
 from nni_wiring.studies.frame import Row, StudyRun
-from nni_wiring.studies.trainings import PAIRS, training_config
+from nni_wiring.studies.trainings import PAIRS, images_of, training_config
 from nni_wiring.train.batched import train_cell
 from nni_wiring.train.config import TrainConfig, make_train_config
 
@@ -93,7 +92,7 @@ def trainings(run: StudyRun) -> list[Row]:
 def _train(run: StudyRun, rate: str, seed: int, number: int, shape: str) -> Row:
     arch = getattr(PAIRS[number - 1], shape)
     config = training_config(run, arch=arch, seed=seed, protocol=run["protocol"], eval_epochs=None)
-    row = train_cell(rated(config, rate))
+    row = train_cell(rated(config, rate), data=images_of(config))
     epochs = sorted(row.loss_at)
     return {
         "arch": arch,
@@ -112,10 +111,8 @@ def held_out(parts: Mapping[str, float]) -> float:
 
 def with_measures(run: StudyRun, rows: Sequence[Row]) -> list[Row]:
     """The rows with their measures; a pair's cells share start and end."""
-    images = training_config(run, arch=PAIRS[0].wide).data_settings
-    start = math.log(
-        run.part("classes", lambda: load_data(images.data, images.data_dir).num_classes)
-    )
+    config = training_config(run, arch=PAIRS[0].wide)
+    start = math.log(run.part("classes", lambda: images_of(config).num_classes))
     ends: dict[tuple[Any, ...], float] = {}
     for row in rows:
         key = (row["rate"], row["pair"], row["seed"])

@@ -25,7 +25,7 @@ from nni_wiring.studies.random_wirings import (
     width,
 )
 from nni_wiring.studies.training_curves import held_out
-from nni_wiring.studies.trainings import training_config
+from nni_wiring.studies.trainings import images_of, training_config
 from nni_wiring.train.batched import Trained, by_torch, train_cell
 from nni_wiring.train.loop import EpochFigures
 from nni_wiring.train.network import FixedNetwork, freeze_only_choice
@@ -164,7 +164,7 @@ def train_net(run: StudyRun, net: Net, seed: int) -> Row:
 
         return epoch, kernels
 
-    found = train_cell(config, way=way)
+    found = train_cell(config, way=way, data=images_of(config))
     return {
         "net": net.name,
         "kind": net.kind,

@@ -218,7 +218,7 @@ def test_the_cells_of_a_placebo_learn_alike(tmp_path: Path) -> None:
 def test_the_tables_leads_stand_beside(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tabulated(config: Any) -> CellRow:
+    def tabulated(config: Any, data: Any) -> CellRow:
         """Accuracies as tabulated after 200 epochs: the rank correlation is 1."""
         table = load_table("bundled")
         final = float(table.values("cifar10", "valid")[table.index_of(config.training.arch)])
@@ -243,7 +243,7 @@ def test_the_tables_leads_stand_beside(
 def test_kernels_and_torch_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = iter([True, False])
 
-    def trained(config: Any) -> CellRow:
+    def trained(config: Any, data: Any) -> CellRow:
         figures = {1: {"train": 1.0, "test": 1.0}}
         return CellRow(config.training.arch, 1, figures, figures, compact=next(kinds))
 
@@ -255,7 +255,7 @@ def test_kernels_and_torch_are_not_mixed(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_training_that_diverges_leaves_its_pair_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverges(config: Any) -> CellRow:
+    def diverges(config: Any, data: Any) -> CellRow:
         if config.training.arch == PAIRS[0].wide:
             return CellRow(config.training.arch, 1, error="the training diverged")
         figures = {epoch: {"train": 2.0 / epoch, "test": 1.0} for epoch in (1, 2)}
@@ -307,7 +307,7 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(
     whole = run_study(STUDY, options, tmp_path / "whole")
     original, started = training_curves.train_cell, []
 
-    def stop_at_the_third(config: Any) -> CellRow:
+    def stop_at_the_third(config: Any, data: Any) -> CellRow:
         started.append((config.theta.lr, config.training.arch))
         if len(started) == 3:
             raise KeyboardInterrupt

@@ -29,13 +29,12 @@ from nni_wiring.supernet.fused.plan import Branch, ConvGroup, Plan, SourcePlan
 STACKED, POINTWISE, SKIP, POOL = range(4)
 
 
-#: Up to this width the 3x3 convolutions of native.cpp are the faster ones.
-WIDEST = 16
-
-
-def convolves(group: ConvGroup, channels: int) -> bool:
-    """True where native.cpp runs the convolutions of a group, else torch does."""
-    return group.kernel == 3 and channels <= WIDEST
+def convolves(group: ConvGroup, like: Tensor) -> bool:
+    """True where native.cpp runs the convolutions of a group on images like ``like`` (n, C, h, w),
+    else torch does.
+    """
+    channels = like.shape[1]
+    return group.kernel == 3 and channels <= int(library(channels, like.dtype).widest())
 
 
 def suits(plan: Plan) -> bool:
@@ -121,7 +120,7 @@ class Forward:
 
     def _stacked(self, group: ConvGroup, r: Tensor) -> tuple[Saved, Moments]:
         weights = weights_of(group, self.parameters).contiguous()
-        if convolves(group, self.channels):
+        if convolves(group, self.like):
             n, _, h, w = self.like.shape
             y = r.new_empty(len(r), len(weights))
             given = r.data_ptr(), n, h, w, weights.data_ptr()

@@ -176,7 +176,7 @@ class Backward:
     ) -> tuple[Tensor, Tensor]:
         """dL/dr (pixels, C) and dL/d weights (branches x C, C, k, k), where they are needed."""
         weights = weights_of(group, self.parameters).contiguous()
-        if convolves(group, self.channels):
+        if convolves(group, self.like):
             n, _, h, w = self.like.shape
             of_r, of_weights = torch.empty_like(r), torch.empty_like(weights)
             asked = wanted, self.needs.weights

@@ -46,4 +46,5 @@ def library(channels: int, dtype: torch.dtype) -> Any:
     for name, types in _ARGUMENTS.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = types, None
+    loaded.widest.argtypes, loaded.widest.restype = (), _I
     return loaded

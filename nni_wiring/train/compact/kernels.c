@@ -9,12 +9,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* DEEP, and how many input channels a tile of weights has with three taps and with one: as many as
+   the registers hold sums. */
 #if defined(__AVX512F__)
-enum { BYTES = 64, DEEP = 4 };
+enum { BYTES = 64, DEEP = 4, WITH_THREE = 2, WITH_ONE = 4 };
 #elif defined(__AVX__)
-enum { BYTES = 32, DEEP = 2 };
+enum { BYTES = 32, DEEP = 2, WITH_THREE = 1, WITH_ONE = 2 };
 #else
-enum { BYTES = 16, DEEP = 4 };
+enum { BYTES = 16, DEEP = 4, WITH_THREE = 1, WITH_ONE = 2 };
 #endif
 typedef REAL vec __attribute__((vector_size(BYTES)));
 enum { LANES = BYTES / sizeof(REAL), ACROSS = 4, MAX_TAPS = 9 };
@@ -52,7 +54,7 @@ INLINE void conv_tile(const int TO, const int TV, REAL *dst, int64_t dst_channel
     UNROLL for (int o = 0; o < TO; o++)
         UNROLL for (int v = 0; v < TV; v++) sum[o][v] = (vec){0};
     for (int t = 0; t < taps; t++)
-        for (int64_t i = 0; i < in; i++) {
+        _Pragma("GCC unroll 4") for (int64_t i = 0; i < in; i++) {
             const vec *x = (const vec *)(src + i * src_channel + at[t]);
             const REAL *row = w + tap[t] * w_tap + i * w_row;
             vec loaded[DEEP];
@@ -191,10 +193,10 @@ static void conv_back_weight(const op *p, state *s) {
             for (; o + 4 <= out; o += 4) {
                 int64_t i = 0;
                 if (k == 3) {
-                    for (; i + 2 <= in; i += 2) WEIGHT_TILE(4, 2, 3);
+                    for (; i + WITH_THREE <= in; i += WITH_THREE) WEIGHT_TILE(4, WITH_THREE, 3);
                     for (; i < in; i++) WEIGHT_TILE(4, 1, 3);
                 } else {
-                    for (; i + 4 <= in; i += 4) WEIGHT_TILE(4, 4, 1);
+                    for (; i + WITH_ONE <= in; i += WITH_ONE) WEIGHT_TILE(4, WITH_ONE, 1);
                     for (; i < in; i++) WEIGHT_TILE(4, 1, 1);
                 }
             }
