@@ -50,7 +50,8 @@ setup(
     package_data={
         "nni_wiring": ["py.typed"]
         + [
-            f"**/*.{kind}" for kind in ("c", "cpp", "css", "csv", "html", "j2", "js", "json", "npz")
+            f"**/*.{kind}"
+            for kind in ("c", "cpp", "css", "csv", "hpp", "html", "j2", "js", "json", "npz")
         ],
         "search_spaces": ["py.typed"],
     },

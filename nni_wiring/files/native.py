@@ -8,6 +8,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,23 +20,25 @@ _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fPIC", "-shared")
 _SECONDS = 300
 
 
-def shared_library(source: Path, folder: Path, *flags: str) -> Path:
+def shared_library(source: Path, folder: Path, *flags: str, headers: Sequence[Path] = ()) -> Path:
     """The file of the compiled ``source`` in ``folder``, made where it is not there yet.
 
-    Its name holds a hash of the source, the flags, the compiler's version and the processor,
+    Its name holds a hash of source, headers, flags, the compiler's version and the processor,
     since ``-march=native`` compiles for this one.
 
     Args:
         source: a .c or .cpp file.
         folder: of compiled files; made where it is missing.
         flags: beside those for speed and a shared library.
+        headers: all that the source includes from beside it.
 
     Raises:
         OSError, subprocess.SubprocessError: no compiler, or it refuses; one line.
     """
     compiler = _compiler(source.suffix)
     command = (*compiler, *_FLAGS, *flags)
-    parts = (source.read_text(encoding="utf-8"), *command, _machine(compiler))
+    texts = (file.read_text(encoding="utf-8") for file in (source, *headers))
+    parts = (*texts, *command, _machine(compiler))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     path = folder / f"{source.stem}-{digest}.so"
     if not path.exists():

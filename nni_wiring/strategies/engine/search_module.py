@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -151,12 +152,17 @@ class SearchModule(SearchView, BaseOneShotLightningModule):
         else:
             super().manual_backward(loss, *args, **kwargs)
 
+    @cached_property
+    def _weights(self) -> list[nn.Parameter]:
+        """`weight_parameters`, for every step: finding them walks all modules."""
+        return self.weight_parameters()
+
     @contextmanager
     def constant_weights(self) -> Iterator[None]:
         """Take the weights for constants, so that neither pass keeps or computes anything for
         their gradients.
         """
-        moving = [p for p in self.weight_parameters() if p.requires_grad]
+        moving = [p for p in self._weights if p.requires_grad]
         try:
             for parameter in moving:
                 parameter.requires_grad_(False)

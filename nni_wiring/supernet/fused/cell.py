@@ -53,7 +53,7 @@ class _FusedFunction(torch.autograd.Function):
             states, saved, moments = call.kernels.forward(plan, z, inputs, parameters, counts)
         call.moments.extend(moments)
         outputs = [fused_kernels.images(states[node], inputs[0]) for node in plan.outputs]
-        ctx.plan, ctx.kernels = plan, call.kernels
+        ctx.plan, ctx.kernels, ctx.groups = plan, call.kernels, len(saved)
         # an output node that nothing leaves is not needed again
         keep = [bool(s.convolutions or s.skips or s.pools) for s in plan.sources]
         kept = [state if needed else None for state, needed in zip(states, keep, strict=True)]
@@ -66,7 +66,7 @@ class _FusedFunction(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         plan: Plan = ctx.plan
         z, counts, *rest = ctx.saved_tensors
-        count = len(rest) - plan.nodes - len(Saved._fields) * len(plan.groups)
+        count = len(rest) - plan.nodes - len(Saved._fields) * ctx.groups
         parameters, states = rest[:count], rest[count : count + plan.nodes]
         flat = rest[count + plan.nodes :]
         width = len(Saved._fields)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from nni_wiring.supernet.fused import kernels as fused_kernels
-from nni_wiring.supernet.fused import native, native_backward
+from nni_wiring.supernet.fused import native
 from nni_wiring.supernet.fused.backward import backward
-from nni_wiring.supernet.fused.kernels import Needs
+from nni_wiring.supernet.fused.kernels import Moments, Saved
 from nni_wiring.supernet.fused.native_library import NUMBERS, library
 from nni_wiring.supernet.fused.plan import Plan
 
@@ -73,11 +73,15 @@ def kernels_for(device_type: str) -> Kernels:
 
 def native_kernels(z: Tensor, x: Tensor, parameters: Sequence[Tensor]) -> Kernels | None:
     """The kernels of native.cpp, for plans that ``native.suits``; None where they do not serve: on
-    a GPU, on several threads, in half precision, for other widths than multiples of 4, or where
+    a GPU, on several threads, in half precision, for other widths than multiples of 4 up
+    to native.WIDEST, or where
     they cannot be compiled.
     """
-    here = x.is_cpu and torch.get_num_threads() == 1 and x.shape[1] % 4 == 0
-    if not here or any(t.dtype != x.dtype or t.dtype not in NUMBERS for t in (z, *parameters)):
+    width = x.shape[1]
+    here = x.is_cpu and torch.get_num_threads() == 1 and width % 4 == 0
+    if not here or width > native.WIDEST:
+        return None
+    if any(t.dtype != x.dtype or t.dtype not in NUMBERS for t in (z, *parameters)):
         return None
     return NATIVE if native_problem(x.shape[1], x.dtype) is None else None
 
@@ -134,7 +138,7 @@ class _Compared:
         expected, found = self._eager(*arguments), None
         try:
             found = self._fast(*arguments)
-            self.problem = difference(found, expected, _types((arguments, expected)))
+            self.problem = self._difference(arguments, found, expected)
         except Exception as error:  # noqa: BLE001  a failing compiler shows up as many types
             self.problem = _one_line(error)
         if self.problem is None:
@@ -146,6 +150,10 @@ class _Compared:
     def _prepared(self, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
         """The arguments as the kernel takes them, and a key of their shapes."""
         raise NotImplementedError
+
+    def _difference(self, arguments: tuple[Any, ...], found: Any, expected: Any) -> str | None:
+        """None where the kernel's outputs are those of the eager one, else what differs."""
+        return difference(found, expected, _types((arguments, expected)))
 
 
 class Checked(_Compared):
@@ -163,18 +171,59 @@ class Checked(_Compared):
         return arguments, _key(arguments)
 
 
-class _CheckedNative(_Compared):
-    """A kernel of native.cpp, which is one for all plans."""
+class _NativeForward(_Compared):
+    """``native.forward``, which is one for all plans."""
 
     def _prepared(self, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-        last = arguments[-1]  # counts (forward) or needs (backward)
-        x, rest = (arguments[1], last) if isinstance(last, Needs) else (arguments[2][0], last.shape)
-        return arguments, (x.shape, x.dtype, rest)
+        x, counts = arguments[2][0], arguments[-1]
+        return arguments, (x.shape, x.dtype, counts.shape)
+
+    def _difference(self, arguments: tuple[Any, ...], found: Any, expected: Any) -> str | None:
+        plan, z, inputs, *_ = arguments
+        states, saved, moments = found
+        saved = native.unpacked(plan, saved, z, inputs[0].shape[1], len(states[0]))
+        rest = (
+            [torch.cat([getattr(m, name) for m in expected[2]]) for name in Moments._fields]
+            if expected[2]
+            else []
+        )
+        return super()._difference(
+            arguments, (states, saved, list(moments[0])[: len(rest)]), (*expected[:2], rest)
+        )
+
+
+class _NativeBackward(_Compared):
+    """``native.backward`` of what ``native.forward`` saved; eager, of what the eager one saved."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The kernel's own outputs."""
+        packed = native.is_packed(arguments[5])
+        return super().__call__(*arguments) if packed else self._eager(*arguments)
+
+    def _prepared(self, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        gradient, needs = arguments[1], arguments[-1]
+        return arguments, (gradient.shape, gradient.dtype, needs)
+
+
+def _backward_of_native(
+    plan: Plan,
+    gradient: Tensor,
+    z: Tensor,
+    states: Any,
+    parameters: Any,
+    saved: list[Saved],
+    *rest: Any,
+) -> Any:
+    """The eager backward pass, of what either forward pass saved."""
+    if native.is_packed(saved):
+        n, channels, h, w = gradient.shape
+        saved = native.unpacked(plan, saved, z, channels // len(plan.outputs), n * h * w)
+    return backward(plan, gradient, z, states, parameters, saved, *rest)
 
 
 NATIVE = Kernels(
-    _CheckedNative(EAGER.forward, native.forward),
-    _CheckedNative(EAGER.backward, native_backward.backward),
+    _NativeForward(EAGER.forward, native.forward),
+    _NativeBackward(_backward_of_native, native.backward),
 )
 
 

@@ -45,7 +45,8 @@ class Saved(NamedTuple):
     """The tensors that forward keeps of one group of convolutions for backward.
 
     Attributes:
-        outputs: y, (pixels, branches x C), kernels of 3 and more only.
+        outputs: y, (pixels, branches x C), kernels of 3 and more only; or, of native code, all that
+            it keeps of all groups, one vector, with empty ones beside it.
         mean, inverse: of y, (branches x C).
         covariance, input_mean: of r, kernels of 1 only.
     """

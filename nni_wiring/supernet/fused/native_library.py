@@ -13,24 +13,25 @@ from nni_wiring.files.native import shared_library
 from nni_wiring.truth import cache_dir
 
 SOURCE = Path(__file__).with_name("native.cpp")
+HEADERS = tuple(SOURCE.with_name(f"{name}.hpp") for name in ("vectors", "convolutions", "branches"))
 NUMBERS = {torch.float32: "float", torch.float64: "double"}
 FLAGS = ("-std=c++20", "-ffp-contract=fast")
 
-_I, _P, _D = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
+_I, _P = ctypes.c_int64, ctypes.c_void_p
+
+
+class Given(ctypes.Structure):
+    """``Given`` in native.cpp."""
+
+    _fields_ = [
+        *((name, _P) for name in ("plan", "z", "inputs", "parameters", "counts")),
+        *((name, _I) for name in ("n", "h", "w")),
+        *((name, _P) for name in ("kept", "scratch")),
+    ]
+
+
 #: Arguments of the functions of native.cpp.
-_ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "convolution": (_P, _I, _I, _I, _P, _I, _P),
-    "convolution_backward": (_P, _P, _I, _I, _I, _P, _I, _P, _P),
-    "rectified": (_P, _I, _P, _P, _P),
-    "moments": (_P, _I, _I, _D, _P, _P, _P),
-    "pointwise_moments": (_P, _I, _P, _P, _D, _P, _P, _P),
-    "node": (_I, _P, _P, _I, _I, _I, _P, _P),
-    "node_gradient": (_P, _I, _I, _I, _P, _P, _P),
-    "linear": (_P, _P, _I, _P),
-    "stacked_backward": (_I, _P, _P, _P, _P, _I, _P, _P, _P),
-    "pointwise_backward": (_I, *(_P,) * 4, _I, *(_P,) * 9),
-    "source_gradient": (_P, _P, _I, _P),
-}
+_ARGUMENTS: dict[str, tuple[Any, ...]] = {"forward": (_P,), "backward": (_P,) * 5}
 
 
 @cache
@@ -41,10 +42,10 @@ def library(channels: int, dtype: torch.dtype) -> Any:
     first use puts it. Raises OSError or subprocess.SubprocessError where it cannot be had.
     """
     definitions = (f"-DCHANNELS={channels}", f"-DNUMBER={NUMBERS[dtype]}")
-    path = shared_library(SOURCE, cache_dir() / "native", *FLAGS, *definitions)
+    flags = (*FLAGS, *definitions)
+    path = shared_library(SOURCE, cache_dir() / "native", *flags, headers=HEADERS)
     loaded = ctypes.CDLL(str(path))
     for name, types in _ARGUMENTS.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = types, None
-    loaded.widest.argtypes, loaded.widest.restype = (), _I
     return loaded
