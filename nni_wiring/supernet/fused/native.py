@@ -51,7 +51,7 @@ def _leaving(source: SourcePlan) -> list[Branch]:
 
 
 class _Places(NamedTuple):
-    """Where the results of one group lie in what forward keeps; unused ones are 0."""
+    """Places of the results of one group in what forward keeps; unused ones are 0."""
 
     y: int
     mean: int
@@ -242,7 +242,7 @@ def is_packed(saved: Sequence[Saved]) -> bool:
 def unpacked(
     plan: Plan, saved: Sequence[Saved], z: Tensor, channels: int, pixels: int
 ) -> list[Saved]:
-    """What ``forward`` saved, as ``kernels.forward`` saves it."""
+    """Read what ``forward`` saved as ``kernels.forward`` saves it."""
     kept = saved[0].outputs
     assert kept is not None
     found, result = layout(plan, z.shape[1], channels, pixels), []

@@ -23,6 +23,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+#: Numbers before and behind a vector that nobody may touch.
+GUARD = 64
+
+
 @pytest.fixture(autouse=True)
 def one_thread_in_float64() -> Iterator[None]:
     threads = torch.get_num_threads()
@@ -118,6 +122,28 @@ def test_weights_taken_for_constants_leave_the_costs_alone(calls: list[str]) -> 
         assert all(g is None for g in others) == frozen
     assert len(calls) == 12
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_nothing_is_written_beyond_the_vectors_asked_for(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, affine: bool
+) -> None:
+    """The places are Python's, the writing is C++'s."""
+    vectors, new_empty = [], torch.Tensor.new_empty
+
+    def guarded(like: torch.Tensor, *size: int) -> torch.Tensor:
+        if len(size) > 1:
+            return new_empty(like, *size)
+        vectors.append((new_empty(like, size[0] + 2 * GUARD).fill_(0.123), size[0]))
+        return vectors[-1][0][GUARD : GUARD + size[0]]
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", guarded)
+    for name, phase in (("darts", "weights"), ("darts", "alpha"), ("gdas", "joint")):
+        plain, fast = passes(name, phase, affine=affine)
+        assert_same(fast, plain)
+    assert len(vectors) >= 2 * len(calls) > 0
+    for room, size in vectors:
+        assert (room[:GUARD] == 0.123).all() and (room[GUARD + size :] == 0.123).all()
 
 
 def test_several_threads_and_other_widths_are_not_for_it(calls: list[str]) -> None:
