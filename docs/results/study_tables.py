@@ -75,6 +75,7 @@ KEPT_TABLES = {
     "landscape-clutter": (1,),
     "width-cost-clutter": (0,),
     "convergence-cifar": (0, 1, 2),
+    "convergence-cifar60k": (0, 1, 2),
     "landscape-cifar": (1,),
     "enas-vs-random-cifar": (0, 1),
 }
