@@ -78,6 +78,9 @@ KEPT_TABLES = {
     "convergence-cifar60k": (0, 1, 2),
     "landscape-cifar": (1,),
     "enas-vs-random-cifar": (0, 1),
+    "none-mechanism-clutter": (0,),
+    "landscape-cifar60k": (1,),
+    "enas-vs-random-cifar60k": (0, 1),
 }
 
 
