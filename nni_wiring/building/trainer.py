@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nni_wiring.building.rows import Row
-from nni_wiring.data import held_data
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.search.process import cpu_threads, quiet
 from nni_wiring.train.batched import CellRow, Trained, Way, by_kernels, by_torch, train_cell
 from nni_wiring.train.compact.program import NotCompactError
 from nni_wiring.train.config import make_train_config
-from nni_wiring.train.parts import TrainingParts
+from nni_wiring.train.parts import TrainingParts, images_of
 from nni_wiring.train.result import HELD_OUT
 
 #: A trainer: (options of `train` without arch and seed, cells, seed) -> a row per cell, in order.
@@ -52,10 +51,7 @@ def _rows(options: Mapping[str, Any], archs: Sequence[str], seed: int, way: Way)
     with quiet(), cpu_threads(int(options.get("threads") or 1)):
         for arch in archs:
             config = make_train_config({**options, "arch": arch, "seed": seed})
-            images = config.data_settings
-            data = held_data(images.data, images.data_dir, images.resize)
-            found = train_cell(config, way=way, data=data)
-            rows.append(_row(found))
+            rows.append(_row(train_cell(config, way=way, data=images_of(config))))
     return rows
 
 

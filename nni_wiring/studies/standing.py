@@ -21,7 +21,7 @@ from nni_wiring.studies.trainings import trained, training_config
 from nni_wiring.supernet.evaluation import evaluation_mode, fixed_draw
 from nni_wiring.supernet.restoring import unmoved
 from nni_wiring.train.config import TrainConfig, make_train_config
-from nni_wiring.train.parts import assemble_training
+from nni_wiring.train.parts import assemble_training, images_of
 from nni_wiring.train.run import is_training
 
 #: Images of a batch whose gradient is one of those whose variance is measured.
@@ -118,7 +118,7 @@ def standing(folder: RunFolder, images: int) -> Standing:
 
 def untrained(config: TrainConfig, images: int) -> Standing:
     """The network that a training of this configuration starts from."""
-    parts = assemble_training(make_train_config({**config.flat(), **_PLAIN}))
+    parts = assemble_training(make_train_config({**config.flat(), **_PLAIN}), images_of(config))
     network = parts.network.network
     return Standing(network, list(network.parameters()), _batches(parts.loaders.train, images))
 

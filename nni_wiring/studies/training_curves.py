@@ -10,9 +10,10 @@ import numpy as np
 
 from nni_wiring.errors import RunError
 from nni_wiring.studies.frame import Row, StudyRun
-from nni_wiring.studies.trainings import PAIRS, images_of, training_config
+from nni_wiring.studies.trainings import PAIRS, training_config
 from nni_wiring.train.batched import train_cell
 from nni_wiring.train.config import TrainConfig, make_train_config
+from nni_wiring.train.parts import images_of
 
 #: The learning rates by name: the protocol's, a tenth of it at every step, and one that stays.
 RATES = {"full": "lr", "tenth": "lr / 10", "constant": "lr, constant"}

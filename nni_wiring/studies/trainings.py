@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from nni_wiring.data import ImageData, held_data
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies.frame import StudyRun
@@ -75,12 +74,6 @@ def training_config(run: StudyRun, **changes: Any) -> TrainConfig:
         raise ConfigError(f"study {run.study.name}: {foreign[0]} is no option of a training")
     given.pop("supernet", None)  # of every study's options, for those that search
     return make_train_config({"eval_epochs": (), **given, **changes})
-
-
-def images_of(config: TrainConfig) -> ImageData:
-    """The images of one of a study's trainings, read once for all of them."""
-    images = config.data_settings
-    return held_data(images.data, images.data_dir, images.resize)
 
 
 def unless_small(

@@ -25,11 +25,11 @@ from nni_wiring.studies.random_wirings import (
     width,
 )
 from nni_wiring.studies.training_curves import held_out
-from nni_wiring.studies.trainings import images_of, training_config
+from nni_wiring.studies.trainings import training_config
 from nni_wiring.train.batched import Trained, by_torch, train_cell
 from nni_wiring.train.loop import EpochFigures
 from nni_wiring.train.network import FixedNetwork, freeze_only_choice
-from nni_wiring.train.parts import TrainingParts
+from nni_wiring.train.parts import TrainingParts, images_of
 from search_spaces.cell_graph import CellGraph
 from search_spaces.darts import DartsSpace
 from search_spaces.genotypes import DARTS_OPERATIONS, Genotype, Pairs, format_genotype

@@ -13,6 +13,7 @@ from nni_wiring.data import (
     ResidentImages,
     Split,
     build_loaders,
+    held_data,
     load_data,
     training_split,
 )
@@ -50,6 +51,12 @@ class TrainingParts:
     held_out: dict[str, BatchLoader]
     network: FixedNetwork
     device: torch.device
+
+
+def images_of(config: TrainConfig) -> ImageData:
+    """The images of a training, held in memory for others on the same."""
+    images = config.data_settings
+    return held_data(images.data, images.data_dir, images.resize)
 
 
 def assemble_training(config: TrainConfig, data: ImageData | None = None) -> TrainingParts:

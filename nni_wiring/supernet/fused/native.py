@@ -165,17 +165,16 @@ def _scratch(plan: Plan, channels: int, matrix: int) -> int:
 
 
 def _given(
-    plan: Plan,
+    found: Layout,
     z: Tensor,
     inputs: Sequence[Tensor | None],
     parameters: Sequence[Tensor],
     counts: Tensor,
     kept: Tensor,
     like: Tensor,
-) -> tuple[Given, Layout, list[object]]:
+) -> tuple[Given, list[object]]:
     """The arguments of a pass, and what must be kept alive while it runs. inputs: (n h w, C)."""
-    n, channels, h, w = like.shape
-    found = layout(plan, z.shape[1], channels, n * h * w)
+    n, _, h, w = like.shape
     scratch = kept.new_empty(found.scratch)
     tensors = addresses(inputs), addresses(parameters)
     given = Given(
@@ -187,7 +186,7 @@ def _given(
         *(n, h, w),
         *(kept.data_ptr(), scratch.data_ptr()),
     )
-    return given, found, [*tensors, scratch]
+    return given, [*tensors, scratch]
 
 
 def addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
@@ -213,7 +212,7 @@ def forward(
     kept = like.new_empty(found.kept)
     states = [rows(x).contiguous() for x in inputs]
     z, own = z.contiguous(), [parameter.contiguous() for parameter in parameters]
-    given, _, _alive = _given(plan, z, states, own, counts, kept, like)
+    given, _alive = _given(found, z, states, own, counts, kept, like)
     library(channels, like.dtype).forward(ctypes.byref(given))
     size = pixels * channels
     states += [kept[place : place + size].view(pixels, channels) for place in found.states]
@@ -280,7 +279,8 @@ def backward(
     kept, z = saved[0].outputs, z.contiguous()
     assert kept is not None
     own = [parameter.contiguous() for parameter in parameters]
-    given, found, _alive = _given(plan, z, states[: plan.inputs], own, counts, kept, like)
+    found = layout(plan, z.shape[1], channels, len(matrix))
+    given, _alive = _given(found, z, states[: plan.inputs], own, counts, kept, like)
     outputs: list[Tensor | None] = [None] * plan.nodes
     for number, node in enumerate(plan.outputs):
         outputs[node] = matrix[:, number * channels : (number + 1) * channels].contiguous()
