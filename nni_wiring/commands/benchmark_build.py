@@ -17,6 +17,7 @@ from nni_wiring.commands.output import json_option, print_json
 from nni_wiring.commands.progress import progress
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import WiringError
+from nni_wiring.imports import large_imports
 from nni_wiring.search.assignments import parse_assignments
 
 if TYPE_CHECKING:
@@ -71,12 +72,13 @@ def build(
     chosen = {key: value for key, value in given.items() if value is not None}
     values = {**parse_assignments(assignments), **chosen}
     check_names(values)
-    from nni_wiring.building.finish import check_name, finish
-    from nni_wiring.building.folder import BuildFolder, build_path
-    from nni_wiring.building.options import make_build_options
-    from nni_wiring.building.plan import WHOLE, Slice
-    from nni_wiring.building.work import run_build
-    from nni_wiring.runs.ownership import owned_place
+    with large_imports():
+        from nni_wiring.building.finish import check_name, finish
+        from nni_wiring.building.folder import BuildFolder, build_path
+        from nni_wiring.building.options import make_build_options
+        from nni_wiring.building.plan import WHOLE, Slice
+        from nni_wiring.building.work import run_build
+        from nni_wiring.runs.ownership import owned_place
 
     asked = WHOLE if part is None else Slice.parse(part)
     options = make_build_options(values)

@@ -11,6 +11,7 @@ from nni_wiring.commands import completion
 from nni_wiring.commands.names import check_names
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import ConfigError
+from nni_wiring.imports import large_imports
 from nni_wiring.search.assignments import parse_assignments
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def export(
     """
     chosen = {key: value for key, value in given.items() if value is not None}
     check_names(chosen)
-    from nni_wiring.export.folder import check_target, export_folder
-    from nni_wiring.search.process import quiet
+    with large_imports():
+        from nni_wiring.export.folder import check_target, export_folder
+        from nni_wiring.search.process import quiet
 
     check_target(target, force=force)
     with quiet():

@@ -16,6 +16,7 @@ from nni_wiring.commands.output import print_json
 from nni_wiring.commands.progress import on_terminal, progress
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import OwnedError, RunError, WiringError
+from nni_wiring.imports import large_imports
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 from nni_wiring.search.assignments import parse_assignments
@@ -95,8 +96,9 @@ def search(
     values = {**parse_assignments(assignments), **chosen}
     check_names(values)
     interrupted = None if resume is None else _the_run(resume)
-    from nni_wiring.search.config import make_config
-    from nni_wiring.search.loggers import check_logger
+    with large_imports():
+        from nni_wiring.search.config import make_config
+        from nni_wiring.search.loggers import check_logger
 
     if values.get("seeds") is not None:
         _search_seeds(values, as_json)

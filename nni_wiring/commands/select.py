@@ -13,6 +13,7 @@ from nni_wiring.commands.names import check_names
 from nni_wiring.commands.output import json_option, print_json, print_table
 from nni_wiring.commands.progress import progress
 from nni_wiring.commands.set_option import set_option
+from nni_wiring.imports import large_imports
 from nni_wiring.runs.result import ReadOff, SelectionResult
 from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.assignments import parse_assignments
@@ -39,7 +40,8 @@ def select(run_id: str, method: str, assignments: tuple[str, ...], as_json: bool
     settings = parse_assignments(assignments)
     check_names({"selection": method})
     run = load_run(run_id)
-    from nni_wiring.search.selecting import select_again
+    with large_imports():
+        from nni_wiring.search.selecting import select_again
 
     again = this_command()
     with goes_on_with(lambda: [again]), progress(f"{method} on {run.run_id}") as tell:

@@ -16,6 +16,7 @@ from nni_wiring.commands.output import print_json
 from nni_wiring.commands.progress import on_terminal, progress
 from nni_wiring.commands.set_option import set_option
 from nni_wiring.errors import OwnedError, RunError, WiringError
+from nni_wiring.imports import large_imports
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.store import RunFolder, new_run_id, runs_root
 from nni_wiring.search.assignments import parse_assignments
@@ -76,8 +77,9 @@ def train(
         values = cell_options(str(cell), values)
     else:
         folder = _unfinished(resume)
-    from nni_wiring.search.loggers import check_logger
-    from nni_wiring.train.config import make_train_config
+    with large_imports():
+        from nni_wiring.search.loggers import check_logger
+        from nni_wiring.train.config import make_train_config
 
     if resume is None:
         config = make_train_config(values)

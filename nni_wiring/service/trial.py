@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from nni_wiring.errors import ConfigError, RunError, WiringError
 from nni_wiring.files.messages import shown
+from nni_wiring.imports import large_imports
 from nni_wiring.records import UNKNOWN, EpochRecord
 from nni_wiring.runs.ownership import owned
 from nni_wiring.runs.store import RunFolder
@@ -125,9 +126,10 @@ def run_job(job: Job, run: RunFolder, resumed: bool) -> None:
     """
     import nni
 
-    from nni_wiring.search.checkpoint import search_epochs
-    from nni_wiring.search.config import make_config
-    from nni_wiring.search.run import run_search
+    with large_imports():
+        from nni_wiring.search.checkpoint import search_epochs
+        from nni_wiring.search.config import make_config
+        from nni_wiring.search.run import run_search
 
     if "arch" in run.config:
         _train(job, run, resumed)

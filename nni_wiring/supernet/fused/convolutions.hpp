@@ -2,9 +2,66 @@
 #pragma once
 #include "vectors.hpp"
 
+#include <cstring>
+#include <utility>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 constexpr int MANY = WIDE ? 2 : 1;
 constexpr Int NEAR = 64;                     // pixels whose values stay in the nearest cache
 constexpr Int FEW = 2304;                    // weights that do
+
+// Where VL outputs do not fill a register, P inputs stand side by side in it for each of them, and
+// their products are added up at the end.
+#if defined(__AVX__) && defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLES
+#endif
+#endif
+#ifdef SHUFFLES
+constexpr int P = sizeof(T) == 4 ? (WIDE ? 16 : 8) / VL : 1;
+#else
+constexpr int P = 1;
+#endif
+typedef T W __attribute__((vector_size(P * VL * sizeof(T))));
+typedef T X __attribute__((vector_size(P * VL * sizeof(T)), aligned(sizeof(T)), may_alias));
+
+static inline W load_wide(const T* p) { return *reinterpret_cast<const X*>(p); }
+
+#ifdef SHUFFLES
+template <int... I>
+static inline V added_up(W w, std::integer_sequence<int, I...>) {
+    constexpr int S = P;
+    V sum = __builtin_shufflevector(w, w, (S * I)...);
+    if constexpr (S > 1) sum += __builtin_shufflevector(w, w, (S * I + 1)...);
+    if constexpr (S > 2)
+        sum += __builtin_shufflevector(w, w, (S * I + 2)...)
+               + __builtin_shufflevector(w, w, (S * I + 3)...);
+    return sum;
+}
+static inline V added_up(W w) { return added_up(w, std::make_integer_sequence<int, VL>()); }
+
+// P numbers, again and again
+static inline W spread(const T* p) {
+#ifdef __AVX512F__
+    if (P == 4) {
+        __m512 again = _mm512_broadcast_f32x4(_mm_loadu_ps((const float*)p));
+        W found;
+        std::memcpy(&found, &again, sizeof found);
+        return found;
+    }
+#endif
+    if (P == 1) return *p - W{};
+    typedef int64_t Pairs __attribute__((vector_size(sizeof(W))));
+    int64_t pair;
+    std::memcpy(&pair, p, sizeof pair);
+    return (W)(pair + Pairs{});
+}
+#else
+static inline V added_up(W w) { return w; }
+static inline T spread(const T* p) { return *p; }
+#endif
 
 // One image (h, w, width) inside a frame of zeros, (h + 2, w + 2, width).
 static void frame(const T* image, Int h, Int w, Int width, T* out) {
@@ -13,15 +70,15 @@ static void frame(const T* image, Int h, Int w, Int width, T* out) {
             out[((y + 1) * (w + 2) + 1) * width + k] = image[y * w * width + k];
 }
 
-// f(vectors of a block, its first column) for all blocks of columns: three vectors keep enough sums
-// in registers to hide a multiplication's latency, one does not.
+// f(vectors of a block, its first) for all blocks of so many vectors: three keep enough sums in
+// registers to hide a multiplication's latency, one does not.
 template <typename F>
-static void for_blocks(Int columns, F f) {
-    for (Int first = 0; first < columns;) {
-        Int left = (columns - first) / VL;
-        if (left == 1) f(std::integral_constant<int, 1>(), first), first += VL;
-        else if (left == 2 || left == 4) f(std::integral_constant<int, 2>(), first), first += 2 * VL;
-        else f(std::integral_constant<int, 3>(), first), first += 3 * VL;
+static void for_blocks(Int vectors, F f) {
+    for (Int first = 0; first < vectors;) {
+        Int left = vectors - first;
+        if (left == 1) f(std::integral_constant<int, 1>(), first), first += 1;
+        else if (left == 2 || left == 4) f(std::integral_constant<int, 2>(), first), first += 2;
+        else f(std::integral_constant<int, 3>(), first), first += 3;
     }
 }
 
@@ -30,10 +87,11 @@ template <typename F>
 static std::vector<T> packed(Int ins, Int outs, F weight) {
     std::vector<T> found(9 * ins * outs);
     T* place = found.data();
-    for_blocks(outs, [&](auto vectors, Int first) {
+    for_blocks(outs / VL, [&](auto vectors, Int first) {
         for (Int tap = 0; tap < 9; ++tap)
-            for (Int i = 0; i < ins; ++i)
-                for (Int k = first; k < first + vectors * VL; ++k) *place++ = weight(k, i, tap);
+            for (Int i = 0; i < ins; i += P)
+                for (Int k = first * VL; k < (first + vectors) * VL; ++k)
+                    for (Int side = 0; side < P; ++side) *place++ = weight(k, i + side, tap);
     });
     return found;
 }
@@ -42,24 +100,24 @@ static std::vector<T> packed(Int ins, Int outs, F weight) {
 template <int ROWS, int COLUMNS, int OV>
 static inline void convolve_block(const T* in, Int across, Int ins, const T* w, Int taps, Int outs,
                                   T* out, Int down, bool first) {
-    V acc[ROWS][COLUMNS][OV];
-    for (int r = 0; r < ROWS; ++r)
-        for (int c = 0; c < COLUMNS; ++c)
-            for (int v = 0; v < OV; ++v)
-                acc[r][c][v] = first ? V{} : load(out + r * down + c * outs + v * VL);
+    W acc[ROWS][COLUMNS][OV] = {};
     for (Int ky = 0; ky < taps; ++ky, in += across, w += 3 * ins * OV * VL)
 #pragma GCC unroll 2
-        for (Int k = 0; k < 3 * ins; ++k) {  // three pixels of a row stand side by side
-            V column[OV];
-            for (int v = 0; v < OV; ++v) column[v] = load(w + (k * OV + v) * VL);
+        for (Int k = 0; k < 3 * ins; k += P) {  // three pixels of a row stand side by side
+            W column[OV];
+            for (int v = 0; v < OV; ++v) column[v] = load_wide(w + (k * OV + v * P) * VL);
             for (int r = 0; r < ROWS; ++r)
-                for (int c = 0; c < COLUMNS; ++c)
-                    for (int v = 0; v < OV; ++v)
-                        acc[r][c][v] += in[r * across + c * ins + k] * column[v];
+                for (int c = 0; c < COLUMNS; ++c) {
+                    auto pixel = spread(in + r * across + c * ins + k);
+                    for (int v = 0; v < OV; ++v) acc[r][c][v] += pixel * column[v];
+                }
         }
     for (int r = 0; r < ROWS; ++r)
         for (int c = 0; c < COLUMNS; ++c)
-            for (int v = 0; v < OV; ++v) store(out + r * down + c * outs + v * VL, acc[r][c][v]);
+            for (int v = 0; v < OV; ++v) {
+                T* place = out + r * down + c * outs + v * VL;
+                store(place, first ? added_up(acc[r][c][v]) : load(place) + added_up(acc[r][c][v]));
+            }
 }
 
 // All rows of taps at once where their weights stay near, else one after the other.
@@ -90,59 +148,60 @@ static void convolve(const T* in, Int n, Int h, Int w, Int ins, const T* weights
     std::vector<T> framed((h + 2) * (w + 2) * ins);
     for (Int image = 0; image < n; ++image) {
         frame(in + image * h * w * ins, h, w, ins, framed.data());
-        for_blocks(outs, [&](auto vectors, Int first) {
+        for_blocks(outs / VL, [&](auto vectors, Int first) {
             constexpr int OV = vectors, ROWS = OV == 1 ? 4 : MANY, COLUMNS = OV == 1 ? 2 * MANY : 4;
             convolve_columns<ROWS, COLUMNS, OV>(framed.data(), h, w, ins,
-                                                weights + first * 9 * ins, outs,
-                                                out + image * h * w * outs + first);
+                                                weights + first * VL * 9 * ins, outs,
+                                                out + image * h * w * outs + first * VL);
         });
     }
 }
 
-// sum[tap][i][k] += in[p + tap][i] dy[p][k], OV vectors of k, IB of i, over h rows of some images
-template <int IB, int OV>
+// The inputs under a row of taps stand side by side: ROW vectors, the last one's rest unused.
+constexpr int L = P * VL, ROW = (3 * C + L - 1) / L, KB = WIDE && C % 8 == 0 ? 8 : 4;
+
+// sum[ky][k][row] += in[p + ky][row] dy[p][k], RV vectors of a row, over h rows of some images
+template <int RV>
 static void add_correlation(const T* framed, Int next, const T* dy, Int next_dy, Int images, Int h,
-                            Int w, Int ins, Int outs, T* sum) {
-    for (Int tap = 0; tap < 9; ++tap)
-        for (Int i = 0; i < ins; i += IB) {
-            V acc[IB][OV] = {};
+                            Int w, Int outs, T* sum) {
+    for (Int ky = 0; ky < 3; ++ky)
+        for (Int k = 0; k < outs; k += KB) {
+            W acc[KB][RV] = {};
             for (Int image = 0; image < images; ++image)
                 for (Int y = 0; y < h; ++y) {
-                    const T* place = framed + image * next + i
-                                     + ((y + tap / 3) * (w + 2) + tap % 3) * ins;
-                    const T* own = dy + image * next_dy + y * w * outs;
+                    const T* place = framed + image * next + (y + ky) * (w + 2) * C;
+                    const T* own = dy + image * next_dy + y * w * outs + k;
 #pragma GCC unroll 2
                     for (Int x = 0; x < w; ++x) {
-                        V right[OV];
-                        for (int v = 0; v < OV; ++v) right[v] = load(own + x * outs + v * VL);
-                        for (int k = 0; k < IB; ++k)
-                            for (int v = 0; v < OV; ++v) acc[k][v] += place[x * ins + k] * right[v];
+                        W row[RV];
+                        for (int v = 0; v < RV; ++v) row[v] = load_wide(place + x * C + v * L);
+                        for (int b = 0; b < KB; ++b)
+                            for (int v = 0; v < RV; ++v) acc[b][v] += own[x * outs + b] * row[v];
                     }
                 }
-            for (int k = 0; k < IB; ++k)
-                for (int v = 0; v < OV; ++v) {
-                    T* place = sum + (tap * ins + i + k) * outs + v * VL;
-                    store(place, load(place) + acc[k][v]);
+            for (int b = 0; b < KB; ++b)
+                for (int v = 0; v < RV; ++v) {
+                    X* place = reinterpret_cast<X*>(sum + ((ky * outs + k + b) * ROW + v) * L);
+                    *place += acc[b][v];
                 }
         }
 }
 
-// sum (3, 3, ins, outs) of in (n h w, ins) and dy (n h w, outs), about NEAR pixels at a time
-static void correlate(const T* in, const T* dy, Int n, Int h, Int w, Int ins, Int outs, T* sum) {
+// sum (3, outs, ROW L) of in (n h w, C) and dy (n h w, outs), about NEAR pixels at a time
+static void correlate(const T* in, const T* dy, Int n, Int h, Int w, Int outs, T* sum) {
     Int many = least(n, NEAR / (h * w) > 1 ? NEAR / (h * w) : 1);
     Int lines = least(h, NEAR / w > 1 ? NEAR / w : 1);
-    Int next = (h + 2) * (w + 2) * ins, next_dy = h * w * outs;
-    std::vector<T> framed(many * next);
+    Int next = (h + 2) * (w + 2) * C, next_dy = h * w * outs;
+    std::vector<T> framed(many * next + L);
     for (Int image = 0; image < n; image += many) {
         Int images = least(many, n - image);
         for (Int k = 0; k < images; ++k)
-            frame(in + (image + k) * h * w * ins, h, w, ins, framed.data() + k * next);
+            frame(in + (image + k) * h * w * C, h, w, C, framed.data() + k * next);
         for (Int y = 0; y < h; y += lines)
-            for_blocks(outs, [&](auto vectors, Int first) {
-                constexpr int OV = vectors, IB = C % 8 == 0 && (WIDE || OV == 1) ? 8 : 4;
-                add_correlation<IB, OV>(framed.data() + y * (w + 2) * ins, next,
-                                        dy + image * next_dy + y * w * outs + first, next_dy, images,
-                                        least(lines, h - y), w, ins, outs, sum + first);
+            for_blocks(ROW, [&](auto vectors, Int first) {
+                add_correlation<vectors>(framed.data() + y * (w + 2) * C + first * L, next,
+                                         dy + image * next_dy + y * w * outs, next_dy, images,
+                                         least(lines, h - y), w, outs, sum + first * L);
             });
     }
 }
@@ -163,10 +222,11 @@ static void convolution_backward(const T* dy, const T* r, Int n, Int h, Int w, c
         convolve(dy, n, h, w, outs, turned.data(), C, of_r);
     }
     if (!of_weights) return;
-    std::vector<T> sum(9 * C * outs);
-    correlate(r, dy, n, h, w, C, outs, sum.data());
+    std::vector<T> sum(3 * outs * ROW * L);
+    correlate(r, dy, n, h, w, outs, sum.data());
     for (Int k = 0; k < outs; ++k)
         for (Int i = 0; i < C; ++i)
             for (Int tap = 0; tap < 9; ++tap)
-                of_weights[(k * C + i) * 9 + tap] = sum[(tap * C + i) * outs + k];
+                of_weights[(k * C + i) * 9 + tap] =
+                    sum[(tap / 3 * outs + k) * ROW * L + tap % 3 * C + i];
 }
