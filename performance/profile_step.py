@@ -19,6 +19,7 @@ from stepping import (
     add_device,
     add_side,
     add_size,
+    add_space,
     add_speed,
     options_of,
     our_stepper,
@@ -85,9 +86,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_size(parser)
     add_side(parser)
+    add_space(parser)
     parser.add_argument("--steps", type=int, default=3, help="profiled steps")
     parser.add_argument("--rows", type=int, default=15, help="kernels to list")
-    parser.add_argument("--supernet", choices=["plain", "fused"], default="fused")
+    parser.add_argument("--supernet", choices=["plain", "fused", "auto"], default="fused")
     add_device(parser)
     add_speed(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

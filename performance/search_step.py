@@ -29,6 +29,7 @@ from stepping import (
     add_device,
     add_side,
     add_size,
+    add_space,
     alternate,
     nni_stepper,
     options_of,
@@ -42,6 +43,7 @@ from nni_wiring.strategies.engine.gradient_graphs import WARM_UP_STEPS
 OURS: dict[str, dict[str, Any]] = {
     "plain": {"supernet": "plain"},
     "auto": {"supernet": "auto"},
+    "auto_compiled": {"supernet": "auto", "compile": True},
     "fused": {"supernet": "fused"},
     "fused_compiled": {"supernet": "fused", "compile": True},
     "plain_second": {"supernet": "plain", "order": 2},
@@ -53,7 +55,7 @@ OURS: dict[str, dict[str, Any]] = {
     "fused_compiled_graphs": {"supernet": "fused", "compile": True, "cuda_graphs": True},
 }
 ON_CPU = ("nni", "plain", "fused", "fused_compiled")
-OF_DARTS = ("nni", "plain", "auto")
+OF_DARTS = ("nni", "plain", "auto", "auto_compiled")
 VARIANTS = ("nni", *OURS)
 
 
@@ -117,7 +119,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_size(parser)
     add_side(parser)
-    parser.add_argument("--space", choices=["nasbench201", "darts"], default="nasbench201")
+    add_space(parser)
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of all variants")
     parser.add_argument("--threads", type=int, default=1, help="threads")
     add_device(parser)

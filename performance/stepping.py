@@ -52,6 +52,11 @@ def add_side(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--side", type=int, default=32, help="pixels of an image's side")
 
 
+def add_space(parser: argparse.ArgumentParser) -> None:
+    """The space of the supernet."""
+    parser.add_argument("--space", choices=["nasbench201", "darts"], default="nasbench201")
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where and in what to compute."""
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run")

@@ -24,17 +24,20 @@ def check_levels(strategy: str, settings: StrategySettings, parts: Iterable[Part
 
 
 def check_cells(strategy: str, settings: StrategySettings, model: nn.Module) -> None:
-    """Raise ConfigError where fused cells or CUDA graphs are asked for and cannot be had; let fused
-    cells run compiled where ``compile`` is set.
+    """Raise ConfigError where fused cells, compiled ones or CUDA graphs are asked for and cannot be
+    had; let cells run compiled where ``compile`` is set.
     """
-    if (settings.supernet == "fused" or settings.compile) and not all_fused(model):
-        option = "supernet: fused" if settings.supernet == "fused" else "compile: true"
+    if settings.supernet == "fused" and not all_fused(model):
         raise ConfigError(
-            f"strategy {strategy}: {option} is for fused cells, which this space, method or "
-            "setting does not give; allowed: supernet: auto or plain, compile: false"
+            f"strategy {strategy}: supernet: fused is for fused cells, which this space, method or "
+            "setting does not give; allowed: supernet: auto or plain"
         )
-    if settings.compile:
-        compile_cells(model)
+    if settings.compile and not compile_cells(model):
+        raise ConfigError(
+            f"strategy {strategy}: compile: true is for fused cells and those that share, with "
+            "depthwise convolutions, which this space, method or setting does not give; allowed: "
+            "compile: false"
+        )
     check_graphs(strategy, settings, draws=any(isinstance(m, Noise) for m in model.modules()))
 
 

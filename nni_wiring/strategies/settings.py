@@ -46,11 +46,12 @@ class StrategySettings(BaseModel):
     read off. selection_settings: that selection's own settings. supernet: how the cells are run;
     auto takes ``fused`` where the space and the method allow it, else ``plain``; both compute the
     same function. compile: run the fused cells compiled, on one CPU thread as native code,
-    elsewhere through torch.compile; where there is no working compiler they run uncompiled, with
-    one warning. cuda_graphs: run gradients as CUDA graphs, for methods whose steps are all alike
-    and evaluators whose training step is a function of its batch alone (a replay logs and counts
-    nothing); elsewhere than on CUDA, or where a graph fails or differs from the eager step,
-    without, with a warning.
+    elsewhere through torch.compile, and depthwise convolutions of other spaces natively, on one
+    CPU thread alone; where there is no working compiler they run uncompiled, with one warning.
+    cuda_graphs: run gradients as CUDA graphs, for methods whose steps are all alike and evaluators
+    whose training step is a function of its batch alone (a replay logs and counts nothing);
+    elsewhere than on CUDA, or where a graph fails or differs from the eager step, without, with a
+    warning.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -16,6 +16,7 @@ from nni_wiring.supernet.cell import SupernetCell
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
 from nni_wiring.supernet.fused import kernels as fused_kernels
 from nni_wiring.supernet.fused.compiled import EAGER, Kernels, kernels_for, native_kernels
+from nni_wiring.supernet.fused.depthwise import depthwise_shape
 from nni_wiring.supernet.fused.kernels import Moments, Needs, Saved
 from nni_wiring.supernet.fused.native import suits
 from nni_wiring.supernet.fused.plan import (
@@ -262,12 +263,20 @@ def fused_or_plain(graph: CellGraph, edges: nn.ModuleDict, group: EdgeGroup) -> 
 
 def all_fused(model: nn.Module) -> bool:
     """True where every supernet cell of a model is a fused one."""
-    cells = [module for module in model.modules() if isinstance(module, SupernetCell)]
-    return all(isinstance(cell, FusedCell) for cell in cells)
+    return all(isinstance(cell, FusedCell) for cell in _cells(model))
 
 
-def compile_cells(model: nn.Module) -> None:
-    """Let all fused cells of a model run compiled kernels."""
-    for module in model.modules():
-        if isinstance(module, FusedCell):
-            module.compiled = True
+def compile_cells(model: nn.Module) -> bool:
+    """Let all cells of a model run compiled kernels: fused ones, and sharing ones with depthwise
+    convolutions. False where there are others.
+    """
+    for cell in _cells(model):
+        shared = isinstance(cell, SharingCell) and any(map(depthwise_shape, cell.modules()))
+        if not (shared or isinstance(cell, FusedCell)):
+            return False
+        cell.compiled = True
+    return True
+
+
+def _cells(model: nn.Module) -> list[SupernetCell]:
+    return [module for module in model.modules() if isinstance(module, SupernetCell)]

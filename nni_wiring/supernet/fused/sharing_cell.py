@@ -12,6 +12,7 @@ from torch.nn.functional import batch_norm
 from nni_wiring.supernet.autocast import autocast_type
 from nni_wiring.supernet.cell import SupernetCell, Weights, is_zero
 from nni_wiring.supernet.edge_group import Draw
+from nni_wiring.supernet.fused.depthwise import convolve
 from nni_wiring.supernet.partial_cell import PartialCell
 from search_spaces.operations import Noise
 
@@ -20,11 +21,12 @@ class SharingCell(SupernetCell):
     """A SupernetCell in which the edges that leave a node share their ReLU and their pools, all in
     channels-last memory, and Z enters through the scale of the last batch norm of an operation.
 
-    It computes the plain cell's function on the plain cell's parameters, by torch's own
-    differentiable operators, so second derivatives exist. It runs as the plain cell does off the
-    CPU, under autocast, and where a candidate module has forward hooks.
+    It computes the plain cell's function on the plain cell's parameters, and second derivatives
+    exist. It runs as the plain cell does off the CPU, under autocast, and where a candidate module
+    has forward hooks. compiled: let native code serve depthwise convolutions (`convolve`).
     """
 
+    compiled = False
     _shared: dict[Hashable, Tensor] | None = None
 
     def unified(self, inputs: Sequence[Tensor], draw: Draw) -> Tensor:
@@ -72,7 +74,7 @@ class SharingCell(SupernetCell):
             x = self._once((source, "relu"), lambda: torch.relu(x))
             body = body[1:]
         for step in body:
-            x = step(x)
+            x = convolve(step, x, compiled=self.compiled)
         return scaled_norm(norm, x, weight)
 
     def _once(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:

@@ -142,6 +142,9 @@ def test_cells_that_cannot_be_fused() -> None:
         DARTS(supernet="fused").mutate_model(tiny_space(name="nasbench201_s4"))
     with pytest.raises(ConfigError, match="compile: true is for fused cells"):
         PCDarts(compile=True).mutate_model(tiny_space())
+    with pytest.raises(ConfigError, match="compile: true is for fused cells"):
+        DARTS(supernet="plain", compile=True).mutate_model(tiny_space(name="darts", cells=3))
+    PCDarts(compile=True).mutate_model(tiny_space(name="darts", cells=3))
 
 
 @pytest.mark.parametrize(

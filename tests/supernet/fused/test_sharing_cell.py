@@ -67,8 +67,12 @@ def passes(found: list[tuple[Any, Any]]) -> list[dict[str, Any]]:
         ("pc_darts", {"name": "nasbench201", "cells": 1}),
     ],
 )
-def test_same_as_plain(name: str, options: dict[str, Any]) -> None:
-    expected, found = passes(supernets(name, **options))
+@pytest.mark.parametrize("compiled", [False, True])
+def test_same_as_plain(name: str, options: dict[str, Any], compiled: bool) -> None:
+    pairs = supernets(name, **options)
+    for cell in cells(pairs[1][1]):
+        cell.compiled = compiled  # type: ignore[attr-defined]
+    expected, found = passes(pairs)
     assert any(gradient is not None for gradient in expected["gradients"].values())
     assert_same(found, expected)
 
