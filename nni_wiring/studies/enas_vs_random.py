@@ -94,7 +94,11 @@ def measure(run: StudyRun) -> Findings:
         for supernet in _SUPERNETS:
             found = run.part(f"{supernet}-s{seed}", partial(_arms, run, supernet, truths, seed))
             rows += [
-                {"seed": seed, "supernet": supernet, "sampler": sampler, **found[sampler]}
+                {
+                    **{"seed": seed, "supernet": supernet, "sampler": sampler},
+                    # a part that was kept may have been judged by a table with fewer seeds
+                    **{**found[sampler], **truths.of(found[sampler]["cell"])},
+                }
                 for sampler in _SAMPLERS
             ]
     return Findings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
@@ -40,6 +40,14 @@ class Truths(NamedTuple):
 
     accuracy: Floats
     percentile: Floats
+
+    def of(self, cell: Sequence[int]) -> Row:
+        """What the table says of one cell."""
+        place = tuple(cell)
+        return {
+            "accuracy": float(self.accuracy[place]),
+            "percentile": float(self.percentile[place]),
+        }
 
 
 class Ranked(NamedTuple):
@@ -131,8 +139,7 @@ def arms(
         rows[sampler] = {
             "cell": list(result.best),
             "supernet_accuracy": max(result.accuracies),
-            "accuracy": float(truths.accuracy[result.best]),
-            "percentile": float(truths.percentile[result.best]),
+            **truths.of(result.best),
             "candidates": float(true.mean()),
             "candidates_percentile": float(truths.percentile[tuple(cells.T)].mean()),
             "tau": float(kendalltau(result.accuracies, true).statistic),
