@@ -32,7 +32,7 @@ METHODS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "snas": ({"strategy": "snas"}, ()),
     "enas": ({"strategy": "enas"}, ()),
     "random": ({"strategy": "random_sampling"}, ()),
-    "pc-darts": ({"strategy": "pc_darts"}, ()),
+    "pc-darts": ({"strategy": "pc_darts", "compile": False}, ()),
     "drnas": ({"strategy": "drnas"}, ()),
 }
 #: Fields of an epoch that no study reads.

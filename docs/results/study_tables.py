@@ -81,6 +81,8 @@ KEPT_TABLES = {
     "none-mechanism-clutter": (0,),
     "landscape-cifar60k": (1,),
     "enas-vs-random-cifar60k": (0, 1),
+    "block-norms-cifar": (0, 1),
+    "block-norms-cifar60k": (0, 1),
 }
 
 
