@@ -1,10 +1,12 @@
 """The 3x3 convolutions of native cells against torch's (oneDNN), forwards and backwards.
 
     python performance/convolutions.py [--branches 3] [--batch 64] [--rounds 15] [--json]
+    python performance/convolutions.py --depthwise --batch 16
 
 CPU milliseconds of one convolution from C to ``branches`` C channels, of its gradient to the input
 and of that to the weights: medians, the two taking turns on one thread in float32. Both are held
-against torch in float64 first.
+against torch in float64 first. Depthwise: the convolutions of DARTS' operations on channels-last
+maps, whose gradients of our own stand beside torch's (the forward pass is torch's).
 """
 
 from __future__ import annotations
@@ -15,20 +17,24 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from nni_wiring.files.native import shared_library
+from nni_wiring.supernet.fused.depthwise import convolve
 from nni_wiring.supernet.fused.native_library import FLAGS, HEADERS
 from nni_wiring.truth import cache_dir
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 #: Channels and side of the images: those of a small network's stages, and of a large one's.
 SIZES = ((4, 16), (8, 16), (16, 8), (32, 4), (16, 32), (32, 16), (64, 8))
+#: Kernel, dilation and stride of DARTS' depthwise convolutions, but for a 3x3 with a stride.
+DEPTHWISE = ((3, 1, 1), (5, 1, 1), (3, 2, 1), (5, 2, 1), (5, 2, 2))
 PASSES = ("forward", "to the input", "to the weights")
 REPEATS = 5
 _I, _P = ctypes.c_int64, ctypes.c_void_p
@@ -122,6 +128,35 @@ def measure(channels: int, side: int, options: argparse.Namespace) -> dict[str, 
     return row
 
 
+def depthwise_row(kernel: int, dilation: int, stride: int, options: Any) -> dict[str, Any]:
+    """Milliseconds at C=8, side 32: of the forward pass, and torch's and ours of the gradients."""
+    padding = dilation * (kernel - 1) // 2
+    layer = nn.Conv2d(8, 8, kernel, stride, padding, dilation, groups=8, bias=False)
+    x = torch.randn(options.batch, 8, 32, 32).contiguous(memory_format=torch.channels_last)
+    ways = {"torch": layer, "ours": partial(convolve, layer, compiled=True)}
+    layer.requires_grad_(False)
+    timed = {"forward": {"torch": partial(layer, x)}}
+    timed["to the input"] = {
+        name: gradient(way, x.clone().requires_grad_()) for name, way in ways.items()
+    }
+    layer.requires_grad_(True)
+    timed["to the weights"] = {name: gradient(way, x, layer.weight) for name, way in ways.items()}
+    row: dict[str, Any] = {"kernel": kernel, "dilation": dilation, "stride": stride}
+    for name, passes_of in timed.items():
+        turns = [[seconds(one) for one in passes_of.values()] for _ in range(options.rounds)]
+        medians = [1e3 * statistics.median(times) for times in zip(*turns, strict=True)]
+        row[name] = dict(zip(passes_of, medians, strict=True))
+    return row
+
+
+def gradient(apply: Callable[[Tensor], Tensor], x: Tensor, wanted: Tensor | None = None) -> Pass:
+    """The backward pass of one graph, which is kept, to ``wanted`` (default: x)."""
+    y = apply(x)
+    dy = torch.randn_like(y)
+    of = x if wanted is None else wanted
+    return lambda: torch.autograd.grad(y, of, dy, retain_graph=True)[0]
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -131,12 +166,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--sizes", nargs="*", default=[f"{c}x{s}" for c, s in SIZES])
+    parser.add_argument("--depthwise", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    sizes = [tuple(map(int, size.split("x"))) for size in options.sizes]
-    rows = [measure(channels, side, options) for channels, side in sizes]
+    if options.depthwise:
+        for sizes in DEPTHWISE:
+            print(json.dumps(depthwise_row(*sizes, options)))
+        return
+    pairs = [tuple(map(int, size.split("x"))) for size in options.sizes]
+    rows = [measure(channels, side, options) for channels, side in pairs]
     if options.json:
         print(json.dumps(rows))
         return

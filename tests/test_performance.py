@@ -16,17 +16,21 @@ SIZE = ("--cells", "1", "--channels", "4", "--batch", "8")
 VARIANTS = ("--variants", "nni", "fused")
 
 
-def _told(script: str, *options: str) -> Any:
+def _said(script: str, *options: str) -> list[Any]:
     command = [sys.executable, "-W", "ignore", str(REPO / "performance" / script)]
     path = os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])
     told = subprocess.run(
-        [*command, *SIZE, *options, "--json"],
+        [*command, *options, "--json"],
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(told.stdout.splitlines()[-1])
+    return [json.loads(line) for line in told.stdout.splitlines() if line[:1] in "[{"]
+
+
+def _told(script: str, *options: str) -> Any:
+    return _said(script, *SIZE, *options)[-1]
 
 
 @pytest.mark.slow
@@ -47,6 +51,14 @@ def test_the_loop_around_it() -> None:
 def test_its_kernels() -> None:
     told = _told("profile_step.py", "--steps", "1", "--rows", "3")
     assert [0 < kernel["share"] < 1 for kernel in told["kernels"]] == 3 * [True]
+
+
+@pytest.mark.slow
+def test_single_convolutions() -> None:
+    (rows,) = _said("convolutions.py", "--sizes", "4x4", "8x4", "--rounds", "1", "--batch", "4")
+    assert [row["channels"] for row in rows] == [4, 8]
+    depthwise = _said("convolutions.py", "--depthwise", "--rounds", "1", "--batch", "2")
+    assert all(row["to the input"].keys() == {"torch", "ours"} for row in depthwise)
 
 
 @pytest.mark.slow
