@@ -2,11 +2,11 @@
 
     python performance/retrain.py --benchmark clutter201 --cells 32
 
-Draws cells of different exact classes, trains each once with a seed that the table has not
-(default: the one after its last), from scratch with the table's own options by torch, and asks
-whether the new accuracies are what one more of the table's seeds would be: by their mean difference
-and by its size, the new training changing places with the known ones of its cell. Ends with 1 where
-one of the two is less probable than .01 on one of the parts.
+Draws cells of different exact classes, trains each once with a seed of its own that the table has
+not (the first: default the one after its last), from scratch with the table's own options by torch,
+and asks whether the new accuracies are what one more of the table's seeds would be: by their mean
+difference and by its size, the new training changing places with the known ones of its cell. Ends
+with 1 where one of the two is less probable than .01 on one of the parts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def retrain(name: str, cells: int, seed: int | None, draw_seed: int) -> dict[str
     chosen = sample(table, cells, draw_seed)
     own = max(settings_of(table)["seeds"]) + 1 if seed is None else seed
     found: dict[str, Any] = {"table": name, "seed": own, "diverged": 0, "parts": {}}
-    for part, new in train_again(table, chosen, own).items():
+    for part, new in train_again(table, chosen, range(own, own + len(chosen))).items():
         good = np.isfinite(new)
         found["diverged"] = int((~good).sum())
         if good.any():
@@ -52,7 +52,7 @@ def main() -> None:
     )
     parser.add_argument("--benchmark", required=True, help="a table of `benchmark build`")
     parser.add_argument("--cells", type=int, default=32)
-    parser.add_argument("--seed", type=int, help="of the new trainings")
+    parser.add_argument("--seed", type=int, help="of the first new training")
     parser.add_argument("--draw-seed", type=int, default=0, help="of the choice of cells")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -63,7 +63,10 @@ def main() -> None:
     if given.json:
         print(json.dumps(found))
     else:
-        print(f"table {found['table']}, new seed {found['seed']}, {found['diverged']} diverged")
+        print(
+            f"table {found['table']}, new seeds from {found['seed']} on, "
+            f"{found['diverged']} diverged"
+        )
         for part, one in found["parts"].items():
             print(
                 f"{part}: {one['cells']} cells against {one['seeds']} seeds; mean difference "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,8 @@ def compare(known: NDArray[np.float64], new: NDArray[np.float64], seed: int = 0)
     """Hold new trainings against the table's.
 
     The test permutes: within each cell the new training changes places with one of the known ones,
-    or with none, so cells may have noise of any size.
+    or with none, so cells may have noise of any size. Noise that all new trainings share it does
+    not allow for, and those of one seed share some: they draw one order of images.
 
     Args:
         known: (k, n) percent, k at least 2.
@@ -101,25 +102,31 @@ def sample(table: TruthTable, count: int, seed: int) -> list[int]:
     return [int(place[code]) for code in chosen]
 
 
-def train_again(table: TruthTable, cells: list[int], seed: int) -> dict[str, NDArray[np.float64]]:
+def train_again(
+    table: TruthTable, cells: Sequence[int], seeds: Sequence[int]
+) -> dict[str, NDArray[np.float64]]:
     """Accuracies of cells trained from scratch as `train` does, with the table's options.
 
     Args:
         table: that was built.
         cells: official indices.
-        seed: of the new trainings; none of the table's.
+        seeds: of the new trainings, one a cell; none of the table's.
 
     Returns:
         {"valid", "test": (cells,) percent}; NaN where a training diverged.
     """
     settings = settings_of(table)
-    if seed in settings["seeds"]:
+    for seed in sorted(set(seeds) & set(settings["seeds"])):
         raise BenchmarkError(
             f"seed {seed}: table {table.name!r} has it, so it would train the same again; its "
             f"seeds: {', '.join(map(str, settings['seeds']))}"
         )
     options = {key: value for key, value in settings.items() if key != "seeds"}
-    rows = train_cells(options, [table.arch(index) for index in cells], seed)
+    rows = [
+        row
+        for index, seed in zip(cells, seeds, strict=True)
+        for row in train_cells(options, [table.arch(index)], seed)
+    ]
     last = table.benchmark.full_epochs(table.benchmark.dataset_names[0])
     return {
         part: np.array([row.accuracy.get(last, {}).get(part, np.nan) for row in rows])

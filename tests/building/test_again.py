@@ -42,7 +42,7 @@ def test_a_new_seed_is_that_of_a_larger_build(tmp_path: Path) -> None:
     cells = sample(table, 4, 0)
     assert len(set(cells)) == 4 and {table.arch(i) for i in cells} <= set(NINE[2:7])
     assert sample(table, 32, 1) != sample(table, 32, 2)  # five, in another order
-    new = train_again(table, cells, 3)
+    new = train_again(table, cells, [3] * len(cells))
     rows = larger.rows()
     for place, index in enumerate(cells):
         row = rows[Unit(int(table.codes[index]), 3)]
@@ -51,7 +51,7 @@ def test_a_new_seed_is_that_of_a_larger_build(tmp_path: Path) -> None:
             pair = [table.values("grey", part, seed=seed)[index] for seed in (1, 2)]
             assert known_trainings(table, cells, part)[:, place].tolist() == pair
     with pytest.raises(BenchmarkError, match="seed 2: table 'two' has it.*: 1, 2"):
-        train_again(table, cells, 2)
+        train_again(table, cells, [7] * (len(cells) - 1) + [2])
     with pytest.raises(BenchmarkError, match="'third' has one seed"):
         sample(third, 4, 0)
     with pytest.raises(BenchmarkError, match="'bundled' was not built here"):
