@@ -14,7 +14,7 @@ PACKAGES = ("search_spaces", "nni_wiring")
 #: Rooms, lowest first; a file imports its own room and rooms of lower floors.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("search_spaces",),
-    ("nni_wiring.errors",),
+    ("nni_wiring.errors", "nni_wiring.imports"),
     ("nni_wiring.validation",),
     ("nni_wiring.files",),
     ("nni_wiring.records",),

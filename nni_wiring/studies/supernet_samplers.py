@@ -42,7 +42,7 @@ class Truths(NamedTuple):
     percentile: Floats
 
     def of(self, cell: Sequence[int]) -> Row:
-        """What the table says of one cell."""
+        """The accuracy and percentile of one cell."""
         place = tuple(cell)
         return {
             "accuracy": float(self.accuracy[place]),
