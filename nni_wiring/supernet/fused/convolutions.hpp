@@ -32,12 +32,11 @@ static inline W load_wide(const T* p) { return *reinterpret_cast<const X*>(p); }
 #ifdef SHUFFLES
 template <int... I>
 static inline V added_up(W w, std::integer_sequence<int, I...>) {
-    constexpr int S = P;
-    V sum = __builtin_shufflevector(w, w, (S * I)...);
-    if constexpr (S > 1) sum += __builtin_shufflevector(w, w, (S * I + 1)...);
-    if constexpr (S > 2)
-        sum += __builtin_shufflevector(w, w, (S * I + 2)...)
-               + __builtin_shufflevector(w, w, (S * I + 3)...);
+    V sum = __builtin_shufflevector(w, w, (P * I)...);
+    if constexpr (P > 1) sum += __builtin_shufflevector(w, w, (P * I + 1)...);
+    if constexpr (P > 2)
+        sum += __builtin_shufflevector(w, w, (P * I + 2)...)
+               + __builtin_shufflevector(w, w, (P * I + 3)...);
     return sum;
 }
 static inline V added_up(W w) { return added_up(w, std::make_integer_sequence<int, VL>()); }
