@@ -14,14 +14,13 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from stepping import alternate
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
@@ -101,12 +100,15 @@ def passes(
     return native, theirs, truth
 
 
-def seconds(one: Pass) -> float:
-    """CPU seconds of one of some calls."""
-    start = time.process_time()
-    for _ in range(REPEATS):
-        one()
-    return (time.process_time() - start) / REPEATS
+def milliseconds(ways: Mapping[str, Pass], rounds: int) -> dict[str, float]:
+    """CPU milliseconds of one call of each, the median of rounds in which they take turns."""
+
+    def some(one: Pass) -> None:
+        for _ in range(REPEATS):
+            one()
+
+    found = alternate({name: partial(some, one) for name, one in ways.items()}, rounds)
+    return {name: 1e3 * median / REPEATS for name, median in found.medians().items()}
 
 
 def measure(channels: int, side: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -118,13 +120,9 @@ def measure(channels: int, side: int, options: argparse.Namespace) -> dict[str, 
     flop = 18 * channels**2 * options.branches * options.batch * side**2
     row: dict[str, Any] = {"channels": channels, "side": side}
     for name in PASSES:
-        turns = [(seconds(theirs[name]), seconds(native[name])) for _ in range(options.rounds)]
-        torch_s, native_s = (statistics.median(times) for times in zip(*turns, strict=True))
-        row[name] = {
-            "torch_ms": 1e3 * torch_s,
-            "native_ms": 1e3 * native_s,
-            "native_gflops": flop / native_s / 1e9,
-        }
+        ways = {"torch_ms": theirs[name], "native_ms": native[name]}
+        found = milliseconds(ways, options.rounds)
+        row[name] = {**found, "native_gflops": flop / found["native_ms"] / 1e6}
     return row
 
 
@@ -141,12 +139,8 @@ def depthwise_row(kernel: int, dilation: int, stride: int, options: Any) -> dict
     }
     layer.requires_grad_(True)
     timed["to the weights"] = {name: gradient(way, x, layer.weight) for name, way in ways.items()}
-    row: dict[str, Any] = {"kernel": kernel, "dilation": dilation, "stride": stride}
-    for name, passes_of in timed.items():
-        turns = [[seconds(one) for one in passes_of.values()] for _ in range(options.rounds)]
-        medians = [1e3 * statistics.median(times) for times in zip(*turns, strict=True)]
-        row[name] = dict(zip(passes_of, medians, strict=True))
-    return row
+    found = {name: milliseconds(passes_of, options.rounds) for name, passes_of in timed.items()}
+    return {"kernel": kernel, "dilation": dilation, "stride": stride, **found}
 
 
 def gradient(apply: Callable[[Tensor], Tensor], x: Tensor, wanted: Tensor | None = None) -> Pass:
