@@ -76,7 +76,7 @@ def measure(run: StudyRun) -> Findings:
             level,
             fraction,
             seed,
-            read_wired(KeptRun.of(_search(run, strategy, level, part, seed))),
+            _searched(run, strategy, level, part, seed),
         )
         for strategy in run["strategies"]
         for level in _LEVELS
@@ -92,11 +92,16 @@ def measure(run: StudyRun) -> Findings:
     )
 
 
-def _search(run: StudyRun, strategy: str, level: str, part: int, seed: int) -> Any:
+def _searched(run: StudyRun, strategy: str, level: str, part: int, seed: int) -> Wired:
+    label = f"{strategy}-{level}-part{part}-s{seed}"
     changes: dict[str, Any] = {"strategy": strategy, "optimisation": level, "seed": seed}
-    path = run.path / "data" / f"part{part}-s{seed}.npz"
-    subset = subset_options(run.config(**changes), run["fractions"][part], path)
-    return run.search(f"{strategy}-{level}-part{part}-s{seed}", **changes, **subset)
+
+    def read() -> dict[str, Any]:
+        path = run.path / "data" / f"part{part}-s{seed}.npz"
+        subset = subset_options(run.config(**changes), run["fractions"][part], path)
+        return read_wired(KeptRun.of(run.search(label, **changes, **subset))).plain()
+
+    return Wired.of(run.part(label, read))
 
 
 def _row(unit: Unit) -> Row:

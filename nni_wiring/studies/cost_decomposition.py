@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -50,12 +51,13 @@ def measure(run: StudyRun) -> Findings:
                 for half, loader in zip(_HALVES, loaders, strict=True)
             }
 
-    found = []
-    for seed in run.seeds:
-        label = f"search-s{seed}"
+    def searched(label: str, seed: int) -> list[dict[str, Any]]:
         measured = EpochProbe("sample_costs", probe)
-        folder = run.search(label, [measured], seed=seed, optimisation="bi_level", head="bias_free")
-        found.append(measured.values(folder))
+        changes = {"optimisation": "bi_level", "head": "bias_free"}
+        return measured.values(run.search(label, [measured], seed=seed, **changes))
+
+    labels = {seed: f"search-s{seed}" for seed in run.seeds}
+    found = [run.part(label, partial(searched, label, seed)) for seed, label in labels.items()]
     return Findings(
         [_table(found)],
         [_identity(found), *_signs(found)],

@@ -6,12 +6,13 @@ first where the truth puts it last; that alone forces a correlation over five op
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.marginals import cell_marginals, mean_marginals
@@ -70,8 +71,10 @@ def measure(run: StudyRun) -> Findings:
         for head in _HEADS:
             for seed in run.seeds:
                 label = f"{strategy}-{head}-s{seed}"
-                folder = run.search(label, strategy=strategy, head=head, seed=seed)
-                found.setdefault((strategy, head), []).append(ranked(folder, cube))
+                changes = {"strategy": strategy, "head": head, "seed": seed}
+                part = run.part(label, partial(_read, run, label, changes))
+                one = ranked(np.array(part["scores"], dtype=float), part["archs"], cube)
+                found.setdefault((strategy, head), []).append(one)
     return Findings(
         [_table(found, cube, run), _none_table(found)],
         _verdicts(found, cube),
@@ -86,17 +89,29 @@ def measure(run: StudyRun) -> Findings:
     )
 
 
-def ranked(folder: RunFolder, cube: np.ndarray) -> Ranked:
-    """Rank correlations of one run; the higher the score (-cost, alpha), the better the operation
-    should be. NaN where a score is not defined.
+def _read(run: StudyRun, label: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Of one search: the derived cell of every epoch, and the scores, as `ranked` takes them."""
+    folder = run.search(label, **changes)
+    costs, alphas = epoch_costs(folder), epoch_alphas(folder)
+    scores = [
+        np.stack([-_array(cost), _array(alpha)]) for cost, alpha in zip(costs, alphas, strict=True)
+    ]
+    return {"scores": np.array(scores).tolist(), "archs": epoch_archs(folder)}
+
+
+def ranked(scores: np.ndarray, archs: Sequence[str], cube: np.ndarray) -> Ranked:
+    """Rank correlations of one run.
+
+    Args:
+        scores: (epochs, scores, edges, operations), -cost and alpha: the higher, the better the
+            operation should be; NaN where a score is not defined.
+        archs: the derived cell of every epoch.
+        cube: true accuracies, an axis of operations per edge.
     """
     overall = mean_marginals(cube)
-    scores, rho = [], []
-    costs, alphas, archs = epoch_costs(folder), epoch_alphas(folder), epoch_archs(folder)
-    for cost, alpha, arch in zip(costs, alphas, archs, strict=True):
+    rho = []
+    for now, arch in zip(scores, archs, strict=True):
         truths = (cell_marginals(cube, parse_arch(arch)), overall)
-        now = np.stack([-_array(cost), _array(alpha)])
-        scores.append(now)
         rho.append(
             [
                 [[spearman(row[_REAL], true[_REAL]) for row, true in zip(s, t, strict=True)]
@@ -104,8 +119,7 @@ def ranked(folder: RunFolder, cube: np.ndarray) -> Ranked:
                 for s in now
             ]
         )  # fmt: skip
-    stacked = np.array(scores)
-    return Ranked(stacked, np.array(rho), none_ranks(stacked))
+    return Ranked(scores, np.array(rho), none_ranks(scores))
 
 
 def none_ranks(scores: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,11 +70,11 @@ def measure(run: StudyRun) -> Findings:
     for space in run["spaces"]:
         changes = {"cells": run["darts_cells"]} if space.startswith("darts") else {}
         for seed in run.seeds:
-            folder = run.search(f"{space}-s{seed}", space=space, seed=seed, **changes)
+            search = partial(run.search, f"{space}-s{seed}", space=space, seed=seed, **changes)
             for method in _METHODS:
                 cell = run.part(
                     f"{method}-{space}-s{seed}",
-                    _selecting(folder, method, run["selection_settings"]),
+                    _selecting(search, method, run["selection_settings"]),
                 )
                 found.setdefault((space, method), []).append(Cell(**cell))
     bars = {
@@ -93,10 +95,12 @@ def measure(run: StudyRun) -> Findings:
     )
 
 
-def _selecting(folder: RunFolder, method: str, settings: dict[str, Any]) -> Any:
+def _selecting(
+    search: Callable[[], RunFolder], method: str, settings: dict[str, Any]
+) -> Callable[[], dict[str, Any]]:
     if method == "perturbation":
-        return lambda: _perturbed(folder, settings)
-    return lambda: _by_magnitude(folder)
+        return lambda: _perturbed(search(), settings)
+    return lambda: _by_magnitude(search())
 
 
 def _perturbed(folder: RunFolder, settings: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nni_wiring.runs.kept import KeptRun
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.kept_searches import ROWS, by_method, read_rows
@@ -16,6 +15,7 @@ from nni_wiring.studies.pattern_runs import (
     inner_edge_last,
     read_wired,
     recovery_text,
+    searched_wiring,
     width_margin,
 )
 from nni_wiring.studies.spaces import Spaces
@@ -86,8 +86,8 @@ def _searched(run: StudyRun) -> dict[str, list[Wired]]:
     for strategy in run["strategies"]:
         for seed in run.seeds:
             changes = {"strategy": strategy, "seed": seed, "optimisation": "single_level"}
-            folder = run.search(f"{strategy}-s{seed}", **changes)
-            found.setdefault(strategy, []).append(read_wired(KeptRun.of(folder)))
+            wired = searched_wiring(run, f"{strategy}-s{seed}", **changes)
+            found.setdefault(strategy, []).append(wired)
     return found
 
 

@@ -6,7 +6,7 @@ The one place, with the probes, where studies touch a run's records.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from nni_wiring.runs.store import RunFolder
 from search_spaces.cell_graph import CellGraph
 from search_spaces.patterns import NONE, Patterns, argmax_operations, patterns
 from search_spaces.registry import space_entry
+
+if TYPE_CHECKING:
+    from nni_wiring.studies.frame import StudyRun
 
 
 class Wired(NamedTuple):
@@ -40,6 +43,21 @@ class Wired(NamedTuple):
     seed: int | None
     arch: str | None
     accuracy: float | None
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Wired:
+        """The one that `plain` wrote."""
+        return cls(**{**value, "patterns": Patterns(**value["patterns"])})
+
+    def plain(self) -> dict[str, Any]:
+        """JSON-ready, for a study's part."""
+        return {**self._asdict(), "patterns": self.patterns._asdict()}
+
+
+def searched_wiring(run: StudyRun, label: str, **changes: Any) -> Wired:
+    """The wiring of a study's search ``label``, which is also the part that keeps it."""
+    found = run.part(label, lambda: read_wired(KeptRun.of(run.search(label, **changes))).plain())
+    return Wired.of(found)
 
 
 def read_wired(search: KeptRun) -> Wired:

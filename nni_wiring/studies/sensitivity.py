@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,14 +66,21 @@ def measure(run: StudyRun) -> Findings:
     found: Found = {}
     for number, (variant, changes) in enumerate(VARIANTS.items()):
         for seed in run.seeds:
-            folder = run.search(f"variant{number}-s{seed}", **changes, seed=seed)
-            costs = [mean_cost(table) for table in epoch_costs(folder)]
-            found.setdefault(variant, []).append(Variant(read_wired(KeptRun.of(folder)), costs))
+            label = f"variant{number}-s{seed}"
+            part = run.part(label, partial(_read, run, label, {**changes, "seed": seed}))
+            one = Variant(Wired.of(part["wired"]), part["costs"])
+            found.setdefault(variant, []).append(one)
     counts = {
         variant: np.mean([one.wired.counts for one in runs], axis=0).tolist()
         for variant, runs in found.items()
     }
     return Findings([_table(found)], _verdicts(found), {"counts": counts}, _rows(found, run.seeds))
+
+
+def _read(run: StudyRun, label: str, changes: dict[str, Any]) -> dict[str, Any]:
+    folder = run.search(label, **changes)
+    costs = [mean_cost(table) for table in epoch_costs(folder)]
+    return {"wired": read_wired(KeptRun.of(folder)).plain(), "costs": costs}
 
 
 def _rows(found: Found, seeds: list[int]) -> list[Row]:

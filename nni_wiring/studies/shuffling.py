@@ -63,8 +63,8 @@ def measure(run: StudyRun) -> Findings:
     found: dict[str, list[dict[str, Any]]] = {}
     for number, (name, changes) in enumerate(NETWORKS.items()):
         for seed in run.seeds:
-            folder = run.search(f"network{number}-s{seed}", **changes, seed=seed)
-            part = run.part(f"network{number}-s{seed}", _measuring(folder, run))
+            label = f"network{number}-s{seed}"
+            part = run.part(label, _measuring(run, label, {**changes, "seed": seed}))
             found.setdefault(name, []).append(part)
     kept = {
         (name, kind): [kept_share(part, kind) for part in parts]
@@ -117,9 +117,9 @@ def _table(
     )
 
 
-def _measuring(folder: RunFolder, run: StudyRun) -> Callable[[], dict[str, Any]]:
+def _measuring(run: StudyRun, label: str, changes: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     def measured() -> dict[str, Any]:
-        found = opened(folder)
+        found = opened(run.search(label, **changes))
         model = found.module.model
         order = np.random.default_rng(found.config.seed)
         whole = evaluated_accuracy(found, run["batches"])

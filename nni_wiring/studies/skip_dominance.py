@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,13 +59,10 @@ Found = list[list[dict[str, Any]]]
 
 def measure(run: StudyRun) -> Findings:
     """A search a seed; at epoch ends alpha and the distances of every edge."""
-    found: Found = []
-    for seed in run.seeds:
-        label = f"search-s{seed}"
-        probe = EpochProbe("distances", measured)
-        folder = run.search(label, [probe], seed=seed)
-        accuracies, values = epoch_accuracies(folder), probe.values(folder)
-        found.append([{**v, "accuracy": a} for v, a in zip(values, accuracies, strict=True)])
+    labels = {seed: f"search-s{seed}" for seed in run.seeds}
+    found: Found = [
+        run.part(label, partial(_searched, run, label, seed)) for seed, label in labels.items()
+    ]
     names = (*_NUMBERS, "accuracy")
     means = {name: [_mean(found, epoch, name) for epoch in range(len(found[0]))] for name in names}
     return Findings(
@@ -77,6 +75,13 @@ def measure(run: StudyRun) -> Findings:
             for row in _rows(seed, records)
         ],
     )
+
+
+def _searched(run: StudyRun, label: str, seed: int) -> list[dict[str, Any]]:
+    probe = EpochProbe("distances", measured)
+    folder = run.search(label, [probe], seed=seed)
+    accuracies, values = epoch_accuracies(folder), probe.values(folder)
+    return [{**v, "accuracy": a} for v, a in zip(values, accuracies, strict=True)]
 
 
 def _mean(found: Found, epoch: int, name: str) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from nni_wiring.runs.store import RunFolder
 from nni_wiring.search.reopen import OpenSearch, reopen
 from nni_wiring.selection.decided_cells import masked
 from nni_wiring.studies.charts import label_bars
@@ -54,8 +53,7 @@ def measure(run: StudyRun) -> Findings:
     """On the supernet of one search per seed: every operation of every edge, in three ways."""
     found = []
     for seed in run.seeds:
-        folder = run.search(f"search-s{seed}", seed=seed)
-        found.append(run.part(f"strength-s{seed}", _measuring(folder, run)))
+        found.append(run.part(f"strength-s{seed}", _measuring(run, seed)))
     orders = {name: np.array([part[name] for part in found], dtype=float) for name in _ORDERS}
     pairs = [(a, b) for i, a in enumerate(_ORDERS) for b in _ORDERS[i + 1 :]]
     edges = range(orders["alpha"].shape[1])
@@ -126,8 +124,8 @@ def _ties(found: list[dict[str, Any]], seeds: list[int]) -> Table:
     )
 
 
-def _measuring(folder: RunFolder, run: StudyRun) -> Callable[[], dict[str, Any]]:
-    return lambda: strengths(reopen(folder), run.options)
+def _measuring(run: StudyRun, seed: int) -> Callable[[], dict[str, Any]]:
+    return lambda: strengths(reopen(run.search(f"search-s{seed}", seed=seed)), run.options)
 
 
 class Entry(NamedTuple):

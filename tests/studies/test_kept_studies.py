@@ -20,8 +20,23 @@ from nni_wiring.studies.running import run_study
 
 _SEARCH = {"channels": 2, "batch_size": 8, "epochs": 2, "max_steps": 1, "seeds": 2}
 _TRAINING = {"data": "digits", "channels": 2, "batch_size": 8, "epochs": 1, "max_steps": 1}
-#: Every study that trains for itself at the reference size, as small as it gets.
+#: Every study that trains for itself, as small as it gets.
 TINY: dict[str, dict[str, Any]] = {
+    "cost-after-training": {**_SEARCH, "data": "digits", "batches": 2},
+    "cost-decomposition": {**_SEARCH, "data": "digits", "batches": 1},
+    "growing": {**_SEARCH, "data": "digits", "strategies": ["dsnas"]},
+    "bilevel-failure": {**_SEARCH, "data": "digits"},
+    "sensitivity": {**_SEARCH, "seeds": 1, "data": "digits"},
+    "cost-vs-truth": {**_SEARCH, "data": "digits", "strategies": ["darts"]},
+    "strength": {**_SEARCH, "seeds": 1, "data": "digits", "batches": 1, "tune_steps": 1},
+    "skip-dominance": {**_SEARCH, "data": "digits"},
+    "shuffling": {**_SEARCH, "data": "digits", "shuffles": 1, "batches": 1},
+    "failure-spaces": {
+        **_SEARCH,
+        "data": "digits",
+        "spaces": ["nasbench201_s2"],
+        "selection_settings": {"tune_epochs": 6, "max_steps": 1, "batches": 1},
+    },
     "width-cost": {**_SEARCH, "data": "digits", "spaces": ["nasbench201_minimal"]},
     "none-mechanism": {**_SEARCH, "data": "digits"},
     "enas-vs-random": {
@@ -92,12 +107,13 @@ def test_kept_options_stay_what_they_were_at_any_size(name: str) -> None:
             assert found.checked(json.loads(json.dumps(options))) == options
 
 
-def test_a_study_that_searches_outside_its_parts_is_not_trained_anew(tmp_path: Path) -> None:
+def test_a_search_outside_the_parts_of_a_kept_study_is_not_trained_anew(tmp_path: Path) -> None:
     found = study("growing")
     options = found.options({**_SEARCH, "data": "digits"})
-    with pytest.raises(RunError, match="^the kept study growing would have to train "):
-        run_study(found, options, tmp_path / "study", parts={"a": 1})
-    assert not (tmp_path / "study" / "runs").exists()
+    run = frame.StudyRun(found, tmp_path, options, print, parts={"a": 1})
+    with pytest.raises(RunError, match="^the kept study growing would have to train another"):
+        run.search("another")
+    assert not (tmp_path / "runs").exists()
 
 
 def command(*words: str) -> Any:
