@@ -9,7 +9,7 @@ import numpy as np
 
 from nni_wiring.data import load_data
 from nni_wiring.files.json_files import replace_file
-from nni_wiring.search.config import RunConfig
+from nni_wiring.search.config import RunConfig, shown_dataset
 
 
 def subset_options(config: RunConfig, fraction: float, path: Path) -> dict[str, Any]:
@@ -36,7 +36,9 @@ def subset_options(config: RunConfig, fraction: float, path: Path) -> dict[str, 
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]
     split = config.split or data.default_split
-    return {"data": f"npz:{path}", "dataset": config.dataset or data.truth_dataset, "split": split}
+    # that of the whole data in its benchmark: a file names none
+    dataset = shown_dataset(config, data.truth_dataset)
+    return {"data": f"npz:{path}", "dataset": dataset, "split": split}
 
 
 def _channels_last(images: np.ndarray) -> np.ndarray:

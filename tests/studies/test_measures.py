@@ -13,7 +13,7 @@ from search_spaces import nni_api  # noqa: F401  (must come before nni.nas)
 
 # isort: split
 from nni_wiring.data import load_data
-from nni_wiring.search.config import make_config
+from nni_wiring.search.config import make_config, shown_dataset
 from nni_wiring.search.reopen import open_search
 from nni_wiring.studies.cost_vs_truth import none_ranks
 from nni_wiring.studies.failure_spaces import chance_empty, over_spaces
@@ -136,6 +136,14 @@ def test_a_part_of_the_data(tmp_path: Path) -> None:
     other = subset_options(make_config({"data": "digits", "seed": 4}), 0.25, tmp_path / "o.npz")
     assert not torch.equal(load_data(other["data"], "data").images, part.images)
     make_config({**options, "seed": 3})
+
+
+def test_a_part_of_the_data_keeps_the_truth_of_the_whole(tmp_path: Path) -> None:
+    """(of a table of another data set: the part is a file, which names none)"""
+    given = {"data": "clutter", "benchmark": "clutter201", "seed": 1}
+    part = subset_options(make_config(given), 0.05, tmp_path / "part.npz")
+    assert part["dataset"] == "clutter"
+    assert shown_dataset(make_config({**given, **part})) == "clutter"
 
 
 def test_an_inner_edge_of_an_empty_cell_costs_nothing() -> None:
