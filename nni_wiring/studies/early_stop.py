@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from nni_wiring.records import EpochRecord
 from nni_wiring.runs.kept import KeptRun
+from nni_wiring.studies.alpha_curvature import AlphaEigenvalue
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.kept_searches import (
@@ -33,6 +34,7 @@ _SKIP, _CONV = "skip_connect", "nor_conv_3x3"
 _SKIPS = 2  # DARTS+'s rules and their numbers
 _STABLE = 10
 _ENTROPY = 0.99  # of the largest possible one
+_WINDOW, _BACK, _GROWTH, _FIRST = 5, 4, 1.3, 10  # RobustDARTS' rule, its code's defaults
 
 SAVES = FlipRule(
     claim="stopping by this rule loses less than searching to the end",
@@ -40,7 +42,7 @@ SAVES = FlipRule(
     minimum=0.5,
     unit="points of regret saved",
     spread=1.0,
-    family=5,
+    family=6,
 )
 
 
@@ -99,12 +101,32 @@ def entropy_falls(records: Records) -> int | None:
     return first([share(record) < _ENTROPY for record in records])
 
 
+def eigenvalue_grows(records: Records) -> int | None:
+    """RobustDARTS' rule (Zela et al., 1909.09656): the largest eigenvalue of the Hessian in alpha,
+    averaged over five epochs, is 1.3 times what it was four epochs before. The search goes back to
+    the epoch in the middle of the earlier window, never before the tenth.
+    """
+    values = [record.statistics[AlphaEigenvalue.name] for record in records]
+    for epoch in range(_FIRST + _BACK + _WINDOW // 2, len(values) - 1):
+        now, before = (
+            float(np.mean(values[max(0, end - _WINDOW) : end]))
+            for end in (epoch + 1, epoch + 1 - _BACK)
+        )
+        if now > _GROWTH * before > 0:
+            return epoch - _BACK - _WINDOW // 2
+    return None
+
+
+#: The rules, and what of a record's further statistics a rule reads: it is no rule for searches
+#: without it.
+READS = {"Hessian's eigenvalue grows (RobustDARTS)": AlphaEigenvalue.name}
 RULES: dict[str, StopAt] = {
     "two skips (DARTS+)": too_many_skips,
     "ranking stable for 10 epochs (DARTS+)": stable_ranking,
     "L - H of the search half above 0": gap_crosses,
     "skip cheaper than conv 3x3": skip_is_cheaper,
     "entropy of p(alpha) below .99": entropy_falls,
+    "Hessian's eigenvalue grows (RobustDARTS)": eigenvalue_grows,
 }
 
 
@@ -112,6 +134,9 @@ def stops(kept: KeptRun, regret: Sequence[float]) -> list[Row]:
     """One row a rule: its epoch in one search, the regrets there, at the end and at the best."""
     rows: list[Row] = []
     for name, rule in RULES.items():
+        needed = READS.get(name)
+        if needed and any(needed not in record.statistics for record in kept.records):
+            continue
         epoch = rule(kept.records)
         rows.append(
             {
@@ -151,7 +176,7 @@ def measure(run: StudyRun) -> Findings:
         of = [row for row in rows if row["rule"] == name]
         stopped = [row["epoch"] for row in of if row["epoch"] is not None]
         means = [
-            float(np.mean([row[key] for row in of])) for key in ("regret", "at_the_end", "best")
+            interval([row[key] for row in of]).mean for key in ("regret", "at_the_end", "best")
         ]
         middle = float(np.median(stopped)) if stopped else None
         lines.append([name, len(of), len(stopped), middle, *means, *interval(gains[name])[:3]])
@@ -171,7 +196,7 @@ def measure(run: StudyRun) -> Findings:
             ),
         ],
         verdicts=SAVES.judge_all(gains),
-        numbers={"saved": {name: float(np.mean(values)) for name, values in gains.items()}},
+        numbers={"saved": {name: interval(values).mean for name, values in gains.items()}},
         rows=rows,
     )
 
@@ -185,7 +210,7 @@ def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
 STUDY = Study(
     name="early-stop",
     title="regret where rules without truth would have stopped",
-    source="ours; two of the rules are DARTS+'s, arXiv 1909.06035",
+    source="ours; two of the rules are DARTS+'s, arXiv 1909.06035, one RobustDARTS', 1909.09656",
     own={ROWS: []},
     small={},
     paper={},

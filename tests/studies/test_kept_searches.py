@@ -26,7 +26,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "results" / "reference"
 
 
 def record(epoch: int, skips: int = 0, gap: float = -0.1, peak: float = 0.2, skip_cost: float = 1.0,
-           swap: bool = False) -> EpochRecord:  # fmt: skip
+           swap: bool = False, eigenvalue: float = 1.0) -> EpochRecord:  # fmt: skip
     """A cell with so many skips; p(alpha) with ``peak`` on one convolution."""
     names = ["skip_connect"] * skips + ["nor_conv_3x3"] * (6 - skips)
     arch = NASBENCH201.spell([OPERATIONS.index(name) for name in names])
@@ -41,6 +41,7 @@ def record(epoch: int, skips: int = 0, gap: float = -0.1, peak: float = 0.2, ski
         z=z,
         loss_minus_entropy={"search": gap},
         cost={"alpha": CostMoments(mean, {}, {})},
+        statistics={"alpha_eigenvalue": eigenvalue},
     )
 
 
@@ -56,9 +57,25 @@ def test_each_rule_stops_at_the_epoch_that_first_meets_it() -> None:
     assert early_stop.entropy_falls(peaks) == 2
     ranks = [record(e, peak=0.4, swap=e < 5) for e in range(20)]
     assert early_stop.stable_ranking(ranks) == 15  # the ranking of epoch 5 stands ten epochs later
+    # means of five: 1 until 19, then 1.2 (20), 1.4 (21), 1.4 / 1 > 1.3 four epochs back: 17 - 2
+    grows = [record(e, eigenvalue=1.0 if e < 20 else 2.0) for e in range(30)]
+    assert early_stop.eigenvalue_grows(grows) == 15
+    assert early_stop.eigenvalue_grows(grows[:22]) is None  # the last epoch stops nothing
+    soon = [record(e, eigenvalue=2.0**e) for e in range(30)]
+    assert early_stop.eigenvalue_grows(soon) == 10  # never before the tenth
     calm = [record(e) for e in range(9)]
     for rule in early_stop.RULES.values():
         assert rule(calm) is None
+
+
+def test_a_rule_is_no_rule_for_searches_without_what_it_reads(tmp_path: Path) -> None:
+    found = study("early-stop")
+    rows = [str(REFERENCE / "darts-s2.json.gz")]  # records no eigenvalue
+    result = run_study(found, found.options({"rows": rows}), tmp_path / "study")
+    [eigenvalue] = [row for row in result["tables"][0]["rows"] if "Hessian" in row[0]]
+    assert eigenvalue[1:3] == [0, 0] and all(cell is None for cell in eigenvalue[3:])
+    assert [row[1] for row in result["tables"][0]["rows"][:-1]] == [1] * 5
+    assert result["verdicts"][-1]["n"] == 0
 
 
 def test_published_order_takes_the_cells_of_the_methods_and_their_test_accuracy(
