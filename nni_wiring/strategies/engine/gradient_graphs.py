@@ -21,7 +21,7 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from nni_wiring.supernet.edge_group import Draw, EdgeGroup
-from nni_wiring.supernet.fused.compiled import difference
+from nni_wiring.supernet.fused.compared import difference
 from nni_wiring.supernet.restoring import unmoved
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from nni_wiring.supernet.fused import kernels as fused_kernels
 from nni_wiring.supernet.fused import native
 from nni_wiring.supernet.fused.backward import backward
+from nni_wiring.supernet.fused.compared import Compared, Kernel, one_line
 from nni_wiring.supernet.fused.kernels import Moments, Saved
 from nni_wiring.supernet.fused.native_library import NUMBERS, library
 from nni_wiring.supernet.fused.plan import Plan
@@ -26,12 +27,6 @@ log = logging.getLogger(__name__)
 #: Versions of one function that torch.compile may keep: three widths of cells, each with and
 #: without gradients of weights and inputs, for the plans of a few spaces in one process.
 MAX_VERSIONS = 64
-
-#: Largest difference between a compiled and an eager tensor, as a share of its largest entry; that
-#: of the coarsest type among arguments and results.
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2}
-
-Kernel = Callable[..., Any]
 
 
 class Kernels(NamedTuple):
@@ -53,12 +48,8 @@ def compiler_problem(device_type: str) -> str | None:
         compiled = torch.compile(lambda x: (x + 1).sum(), dynamic=False)
         compiled(torch.ones(8, device=device_type))
     except Exception as error:  # noqa: BLE001  a missing compiler shows up as many types
-        return _one_line(error)
+        return one_line(error)
     return None
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]:.120}"
 
 
 @cache
@@ -93,7 +84,7 @@ def native_problem(channels: int, dtype: torch.dtype) -> str | None:
         library(channels, dtype)
     except (OSError, subprocess.SubprocessError) as error:
         log.info("compile: torch.compile serves cells of %d channels (%s)", channels, error)
-        return _one_line(error)
+        return one_line(error)
     return None
 
 
@@ -118,45 +109,7 @@ def _checked(kernel: Kernel, plan: Plan) -> Checked:
     return Checked(kernel, plan)
 
 
-class _Compared:
-    """A kernel in the place of an eager one. The first call of every shape is compared with the
-    eager kernel; where it fails or differs, the eager one serves from then on, with one warning.
-    """
-
-    def __init__(self, eager: Kernel, fast: Kernel) -> None:
-        self._eager, self._fast = eager, fast
-        self._known: set[Any] = set()
-        self.problem: str | None = None
-
-    def __call__(self, *arguments: Any) -> Any:
-        """The kernel's own outputs."""
-        if self.problem is not None:
-            return self._eager(*arguments)
-        arguments, key = self._prepared(arguments)
-        if key in self._known:
-            return self._fast(*arguments)
-        expected, found = self._eager(*arguments), None
-        try:
-            found = self._fast(*arguments)
-            self.problem = self._difference(arguments, found, expected)
-        except Exception as error:  # noqa: BLE001  a failing compiler shows up as many types
-            self.problem = _one_line(error)
-        if self.problem is None:
-            self._known.add(key)
-            return found  # as at every other call: a resumed search has first calls of its own
-        log.warning("compile: a cell runs uncompiled (%s)", self.problem)
-        return expected
-
-    def _prepared(self, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-        """The arguments as the kernel takes them, and a key of their shapes."""
-        raise NotImplementedError
-
-    def _difference(self, arguments: tuple[Any, ...], found: Any, expected: Any) -> str | None:
-        """None where the kernel's outputs are those of the eager one, else what differs."""
-        return difference(found, expected, _types((arguments, expected)))
-
-
-class Checked(_Compared):
+class Checked(Compared):
     """A kernel through torch.compile, for one plan."""
 
     def __init__(self, kernel: Kernel, plan: Plan) -> None:
@@ -171,7 +124,7 @@ class Checked(_Compared):
         return arguments, _key(arguments)
 
 
-class _NativeForward(_Compared):
+class _NativeForward(Compared):
     """``native.forward``, which is one for all plans."""
 
     def _prepared(self, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
@@ -192,7 +145,7 @@ class _NativeForward(_Compared):
         )
 
 
-class _NativeBackward(_Compared):
+class _NativeBackward(Compared):
     """``native.backward`` of what ``native.forward`` saved; eager, of what the eager one saved."""
 
     def __call__(self, *arguments: Any) -> Any:
@@ -241,37 +194,3 @@ def _key(value: Any) -> Any:
     if isinstance(value, Tensor):
         return tuple(value.shape), value.dtype, value.device, value.stride()
     return tuple(map(_key, value)) if isinstance(value, (tuple, list)) else value
-
-
-def _tensors(value: Any) -> Iterator[Tensor | None]:
-    if value is None or isinstance(value, Tensor):
-        yield value
-    else:
-        for part in value:
-            yield from _tensors(part)
-
-
-def _types(value: Any) -> set[torch.dtype]:
-    """Of all tensors in nested tuples and lists."""
-    if isinstance(value, (tuple, list)):
-        return set().union(*map(_types, value))
-    return {value.dtype} if isinstance(value, Tensor) else set()
-
-
-def difference(found: Any, expected: Any, types: Iterable[torch.dtype] = ()) -> str | None:
-    """None where two results of a kernel agree within TOLERANCE, else what differs.
-
-    types: of what they were computed from. float32 moments of bfloat16 maps are no more exact than
-    the maps, which a compiled kernel does not round where the eager one does.
-    """
-    coarsest = max((TOLERANCE.get(kind, 0.0) for kind in types), default=0.0)
-    for a, b in zip(_tensors(found), _tensors(expected), strict=True):
-        if a is None or b is None:
-            if a is not b:
-                return "a gradient is missing"
-            continue
-        scale = float(b.abs().max())
-        gap = float((a - b).abs().max())
-        if a.dtype != b.dtype or not gap <= max(TOLERANCE[b.dtype], coarsest) * scale + 1e-6:
-            return f"it and eager differ by {gap:.2g} in a tensor of up to {scale:.2g}"
-    return None

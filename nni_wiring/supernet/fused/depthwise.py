@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from nni_wiring.files.native import shared_library
+from nni_wiring.supernet.fused.compared import Compared
 from nni_wiring.supernet.fused.native_library import FLAGS, NUMBERS
 from nni_wiring.supernet.partial_cell import SlimConv2d
 from nni_wiring.truth import cache_dir
@@ -135,8 +136,33 @@ def _to_weight(
     serves = compiled and shape.kernel in (3, 5) and weight.shape[0] % 4 == 0
     same = x.dtype == dy.dtype == weight.dtype and x.dtype in NUMBERS and x.is_cpu
     if not (serves and same and torch.get_num_threads() == 1 and library(x.dtype)):
-        return _gradients(dy, x, weight, shape, False, True)[1]
-    x, dy = x.contiguous(memory_format=_LAST), dy.contiguous(memory_format=_LAST)
+        return _by_torch(dy, x, weight, shape)
+    return cast(Tensor, _NATIVE(dy, x, weight, shape))
+
+
+class _Compared(Compared):
+    """The gradient to the weights by native code."""
+
+    what = "a depthwise convolution"
+
+    def _prepared(self, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        dy, x, weight, shape = arguments
+        dy, x = (tensor.contiguous(memory_format=_LAST) for tensor in (dy, x))
+        return (dy, x, weight, shape), (x.shape, x.dtype, shape)
+
+    def _difference(self, arguments: tuple[Any, ...], found: Any, expected: Any) -> str | None:
+        """(torch adds up all pixels in one number: in float32 it may be the one that is off)"""
+        dy, x, weight, shape = arguments
+        exact = _by_torch(dy.double(), x.double(), weight.double(), shape)
+        assert exact is not None
+        return super()._difference(arguments, found, exact.to(found.dtype))
+
+
+def _by_torch(dy: Tensor, x: Tensor, weight: Tensor, shape: Shape) -> Tensor | None:
+    return _gradients(dy, x, weight, shape, False, True)[1]
+
+
+def _by_native_code(dy: Tensor, x: Tensor, weight: Tensor, shape: Shape) -> Tensor:
     n, c, h, w = x.shape
     given = _Given(n, h, w, c, *shape[1:], *dy.shape[2:])
     found = torch.empty(weight.shape, dtype=weight.dtype)
@@ -144,6 +170,9 @@ def _to_weight(
         ctypes.byref(given), shape.kernel, x.data_ptr(), dy.data_ptr(), found.data_ptr()
     )
     return found
+
+
+_NATIVE = _Compared(_by_torch, _by_native_code)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -122,6 +123,39 @@ def test_several_threads_are_torchs(native: list[torch.dtype]) -> None:
     y = convolve(own, torch.randn(2, 4, 5, 5, dtype=torch.float64), compiled=True)
     gradients(y, torch.ones_like(y), own.weight)
     assert not native
+
+
+def test_the_first_call_of_a_shape_is_compared_with_torch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def by_torch(*given: Any) -> Any:
+        asked.append(given[1].shape)
+        return depthwise._by_torch(*given)
+
+    def wrong(*given: Any) -> Tensor:
+        found = depthwise._by_native_code(*given)
+        return found + 1 if len(given[1]) == 3 else found
+
+    asked: list[torch.Size] = []
+    monkeypatch.setattr(depthwise, "_NATIVE", depthwise._Compared(by_torch, wrong))
+    own = layer(4, 3, 1, 1)
+
+    def gradient(images: int) -> Tensor:
+        x = torch.randn(images, 4, 5, 5, dtype=torch.float64)
+        y = convolve(own, x, compiled=True)
+        (found,) = gradients(y, torch.ones_like(y), own.weight)
+        (expected,) = gradients(own(x), torch.ones_like(y), own.weight)
+        torch.testing.assert_close(found, expected)
+        return found
+
+    for images in (2, 2, 4):
+        gradient(images)
+    assert [shape[0] for shape in asked] == [2, 4] and not caplog.records
+    for images in (3, 3, 2):  # wrong once: torch serves from then on, also shapes that were right
+        gradient(images)
+    assert [shape[0] for shape in asked[2:]] == [3, 3, 2]
+    [record] = caplog.records
+    assert record.getMessage().startswith("compile: a depthwise convolution runs uncompiled (")
 
 
 def test_where_it_cannot_be_compiled_torchs_gradient_serves(

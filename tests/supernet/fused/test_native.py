@@ -16,7 +16,7 @@ from one_shot import random_batches, tiny_space
 from nni_wiring.files import native as native_files
 from nni_wiring.strategies.darts import DARTS
 from nni_wiring.supernet.fused import cell as fused_cell
-from nni_wiring.supernet.fused import compiled, native, native_library
+from nni_wiring.supernet.fused import compared, compiled, native, native_library
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("c++") or shutil.which("g++")), reason="native code needs a C++ compiler"
@@ -199,7 +199,7 @@ def test_a_kernel_that_differs_is_not_used(
     with caplog.at_level(logging.WARNING):
         plain, fast = passes("darts")
     assert_same(fast, plain)
-    assert [r.getMessage() for r in caplog.records if r.name == compiled.log.name] == [
+    assert [r.getMessage() for r in caplog.records if r.name == compared.log.name] == [
         f"compile: a cell runs uncompiled ({kernel.problem})"
     ]
     assert DARTS(compile=True).mutate_model(tiny_space())
