@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nni_wiring.data import ImageData, load_data
+from nni_wiring.data import ImageData
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.tensors import tensors_of
 from nni_wiring.runs.environment import git_commit
@@ -71,7 +71,7 @@ def trained_subject(run: RunFolder) -> Subject:
     check_space(config.space)
     if not run.checkpoint.exists():
         raise RunError(f"run {run.run_id} has no checkpoint yet, so no weights to export")
-    data = _data_of(config)
+    data = config.data_settings.load()
     whole = fixed_network(config, data.num_classes, data.image_shape)
     kept = read_kept(run.checkpoint, training_epochs)
     kept.check(run, config.flat())
@@ -98,7 +98,7 @@ def fresh_subject(options: Mapping[str, Any], found_by: str | None = None) -> Su
     """
     config = make_train_config(options)
     check_space(config.space)
-    data = _data_of(config)
+    data = config.data_settings.load()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         network = build_network(config, data.num_classes)
@@ -117,8 +117,3 @@ def check_space(entry: SpaceEntry) -> None:
 
 def _exportable(entry: SpaceEntry) -> bool:
     return entry.graph == NB201 and issubclass(entry.settings, NasBench201SpaceSettings)
-
-
-def _data_of(config: TrainConfig) -> ImageData:
-    images = config.data_settings
-    return load_data(images.data, images.data_dir, resize=images.resize)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nni_wiring.data import ImageData, Loaders, build_loaders, load_data, split
+from nni_wiring.data import ImageData, Loaders, build_loaders, split
 from nni_wiring.errors import ConfigError
 from nni_wiring.search.config import RunConfig, shown_dataset
 from nni_wiring.search.settings import DataSettings
@@ -63,7 +63,7 @@ def assemble(config: RunConfig) -> Assembly:
     run, images = config.run, config.data_settings
     pl.seed_everything(run.seed, verbose=False)
     device = choose_device(run.device)
-    data = load_data(images.data, images.data_dir, resize=images.resize)
+    data = images.load()
     loaders = _loaders(images, config.theta.batch_size, run.seed, data, device)
     return Assembly(
         config=config,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nni_wiring.search.precision import Precision
+
+if TYPE_CHECKING:
+    from nni_wiring.data import ImageData
 
 #: The loggers that may stand beside TensorBoard's; ``search/loggers.py`` makes them.
 LoggerName = Literal["none", "csv", "wandb", "mlflow"]
@@ -60,6 +63,12 @@ class DataSettings(Settings):
     cutout: int = Field(default=0, ge=0)
     max_steps: int | None = Field(default=None, ge=1)
     resize: int | None = Field(default=None, ge=8)
+
+    def load(self) -> ImageData:
+        """The images, read into memory; DataError where they are not there."""
+        from nni_wiring.data import load_data
+
+        return load_data(self.data, self.data_dir, resize=self.resize)
 
 
 class ThetaSettings(Settings):

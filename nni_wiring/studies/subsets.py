@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from nni_wiring.data import load_data
 from nni_wiring.files.json_files import replace_file
 from nni_wiring.search.config import RunConfig, shown_dataset
 
@@ -22,7 +21,7 @@ def subset_options(config: RunConfig, fraction: float, path: Path) -> dict[str, 
     """
     if fraction >= 1:
         return {}
-    data = load_data(config.data, config.data_dir, resize=config.resize)
+    data = config.data_settings.load()
     if not path.exists():
         order = np.random.default_rng(config.seed).permutation(len(data.images))
         chosen = np.sort(order[: max(2, round(fraction * len(order)))])

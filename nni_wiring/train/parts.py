@@ -14,7 +14,6 @@ from nni_wiring.data import (
     Split,
     build_loaders,
     held_data,
-    load_data,
     training_split,
 )
 from nni_wiring.errors import BenchmarkError, ConfigError
@@ -74,7 +73,7 @@ def assemble_training(config: TrainConfig, data: ImageData | None = None) -> Tra
     pl.seed_everything(training.seed, verbose=False)
     device = choose_device(training.device)
     if data is None:
-        data = load_data(images.data, images.data_dir, resize=images.resize)
+        data = images.load()
     division = training_split(data, images.split, training.seed)
     loaders = build_loaders(
         data,
