@@ -14,10 +14,11 @@ from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.growing import STUDY as GROWING
 from nni_wiring.studies.pattern_runs import Wired, read_wired
-from nni_wiring.studies.statistics import FlipRule, SlopeRule, Verdict
+from nni_wiring.studies.statistics import FlipRule, SlopeRule, Verdict, interval
 from nni_wiring.studies.subsets import subset_options
 
 _LEVELS = ("single_level", "bi_level")
+_HALVES = ("train", "search")
 
 FAILURE = FlipRule(
     claim="bi-level failure (P3): bi-level optimisation ends with fewer selected edges than "
@@ -85,7 +86,7 @@ def measure(run: StudyRun) -> Findings:
     ]
     bi = [unit for unit in units if unit.level == "bi_level"]
     return Findings(
-        [_table(units), _trajectories(bi)],
+        [_summary(units), _table(units), _trajectories(bi)],
         _verdicts(units, run["strategies"]),
         _numbers(units),
         [_row(unit) for unit in units],
@@ -152,6 +153,28 @@ def _mean(series: list[list[float | None]]) -> list[float | None]:
         None if any(v is None for v in column) else float(np.mean([v or 0.0 for v in column]))
         for column in columns
     ]
+
+
+def _summary(units: Sequence[Unit]) -> Table:
+    groups: dict[tuple[str, str, float], list[Unit]] = {}
+    for unit in units:
+        groups.setdefault((unit.strategy, unit.level, unit.fraction), []).append(unit)
+    rows: list[list[Any]] = []
+    for key, own in groups.items():
+        edges = interval([unit.wired.counts[-1] for unit in own])
+        gaps = [interval([unit.mean_gap(half) for unit in own]).mean for half in _HALVES]
+        truth = interval([unit.wired.accuracy or np.nan for unit in own]).mean
+        empty = f"{sum(unit.wired.counts[-1] == 0 for unit in own)} of {len(own)}"
+        rows.append([*key, *edges[:3], empty, *gaps, truth])
+    return Table(
+        "means over seeds: selected edges at the end with their 95 % interval, searches that end "
+        "with none, L - H (nats) as the mean over epochs, true accuracy of the derived cells",
+        [
+            *("strategy", "optimisation", "share of images", "G(T)", "low", "high"),
+            *("end with none", "L - H train", "L - H search", "true accuracy %"),
+        ],
+        rows,
+    )
 
 
 def _table(units: Sequence[Unit]) -> Table:
