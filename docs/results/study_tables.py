@@ -60,6 +60,7 @@ CLUTTER = {
     "early-stop": Shown({}, (0,), bundled=True),
     "selected-speed": Shown({}, (0,), bundled=True),
     "selected-cells": Shown({}, (0,), bundled=True),
+    "published-order": Shown({}, (0,), bundled=True),
 }
 PAGES = (
     Page("README.md", "reference", REFERENCE),
@@ -74,6 +75,8 @@ KEPT_TABLES = {
     "block-norms-clutter": (0, 1),
     "landscape-clutter": (1,),
     "width-cost-clutter": (0,),
+    "cost-after-training-clutter": (0, 1),
+    "cost-decomposition-clutter": (0,),
     "convergence-cifar": (0, 1, 2),
     "convergence-cifar60k": (0, 1, 2),
     "landscape-cifar": (1,),
