@@ -77,6 +77,8 @@ KEPT_TABLES = {
     "width-cost-clutter": (0,),
     "cost-after-training-clutter": (0, 1),
     "cost-decomposition-clutter": (0,),
+    "cost-vs-truth-clutter": (0, 1),
+    "strength-clutter": (0, 1),
     "convergence-cifar": (0, 1, 2),
     "convergence-cifar60k": (0, 1, 2),
     "landscape-cifar": (1,),

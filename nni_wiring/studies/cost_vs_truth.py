@@ -65,7 +65,8 @@ Found = dict[tuple[str, str], list[Ranked]]
 
 def measure(run: StudyRun) -> Findings:
     """Spearman over the real operations of an edge, for every edge, epoch, strategy, head, seed."""
-    cube = truth_of(run).cube()
+    truth = truth_of(run)
+    cube = truth.cube()
     found: Found = {}
     for strategy in run["strategies"]:
         for head in _HEADS:
@@ -76,7 +77,7 @@ def measure(run: StudyRun) -> Findings:
                 one = ranked(np.array(part["scores"], dtype=float), part["archs"], cube)
                 found.setdefault((strategy, head), []).append(one)
     return Findings(
-        [_table(found, cube, run), _none_table(found)],
+        [_table(found, cube, truth.title, run), _none_table(found)],
         _verdicts(found, cube),
         {
             "lines": {
@@ -96,7 +97,14 @@ def _read(run: StudyRun, label: str, changes: dict[str, Any]) -> dict[str, Any]:
     scores = [
         np.stack([-_array(cost), _array(alpha)]) for cost, alpha in zip(costs, alphas, strict=True)
     ]
-    return {"scores": np.array(scores).tolist(), "archs": epoch_archs(folder)}
+    return {"scores": _short(np.array(scores)), "archs": epoch_archs(folder)}
+
+
+def _short(values: np.ndarray) -> list[Any]:
+    """With five digits, which ranks do not need and a kept study has thousands of."""
+    digits = [float(f"{value:.5g}") for value in values.flat]
+    short: list[Any] = np.reshape(digits, values.shape).tolist()
+    return short
 
 
 def ranked(scores: np.ndarray, archs: Sequence[str], cube: np.ndarray) -> Ranked:
@@ -172,7 +180,7 @@ def name_products(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return rank_products(scores, np.tile(truth, (len(scores) // len(truth), 1)))
 
 
-def _table(found: Found, cube: np.ndarray, run: StudyRun) -> Table:
+def _table(found: Found, cube: np.ndarray, title: str, run: StudyRun) -> Table:
     rows: list[list[Any]] = []
     real = mean_marginals(cube)[:, _REAL]
     for (strategy, head), runs in found.items():
@@ -189,7 +197,7 @@ def _table(found: Found, cube: np.ndarray, run: StudyRun) -> Table:
     adjusted = holm([row[-2] for row in rows])
     rows = [[*row[:-1], float(p), row[-1]] for row, p in zip(rows, adjusted, strict=True)]
     return Table(
-        "Spearman between score and true CIFAR-10 validation accuracy over the four real "
+        f"Spearman between score and true {title} accuracy over the four real "
         f"operations of an edge; mean over edges and {run.config().epochs} epochs; 95 % interval "
         "over seeds; one-sided sign-flip p over seeds, raw and by Holm; p over the 24 orders of "
         "the operations' names",
@@ -280,7 +288,7 @@ def _rows(found: Found, seeds: list[int]) -> list[Row]:
 
 def plot(numbers: dict[str, Any]) -> dict[str, Figure]:
     """Mean rank correlation over epochs."""
-    title = "Rank correlation with the truth over real operations, mean over edges and seeds"
+    title = "Rank correlation with the truth, mean over edges and seeds"
     return {"cost_vs_truth": line_chart(numbers["lines"], title, "Spearman")}
 
 

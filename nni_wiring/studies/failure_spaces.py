@@ -129,7 +129,7 @@ def _table(found: dict[tuple[str, str], list[Cell]]) -> Table:
             rows.append([space, seed, method, counts, cell.empty, cell.accuracy])
     return Table(
         "cells off the same supernets; empty: none, skip, noise or pooling",
-        ["space", "seed", "selection", "operations", "empty %", "true CIFAR-10 validation %"],
+        ["space", "seed", "selection", "operations", "empty %", "true accuracy %"],
         rows,
     )
 
