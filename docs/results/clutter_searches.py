@@ -15,6 +15,7 @@ import json
 import os
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ def search(task: tuple[str, int]) -> str:
     from nni_wiring.search.selecting import select_again
     from nni_wiring.studies.alpha_curvature import AlphaEigenvalue
 
+    parent = parent_process()
+    if parent is not None and not parent.is_alive():  # stopped: another one may go on here
+        raise SystemExit
     method, seed = task
     label = f"{method}-s{seed}"
     if kept_file(label).exists():
