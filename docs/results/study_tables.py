@@ -81,6 +81,7 @@ KEPT_TABLES = {
     "cost-vs-truth-clutter": (0, 1),
     "strength-clutter": (0, 1),
     "skip-dominance-clutter": (1,),
+    "failure-spaces-clutter": (1,),
     "convergence-cifar": (0, 1, 2),
     "convergence-cifar60k": (0, 1, 2),
     "landscape-cifar": (1,),
