@@ -24,14 +24,20 @@ from nni_wiring.supernet.variants import supernet_accuracies
 from search_spaces.cell_graph import NB201
 
 _NONE, _SKIP, _CONV = ["none"], ["skip_connect"], ["nor_conv_3x3"]
+#: A cell of one operation an edge is no fused cell, and has no compiled kernels.
+_ALONE = {"compile": False}
 
 #: Networks: the supernet, and single cells that stand for the paper's two kinds of network.
 NETWORKS: dict[str, dict[str, Any]] = {
     # three convolutions in a row, no way around them
-    "plain chain (as VGG)": {"operations": {"*": _NONE, "0-1": _CONV, "1-2": _CONV, "2-3": _CONV}},
+    "plain chain (as VGG)": {
+        "operations": {"*": _NONE, "0-1": _CONV, "1-2": _CONV, "2-3": _CONV},
+        **_ALONE,
+    },
     # two convolutions beside a skip
     "residual cell (as ResNet)": {
-        "operations": {"*": _NONE, "0-1": _CONV, "1-3": _CONV, "0-3": _SKIP}
+        "operations": {"*": _NONE, "0-1": _CONV, "1-3": _CONV, "0-3": _SKIP},
+        **_ALONE,
     },
     "supernet": {},
 }
