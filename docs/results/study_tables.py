@@ -70,6 +70,9 @@ PAGES = (
 #: The page of studies that keep what they measured, their folder, and by file the tables shown.
 KEPT_PAGE, KEPT = "studies.md", "studies"
 KEPT_TABLES = {
+    "cost-at-initialisation-cifar": (1,),
+    "unified-view-cifar": (0,),
+    "controller-states": (0,),
     "enas-vs-random-clutter": (0, 1),
     "convergence-clutter": (0, 1, 2),
     "block-norms-clutter": (0, 1),
