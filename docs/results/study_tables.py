@@ -18,6 +18,7 @@ from nni_wiring.files.gzipped import SUFFIX
 from nni_wiring.studies.kept_studies import judged_again, read_study
 from nni_wiring.studies.registry import study
 from nni_wiring.studies.running import run_study
+from nni_wiring.studies.sizes import reference_training
 
 HERE = Path(__file__).parent
 
@@ -150,7 +151,15 @@ def markdown(result: dict[str, Any], tables: Sequence[int], words: str) -> str:
         if place < len(result["tables"]):
             lines += table_lines(result["tables"][place])
     small = any("no verdict: small" in v["evidence"] for v in result["verdicts"])
-    size = "No verdict: small" if small else "Verdicts at the reference size"
+    found = study(result["study"])
+    trained = found.sized or found.reference_size is reference_training
+    size = (
+        "No verdict: small"
+        if small
+        else "Verdicts at the reference size"
+        if trained
+        else "Verdicts"
+    )
     lines += [f"{size}, n seeds, searches or methods, by", f"`{words}`:", ""]
     for v in result["verdicts"]:
         p = "-" if v["p"] is None else f"{v['p']:.2g}"
