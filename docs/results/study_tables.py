@@ -73,6 +73,7 @@ KEPT_PAGE, KEPT = "studies.md", "studies"
 KEPT_TABLES = {
     "cost-at-initialisation-cifar": (1,),
     "unified-view-cifar": (0,),
+    "controller-conditioning": (0,),
     "controller-states": (0,),
     "enas-vs-random-clutter": (0, 1),
     "convergence-clutter": (0, 1, 2),
@@ -153,13 +154,8 @@ def markdown(result: dict[str, Any], tables: Sequence[int], words: str) -> str:
     small = any("no verdict: small" in v["evidence"] for v in result["verdicts"])
     found = study(result["study"])
     trained = found.sized or found.reference_size is reference_training
-    size = (
-        "No verdict: small"
-        if small
-        else "Verdicts at the reference size"
-        if trained
-        else "Verdicts"
-    )
+    judged = "Verdicts at the reference size" if trained else "Verdicts"
+    size = "No verdict: small" if small else judged
     lines += [f"{size}, n seeds, searches or methods, by", f"`{words}`:", ""]
     for v in result["verdicts"]:
         p = "-" if v["p"] is None else f"{v['p']:.2g}"
