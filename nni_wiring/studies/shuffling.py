@@ -145,7 +145,7 @@ def opened(folder: RunFolder) -> OpenSearch:
     """The trained supernet with cells that look up their edges in every pass: fused ones have
     planned which module runs, and would not see a shuffle.
     """
-    return reopen(folder, {"supernet": "plain"})
+    return reopen(folder, {"supernet": "plain", "compile": False})
 
 
 def distinct_orders(model: nn.Module) -> dict[str, int]:
