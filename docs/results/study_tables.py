@@ -87,6 +87,8 @@ KEPT_TABLES = {
     "strength-clutter": (0, 1),
     "skip-dominance-clutter": (1,),
     "failure-spaces-clutter": (1,),
+    "sensitivity-clutter": (0,),
+    "shuffling-clutter": (0,),
     "convergence-cifar": (0, 1, 2),
     "convergence-cifar60k": (0, 1, 2),
     "landscape-cifar": (1,),
