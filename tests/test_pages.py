@@ -66,9 +66,10 @@ def small_sections(page: str) -> list[str]:
     ]
 
 
-def test_some_pages_show_small_networks() -> None:
-    """(so that the test above looks at something)"""
-    assert sum(len(small_sections(page)) for page in PAGES) >= 3
+@pytest.mark.parametrize("page", ["s3_architectures", "s4_controller"])
+def test_these_pages_show_small_networks(page: str) -> None:
+    """(so that the test above looks at something; the other two have none)"""
+    assert small_sections(page)
 
 
 def test_the_guard_sees_a_verdict() -> None:

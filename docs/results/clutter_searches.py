@@ -69,10 +69,9 @@ def search(task: tuple[str, int]) -> str:
     resume = (path / "run.json").exists()
     folder = RunFolder.open(path) if resume else RunFolder.create(path, label, config.flat())
     if folder.status != "finished":
-        measured = seed >= EIGENVALUE_FROM.get(method, seed + 1)
-        run_search(
-            config, folder, resume=resume, statistics=[AlphaEigenvalue()] if measured else []
-        )
+        first = EIGENVALUE_FROM.get(method)
+        measured = [AlphaEigenvalue()] if first is not None and seed >= first else []
+        run_search(config, folder, resume=resume, statistics=measured)
     for selection in selections:
         select_again(folder, selection, {}, lambda *done: None)
     keep(folder, label)

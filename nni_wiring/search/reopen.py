@@ -13,6 +13,10 @@ from nni_wiring.search.config import RunConfig, make_config
 from nni_wiring.search.kept import read_kept
 from nni_wiring.strategies.engine.search_module import SearchModule
 
+#: Changes for `reopen`: cells whose operations are written out have second derivatives and look up
+#: their edges in every pass, the fused ones do not.
+WRITTEN_OUT: Mapping[str, Any] = {"supernet": "plain", "compile": False, "cuda_graphs": False}
+
 
 @dataclass(frozen=True)
 class OpenSearch(Assembly):

@@ -9,7 +9,7 @@ import torch
 from nni_wiring.monitor.epoch import Epoch
 from nni_wiring.monitor.statistics import Statistic
 from nni_wiring.strategies.engine.search_module import SearchModule
-from nni_wiring.studies.curvature import largest_eigenvalue
+from nni_wiring.studies.curvature import hessian, largest_eigenvalue
 from nni_wiring.studies.probes import untouched
 from nni_wiring.supernet.fused.cell import plain_cells
 
@@ -39,21 +39,9 @@ def alpha_eigenvalue(module: SearchModule, batch: Any, products: int = _PRODUCTS
         products: of the Hessian with a vector, at most.
     """
     alphas = [group.alpha for group in module.groups]
-    sizes = [alpha.numel() for alpha in alphas]
+    size = sum(alpha.numel() for alpha in alphas)
+    start = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(alphas[0])
     module.train()
     with untouched(module), plain_cells(module.model):
-        loss = module.loss("alpha", batch, 0, record=False)
-        first = torch.autograd.grad(loss, alphas, create_graph=True)
-
-        def product(vector: torch.Tensor) -> torch.Tensor:
-            parts = [
-                part.reshape(alpha.shape)
-                for part, alpha in zip(vector.split(sizes), alphas, strict=True)
-            ]
-            found = torch.autograd.grad(
-                first, alphas, parts, retain_graph=True, materialize_grads=True
-            )
-            return torch.cat([row.flatten() for row in found])
-
-        start = torch.cat([row.detach().flatten() for row in first])
+        product = hessian(module.loss("alpha", batch, 0, record=False), alphas)
         return largest_eigenvalue(product, start, products).value

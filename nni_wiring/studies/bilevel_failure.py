@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nni_wiring.errors import ConfigError
-from nni_wiring.runs.kept import KeptRun
+from nni_wiring.runs.store import RunFolder
 from nni_wiring.studies.charts import line_chart
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.growing import STUDY as GROWING
-from nni_wiring.studies.pattern_runs import Wired, read_wired
+from nni_wiring.studies.pattern_runs import Wired, searched_wiring
 from nni_wiring.studies.statistics import FlipRule, SlopeRule, Verdict, interval
 from nni_wiring.studies.subsets import subset_options
 
@@ -97,12 +97,12 @@ def _searched(run: StudyRun, strategy: str, level: str, part: int, seed: int) ->
     label = f"{strategy}-{level}-part{part}-s{seed}"
     changes: dict[str, Any] = {"strategy": strategy, "optimisation": level, "seed": seed}
 
-    def read() -> dict[str, Any]:
+    def search() -> RunFolder:
         path = run.path / "data" / f"part{part}-s{seed}.npz"
         subset = subset_options(run.config(**changes), run["fractions"][part], path)
-        return read_wired(KeptRun.of(run.search(label, **changes, **subset))).plain()
+        return run.search(label, **changes, **subset)
 
-    return Wired.of(run.part(label, read))
+    return searched_wiring(run, label, search)
 
 
 def _row(unit: Unit) -> Row:
@@ -131,7 +131,7 @@ def _numbers(units: Sequence[Unit]) -> dict[str, Any]:
             )
             for (strategy, level, fraction), runs in groups.items()
             if level == "bi_level"
-            for half in ("train", "search")
+            for half in _HALVES
         },
         "counts": {
             f"{strategy}, {level.replace('_', '-')}, {_share(fraction)}": np.mean(
@@ -163,7 +163,8 @@ def _summary(units: Sequence[Unit]) -> Table:
     for key, own in groups.items():
         edges = interval([unit.wired.counts[-1] for unit in own])
         gaps = [interval([unit.mean_gap(half) for unit in own]).mean for half in _HALVES]
-        truth = interval([unit.wired.accuracy or np.nan for unit in own]).mean
+        accuracies = np.array([unit.wired.accuracy for unit in own], dtype=float)
+        truth = interval(accuracies).mean
         empty = f"{sum(unit.wired.counts[-1] == 0 for unit in own)} of {len(own)}"
         rows.append([*key, *edges[:3], empty, *gaps, truth])
     return Table(

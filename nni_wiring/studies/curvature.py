@@ -25,24 +25,20 @@ class Eigenvalue(NamedTuple):
     error: float
 
 
-def normalised_hessian(loss: Tensor, weights: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
-    """Products with D H D: H the Hessian in the weights, D = diag |theta_f|, f an entry's filter.
-
-    D is the change to coordinates in which every filter has length 1: for a function that no
-    filter's scale moves, D H D keeps its eigenvalues when a filter is rescaled, H does not.
+def hessian(loss: Tensor, weights: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+    """Products with the Hessian in the weights.
 
     Args:
         loss: a scalar with its graph, which stays.
-        weights: (filters, ...) each.
+        weights: of any shapes.
 
     Returns:
         A function of a vector over all entries of the weights, in order.
     """
     gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
-    scale = torch.cat([filter_sizes(weight).expand_as(weight).flatten() for weight in weights])
 
     def product(vector: Tensor) -> Tensor:
-        parts = (scale * vector).split([weight.numel() for weight in weights])
+        parts = vector.split([weight.numel() for weight in weights])
         outputs = [
             (gradient, part.reshape(gradient.shape))
             for gradient, part in zip(gradients, parts, strict=True)
@@ -57,9 +53,23 @@ def normalised_hessian(loss: Tensor, weights: Sequence[Tensor]) -> Callable[[Ten
             retain_graph=True,
             materialize_grads=True,
         )
-        return scale * torch.cat([row.flatten() for row in found])
+        return torch.cat([row.flatten() for row in found])
 
     return product
+
+
+def normalised_hessian(loss: Tensor, weights: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+    """Products with D H D: H the Hessian in the weights, D = diag |theta_f|, f an entry's filter.
+
+    D is the change to coordinates in which every filter has length 1: for a function that no
+    filter's scale moves, D H D keeps its eigenvalues when a filter is rescaled, H does not.
+
+    Args:
+        loss, weights: as for `hessian`; weights: (filters, ...) each.
+    """
+    product = hessian(loss, weights)
+    scale = torch.cat([filter_sizes(weight).expand_as(weight).flatten() for weight in weights])
+    return lambda vector: scale * product(scale * vector)
 
 
 def largest_eigenvalue(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,8 @@ def _searched(run: StudyRun) -> dict[str, list[Wired]]:
     for strategy in run["strategies"]:
         for seed in run.seeds:
             changes = {"strategy": strategy, "seed": seed, "optimisation": "single_level"}
-            wired = searched_wiring(run, f"{strategy}-s{seed}", **changes)
+            label = f"{strategy}-s{seed}"
+            wired = searched_wiring(run, label, partial(run.search, label, **changes))
             found.setdefault(strategy, []).append(wired)
     return found
 

@@ -5,7 +5,7 @@ The one place, with the probes, where studies touch a run's records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -54,10 +54,9 @@ class Wired(NamedTuple):
         return {**self._asdict(), "patterns": self.patterns._asdict()}
 
 
-def searched_wiring(run: StudyRun, label: str, **changes: Any) -> Wired:
-    """The wiring of a study's search ``label``, which is also the part that keeps it."""
-    found = run.part(label, lambda: read_wired(KeptRun.of(run.search(label, **changes))).plain())
-    return Wired.of(found)
+def searched_wiring(run: StudyRun, label: str, search: Callable[[], RunFolder]) -> Wired:
+    """The wiring of a search of a study, kept as its part ``label``."""
+    return Wired.of(run.part(label, lambda: read_wired(KeptRun.of(search())).plain()))
 
 
 def read_wired(search: KeptRun) -> Wired:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from nni_wiring.runs.store import RunFolder
-from nni_wiring.search.reopen import OpenSearch, reopen
+from nni_wiring.search.reopen import WRITTEN_OUT, OpenSearch, reopen
 from nni_wiring.studies.charts import label_bars
 from nni_wiring.studies.frame import Findings, Study, StudyRun, Table
 from nni_wiring.studies.spaces import Spaces
@@ -145,7 +145,7 @@ def opened(folder: RunFolder) -> OpenSearch:
     """The trained supernet with cells that look up their edges in every pass: fused ones have
     planned which module runs, and would not see a shuffle.
     """
-    return reopen(folder, {"supernet": "plain", "compile": False})
+    return reopen(folder, WRITTEN_OUT)
 
 
 def distinct_orders(model: nn.Module) -> dict[str, int]:

@@ -15,7 +15,7 @@ from nni_wiring.data import BatchLoader
 from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.tensors import tensors_of
 from nni_wiring.runs.store import RunFolder, runs_root
-from nni_wiring.search.reopen import reopen
+from nni_wiring.search.reopen import WRITTEN_OUT, reopen
 from nni_wiring.studies.frame import StudyRun
 from nni_wiring.studies.trainings import trained, training_config
 from nni_wiring.supernet.evaluation import evaluation_mode, fixed_draw
@@ -35,9 +35,6 @@ _PLAIN = {
     "batch_size": BATCH,
     "precision": "float32",
 }
-#: Cells whose operations are written out have second derivatives, the fused ones do not.
-_WRITTEN_OUT = {"supernet": "plain", "compile": False, "cuda_graphs": False}
-
 #: Of a training, see `before_and_after`.
 STATES = ("start", "end")
 
@@ -143,7 +140,7 @@ def before_and_after(
 
 
 def _supernet(folder: RunFolder, images: int) -> Standing:
-    found = reopen(folder, {**_PLAIN, **_WRITTEN_OUT})
+    found = reopen(folder, {**_PLAIN, **WRITTEN_OUT})
     for group in found.module.groups:
         group.draw = fixed_draw(group, found.module.evaluated(group))
     batches = _batches(found.loaders.train, images)
