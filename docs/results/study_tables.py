@@ -75,6 +75,7 @@ KEPT_TABLES = {
     "unified-view-cifar": (0,),
     "controller-conditioning": (0,),
     "controller-states": (0,),
+    "controller-memory": (0,),
     "enas-vs-random-clutter": (0, 1),
     "convergence-clutter": (0, 1, 2),
     "block-norms-clutter": (0, 1),
