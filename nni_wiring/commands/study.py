@@ -90,6 +90,8 @@ def study(
             print_table("studies", ["name", "what it measures"], [[*row] for row in titles.items()])
         return
     found = find(name)
+    if keep is not None and sources:
+        raise click.UsageError("with --from nothing is measured: there is nothing to keep")
     settings = parse_assignments(assignments)
     check_names({**settings, **({} if data is None else {"data": data})})
     from nni_wiring.studies.kept_searches import ROWS

@@ -10,6 +10,7 @@ stated from memory of the paper, not quoted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -266,16 +267,16 @@ def _table(nodes: int, rows: list[Row]) -> Table:
     )
 
 
+def _all_rows(draws: int) -> list[Row]:
+    settings = product(NODES, SCALES)
+    return [row for n, scale in settings for row in setting_rows(draw(draws, n, scale), scale)]
+
+
 def measure(run: StudyRun) -> Findings:
     """Closed forms on cells that are drawn alike every time; nothing is trained."""
     if run["draws"] < 1:
         raise ConfigError(f"draws={run['draws']} must be at least 1")
-    rows = [
-        row
-        for nodes in NODES
-        for scale in SCALES
-        for row in setting_rows(draw(run["draws"], nodes, scale), scale)
-    ]
+    rows = run.part("settings", lambda: _all_rows(run["draws"]))
     lines: dict[str, list[float]] = {}
     for row in rows:
         if row["nodes"] == 4:

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nni_wiring.studies.charts import line_chart, outline_panels
-from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
+from nni_wiring.studies.frame import Findings, Study, StudyRun, Table
 from nni_wiring.studies.rewiring import (
     DEEP,
-    TOP,
     Array,
     Lead,
     Pairs,
+    cluster_rows,
     indices,
     lead,
     rewired,
@@ -27,12 +27,13 @@ from nni_wiring.studies.statistics import (
     Rule,
     Verdict,
     cluster_interval,
+    cluster_sums_interval,
     holm,
     paired_flip,
 )
 from nni_wiring.studies.statistics.verdict import ALPHA, Holds
 from nni_wiring.studies.truths import StudyTruth, in_table, truth_of
-from nni_wiring.truth import NASBENCH201, load_table
+from nni_wiring.truth import NASBENCH201, TruthTable, load_table
 from search_spaces.cell_graph import OPERATIONS
 
 _BINS = np.linspace(-100, 100, 21)
@@ -68,11 +69,13 @@ class ExchangeTest(NamedTuple):
     p: float
 
 
-def exchange_test(values: Array, cluster: NDArray[np.int64]) -> ExchangeTest:
-    """Signs are flipped jointly within a cluster."""
-    sums = np.bincount(cluster, weights=values)
-    spread = float(np.sqrt((sums**2).sum()) / len(values))
-    return ExchangeTest(cluster_interval(values, cluster), spread, paired_flip(sums, "greater"))
+def exchange_test(sums: Array, pairs: NDArray[np.int64]) -> ExchangeTest:
+    """Signs are flipped jointly within a cluster.
+
+    sums, pairs: (clusters,) sum of a cluster's leads, and their number.
+    """
+    spread = float(np.sqrt((sums**2).sum()) / pairs.sum())
+    return ExchangeTest(cluster_sums_interval(sums, pairs), spread, paired_flip(sums, "greater"))
 
 
 def judge(
@@ -167,21 +170,6 @@ def _noise_rows(truths: Sequence[StudyTruth], pairs: Pairs) -> list[list[Any]]:
     return rows
 
 
-def _unit_rows(truth: StudyTruth, pairs: Pairs, found: Lead) -> list[Row]:
-    columns = {**pairs._asdict(), **found._asdict()}
-    columns["wide_full_rank"], columns["deep_full_rank"] = columns.pop("ranks")
-    del columns["operations"]
-    lists = {name: column.tolist() for name, column in columns.items()}
-    return [
-        {
-            "data": truth.dataset,
-            "arch": truth.table.arch(wide),
-            **{name: lists[name][k] for name in lists},
-        }
-        for k, wide in enumerate(lists["wide"])
-    ]
-
-
 def _decile_shares(ends: tuple[int, int], found: Lead) -> dict[str, list[float | None]]:
     decile = np.ceil(found.ranks.max(axis=0) / 10).astype(int)
     return {
@@ -200,59 +188,62 @@ def _histograms(ends: tuple[int, int], found: Lead) -> dict[str, list[int]]:
     }
 
 
+def _measured(table: TruthTable) -> dict[str, Any]:
+    """What tables, verdicts and pictures need: of every cluster, not of every pair."""
+    truths = [in_table(table, name) for name in table.benchmark.dataset_names]
+    pairs, ends = rewired(table), truths[0].ends
+    leads = {truth.dataset: lead(truth, pairs) for truth in truths}
+    return {
+        "ends": ends,
+        "clusters": {name: cluster_rows(pairs, found) for name, found in leads.items()},
+        "subsets": [
+            row for name, found in leads.items() for row in _subset_rows(name, pairs, found)
+        ],
+        "added": [row for truth in truths for row in _added_rows(truth, pairs)],
+        "noise": _noise_rows(truths, pairs),
+        "leads": {name: _histograms(ends, found) for name, found in leads.items()},
+        "wins": {name: _decile_shares(ends, found) for name, found in leads.items()},
+    }
+
+
 def measure(run: StudyRun) -> Findings:
     """From the table alone; it must have accuracies after a shorter training, too."""
-    table = truth_of(run).table
-    truths = [in_table(table, name) for name in table.benchmark.dataset_names]
-    pairs = rewired(table)
-    leads = {truth.dataset: lead(truth, pairs) for truth in truths}
-    ends = truths[0].ends
-    names = [name.format(epochs) for name, epochs in zip(_TESTED, (*ends, None), strict=True)]
-    tests = {
-        (dataset, name): exchange_test(values, pairs.cluster)
-        for dataset, found in leads.items()
-        for name, values in zip(names, (found.short, found.full, found.shift), strict=True)
-    }
-    faster, shift = ({d: tests[d, name] for d in leads} for name in (names[0], names[2]))
-    good = {}
-    for dataset, found in leads.items():
-        members = found.ranks.max(axis=0) >= TOP
-        good[dataset] = cluster_interval(found.full[members], pairs.cluster[members])
+    kept = run.part("pairs", lambda: _measured(truth_of(run).table))
+    names = [
+        name.format(epochs) for name, epochs in zip(_TESTED, (*kept["ends"], None), strict=True)
+    ]
+    tests: dict[tuple[str, str], ExchangeTest] = {}
+    good: dict[str, Interval] = {}
+    for dataset, rows in kept["clusters"].items():
+        columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        for name, column in zip(names, ("short", "full", "shift"), strict=True):
+            tests[dataset, name] = exchange_test(columns[column], columns["pairs"])
+        good[dataset] = cluster_sums_interval(columns["top_full"], columns["top_pairs"])
+    faster, shift = ({d: tests[d, name] for d in good} for name in (names[0], names[2]))
     return Findings(
-        tables=_tables(truths, pairs, leads, tests),
+        tables=_tables(kept, tests),
         verdicts=[judge(FASTER, faster, None), judge(NO_BETTER, shift, good)],
-        numbers={
-            "bins": _BINS.tolist(),
-            "leads": {dataset: _histograms(ends, found) for dataset, found in leads.items()},
-            "wins": {dataset: _decile_shares(ends, found) for dataset, found in leads.items()},
-        },
-        rows=[row for t in truths for row in _unit_rows(t, pairs, leads[t.dataset])],
+        numbers={"bins": _BINS.tolist(), "leads": kept["leads"], "wins": kept["wins"]},
+        rows=[{"data": d, **row} for d, rows in kept["clusters"].items() for row in rows],
     )
 
 
-def _tables(
-    truths: Sequence[StudyTruth],
-    pairs: Pairs,
-    leads: Mapping[str, Lead],
-    tests: Mapping[tuple[str, str], ExchangeTest],
-) -> list[Table]:
-    short, full = truths[0].ends
+def _tables(kept: Mapping[str, Any], tests: Mapping[tuple[str, str], ExchangeTest]) -> list[Table]:
+    short, full = kept["ends"]
     columns = ["mean", "low", "high", "wins, %"]
     return [
         _test_table(tests),
         Table(
             f"wide minus deep in points, after {short} and after {full} epochs",
             ["data", "pairs", "n", *(f"{e}: {c}" for e in (short, full) for c in columns)],
-            [row for d, found in leads.items() for row in _subset_rows(d, pairs, found)],
+            kept["subsets"],
         ),
         Table(
             "1-2 added to the wide cell, points",
             ["data", "1-2", str(short), str(full)],
-            [row for truth in truths for row in _added_rows(truth, pairs)],
+            kept["added"],
         ),
-        Table(
-            f"median sd over seeds, {full} epochs", ["data", "points"], _noise_rows(truths, pairs)
-        ),
+        Table(f"median sd over seeds, {full} epochs", ["data", "points"], kept["noise"]),
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nni_wiring.studies.frame import Row
 from nni_wiring.studies.truths import StudyTruth
 from nni_wiring.truth import TruthTable
 from search_spaces.cell_graph import NB201, OPERATIONS
@@ -95,6 +96,27 @@ def lead(truth: StudyTruth, pairs: Pairs) -> Lead:
         full_rank=difference(ranks[1]),
         ranks=np.stack([ranks[1][pairs.wide], ranks[1][pairs.deep]]),
     )
+
+
+def cluster_rows(pairs: Pairs, found: Lead) -> list[Row]:
+    """Of every cluster the number of its pairs and the sums of their leads and of T, and both for
+    the leads at the end of the pairs with a cell in the top quarter.
+    """
+    top = found.ranks.max(axis=0) >= TOP
+    weights = {"short": found.short, "full": found.full, "shift": found.shift}
+    columns: dict[str, NDArray[Any]] = {
+        "pairs": np.bincount(pairs.cluster),
+        **{name: np.bincount(pairs.cluster, weights=values) for name, values in weights.items()},
+        "top_pairs": np.bincount(pairs.cluster[top], minlength=pairs.cluster.max() + 1),
+        "top_full": np.bincount(pairs.cluster, weights=np.where(top, found.full, 0.0)),
+    }
+    _, first = np.unique(pairs.cluster, return_index=True)
+    names = [[OPERATIONS[place] for place in pairs.operations[k, _OUT]] for k in first]
+    lists = {name: column.tolist() for name, column in columns.items()}
+    return [
+        {"out": " ".join(names[k]), **{name: lists[name][k] for name in lists}}
+        for k in range(len(names))
+    ]
 
 
 def subsets(pairs: Pairs, ranks: Array) -> dict[str, NDArray[np.bool_]]:

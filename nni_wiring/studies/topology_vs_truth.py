@@ -12,7 +12,6 @@ from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.statistics import spearman
 from nni_wiring.studies.strata import (
     Array,
-    Classes,
     IntArray,
     bootstrap,
     classes,
@@ -48,20 +47,6 @@ def columns(table: TruthTable, dataset: str) -> dict[str, Array]:
     return found
 
 
-def _contrast_rows(dataset: str, measured: dict[str, Array], repeats: int, pairs: dict[str, Classes]
-                   ) -> list[Row]:  # fmt: skip
-    return [
-        {
-            "data": dataset,
-            "contrast": label,
-            "column": name,
-            **bootstrap(contrasts(values, pair), repeats)._asdict(),
-        }
-        for label, pair in pairs.items()
-        for name, values in measured.items()
-    ]
-
-
 def _figures(table: TruthTable, dataset: str) -> dict[str, Array]:
     shape, parameters = topology(table.operations), table.benchmark.parameters
     found = {"width": shape.width, "depth": shape.depth, "conv depth": shape.conv_depth}
@@ -70,25 +55,46 @@ def _figures(table: TruthTable, dataset: str) -> dict[str, Array]:
     return {name: np.asarray(values, dtype=float) for name, values in found.items()}
 
 
-def measure(run: StudyRun) -> Findings:
-    """From the table alone; columns that a table lacks are left out."""
-    table = truth_of(run).table
+def _measured(table: TruthTable) -> dict[str, Any]:
+    """By data set: every contrast's column in every shared stratum, and the correlations."""
     shape, multiset = topology(table.operations), live_multiset(table.operations)
     stratum = strata(multiset, shape.conv_depth)
     wide, live = joint_class(shape, *_WIDE), shape.connected
+    within = strata(multiset[live])
     pairs = {
         f"(2c, 2) - ({width:g}c, {depth})": classes(wide, joint_class(shape, width, depth), stratum)
         for width, depth in _OTHERS
     }
-    rows: list[Row] = []
-    correlations: list[Table] = []
+    found: dict[str, Any] = {}
     for dataset in table.benchmark.dataset_names:
         measured = columns(table, dataset)
-        rows += _contrast_rows(dataset, measured, run["repeats"], pairs)
-        within = strata(multiset[live])
         figures = {name: values[live] for name, values in _figures(table, dataset).items()}
         points = {n: v[live] for n, v in measured.items() if n.endswith("points")}
-        correlations.append(_correlation_table(dataset, points, figures, within))
+        found[dataset] = {
+            "contrasts": {
+                label: {name: contrasts(values, pair) for name, values in measured.items()}
+                for label, pair in pairs.items()
+            },
+            "correlations": _correlation_table(dataset, points, figures, within)._asdict(),
+        }
+    return found
+
+
+def measure(run: StudyRun) -> Findings:
+    """From the table alone; columns that a table lacks are left out."""
+    kept = run.part("strata", lambda: _measured(truth_of(run).table))
+    rows: list[Row] = [
+        {
+            "data": dataset,
+            "contrast": label,
+            "column": name,
+            **bootstrap(np.array(values), run["repeats"])._asdict(),
+        }
+        for dataset, found in kept.items()
+        for label, of_contrast in found["contrasts"].items()
+        for name, values in of_contrast.items()
+    ]
+    correlations = [Table(**found["correlations"]) for found in kept.values()]
     return Findings(
         tables=[_contrast_table(rows, run["repeats"]), *correlations],
         verdicts=[],

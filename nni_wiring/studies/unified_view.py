@@ -155,9 +155,10 @@ def _verdicts(rows: list[Row]) -> list[Verdict]:
         if strategy == "enas":
             verdicts.append(GLOBAL.judge([row["rho"] for row in own]))
             continue
-        worst = [row["deviation"] for row in own]
+        known = [row["deviation"] for row in own if row["deviation"] is not None]
         slope = f"slope {own[0]['expected']:.3g}; draws x seeds, relative to the largest gradient"
-        verdict = LOCAL.judge(max(worst), own[0]["draws"] * len(own), slope)
+        worst = max(known, default=float("nan"))  # where no draw moved alpha there is none
+        verdict = LOCAL.judge(worst, own[0]["draws"] * len(known), slope)
         verdicts.append(verdict._replace(claim=f"{strategy}: {verdict.claim}"))
     return verdicts
 

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from nni_wiring.commands import main
 from nni_wiring.errors import RunError
 from nni_wiring.files.gzipped import read_gzipped, write_gzipped
-from nni_wiring.studies import frame, standing, training_curves, wired_cells
+from nni_wiring.studies import frame, standing, training_curves, truths, wired_cells
+from nni_wiring.studies.kept_searches import ROWS
 from nni_wiring.studies.kept_studies import keep_study, read_study
 from nni_wiring.studies.registry import STUDIES, study
 from nni_wiring.studies.running import run_study
@@ -60,6 +61,19 @@ TINY: dict[str, dict[str, Any]] = {
     "block-norms": {**_TRAINING, "pairs": 1, "images": 32, "products": 1},
     "random-wiring": {**_TRAINING, "data": "clutter", "conn": 1, "graphs": 0, "ops": 0, "draws": 2},
 }
+#: Every study that trains no network, and whether a kept one is judged without any table.
+UNTRAINED: dict[str, tuple[dict[str, Any], bool]] = {
+    "cost-at-initialisation": ({**_SEARCH, "data": "digits", "batches": 1}, True),
+    "unified-view": ({**_SEARCH, "data": "digits", "draws": 1}, True),
+    "cost-ranks": ({"data": "digits", "channels": 2, "seeds": 1, "drawn": 9, "images": 4}, False),
+    "controller-states": ({"seeds": 1, "steps": 2, "sample": 20}, False),
+    "controller-memory": ({"seeds": 1, "steps": 2, "sample": 20}, False),
+    "controller-conditioning": ({"seeds": 2, "steps": 4}, False),
+    "published-topology": ({}, True),
+    "linear-cells": ({"draws": 2}, True),
+    "rewired-pairs": ({"benchmark": "clutter201"}, True),
+    "topology-vs-truth": ({"benchmark": "clutter201", "repeats": 20}, True),
+}
 
 
 def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +109,36 @@ def test_a_kept_study_gives_the_same_without_training(
     foreign = dict.fromkeys(kept.parts, "x")
     with pytest.raises(RunError, match=f"^the kept study is not what {name} measures: "):
         run_study(found, options, tmp_path / "foreign", parts=foreign)
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+def test_a_kept_study_measures_nothing_and_asks_for_no_foreign_table(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, (given, without_table) = study(name), UNTRAINED[name]
+    options = found.options(given)
+    whole = run_study(found, options, tmp_path / "whole")
+    file = tmp_path / "kept.json.gz"
+    keep_study(found, options, tmp_path / "whole", file)
+
+    def asks(*given: Any) -> Any:
+        raise AssertionError("what a table says is among the parts")
+
+    if without_table:
+        monkeypatch.setattr(truths, "table_for", asks)
+    kept = read_study(file)
+    again = run_study(found, found.checked(kept.options), tmp_path / "again", parts=kept.parts)
+    for part in ("options", "tables", "verdicts", "numbers", "rows", "rules", "pictures"):
+        assert again[part] == whole[part]
+    assert whole["rows"] and not (tmp_path / "again" / frame.PARTS).exists()
+    with pytest.raises(RunError, match=f"{name} has no part "):
+        run_study(found, options, tmp_path / "none", parts={})
+
+
+def test_every_study_is_kept_or_reads_kept_searches() -> None:
+    """(the tests above are of all that measure)"""
+    reads = {name for name in STUDIES if ROWS in study(name).own}
+    assert {*TINY, *UNTRAINED} | reads == set(STUDIES)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -150,7 +194,7 @@ def test_the_command_keeps_a_study_and_reads_it_again(
         (["block-norms", "--from", "FOREIGN"], "is not what block-norms measures: "),
         (["block-norms", "--from", "UNKNOWN"], "wheels"),
         (["block-norms", "--from", "MANY"], "seeds=1000000000000; allowed: up to 100,000"),
-        (["linear-cells", "--set", "draws=1", "--keep", "X.json.gz"], "there is nothing to keep"),
+        (["early-stop", "--from", "no.json.gz", "--keep", "X.json.gz"], "there is nothing to keep"),
     ],
 )
 def test_bad_files_and_options_are_one_line(

@@ -13,9 +13,18 @@ from scipy import stats
 
 from nni_wiring.errors import BenchmarkError
 from nni_wiring.studies.registry import study
-from nni_wiring.studies.rewired_pairs import FASTER, NO_BETTER, exchange_test, judge
+from nni_wiring.studies.rewired_pairs import (
+    FASTER,
+    NO_BETTER,
+    ExchangeTest,
+    exchange_test,
+    judge,
+)
+from nni_wiring.studies.rewiring import lead, rewired
 from nni_wiring.studies.running import run_study
 from nni_wiring.studies.statistics import Interval, cluster_interval
+from nni_wiring.studies.truths import in_table
+from nni_wiring.truth import load_table
 from nni_wiring.truth.importer import import_table
 
 RUNS = {"cifar10": "cifar10valid", "cifar100": "cifar100", "imagenet16": "imagenet16"}
@@ -38,6 +47,27 @@ def csv(shared_data: Path) -> pd.DataFrame:
     return pd.read_csv(shared_data / "nb201_truth.csv.gz").set_index("arch")
 
 
+Leads = dict[str, dict[str, dict[str, float]]]
+
+
+@pytest.fixture(scope="module")
+def leads(result: dict[str, Any]) -> Leads:
+    """By data set and arch of the wide cell."""
+    table = load_table("v11-pairs")
+    pairs = rewired(table)
+    archs = [table.arch(wide) for wide in pairs.wide.tolist()]
+    found: Leads = {}
+    for dataset in RUNS:
+        columns = lead(in_table(table, dataset), pairs)._asdict()
+        del columns["ranks"]
+        columns["cluster"] = pairs.cluster
+        found[dataset] = {
+            arch: {name: column[k] for name, column in columns.items()}
+            for k, arch in enumerate(archs)
+        }
+    return found
+
+
 @pytest.fixture(scope="module")
 def result(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     import_table(shared_data / "nb201_truth.csv.gz", "v11-pairs", make_default=False)
@@ -57,23 +87,30 @@ def partners(csv: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def test_pairs_are_all_of_equal_size_and_the_partners_are_a_class_of_cells(
-    csv: pd.DataFrame, result: dict[str, Any]
+    csv: pd.DataFrame, leads: Leads
 ) -> None:
     expected = dict(partners(csv))
     assert len(expected) == len(set(expected.values())) == 1280
-    rows = [row for row in result["rows"] if row["data"] == "cifar10"]
-    assert {row["arch"] for row in rows} == set(expected)
+    assert leads["cifar10"].keys() == expected.keys()
     sizes = [column for column in csv if column.startswith(("params", "flops"))]
     wide, deep = csv.loc[list(expected)], csv.loc[list(expected.values())]
     np.testing.assert_allclose(wide[sizes].to_numpy(), deep[sizes].to_numpy(), rtol=1e-6)
-    assert set(np.bincount([row["cluster"] for row in rows])) == {16} and len(sizes) == 6
+    groups: dict[tuple[str, ...], set[float]] = {}
+    for arch, row in leads["cifar10"].items():
+        groups.setdefault(into_output(arch), set()).add(row["cluster"])
+    assert len(groups) == 80 and all(len(numbers) == 1 for numbers in groups.values())
+    assert len(sizes) == 6
+
+
+def into_output(arch: str) -> tuple[str, ...]:
+    return tuple(t.split("~")[0] for t in arch.split("+")[2].strip("|").split("|"))
 
 
 @pytest.mark.parametrize("dataset", RUNS)
 def test_leads_are_those_of_the_tables_columns(
-    csv: pd.DataFrame, result: dict[str, Any], dataset: str
+    csv: pd.DataFrame, result: dict[str, Any], leads: Leads, dataset: str
 ) -> None:
-    rows = {row["arch"]: row for row in result["rows"] if row["data"] == dataset}
+    rows = leads[dataset]
     wide, deep = map(list, zip(*partners(csv), strict=True))
     means = []
     columns = {"short": f"e12_{RUNS[dataset]}_val", "full": f"v11_{RUNS[dataset]}_val200"}
@@ -97,6 +134,35 @@ def test_leads_are_those_of_the_tables_columns(
     assert tests[0][2] == pytest.approx(short, abs=1e-4)
     assert tests[2][5] == pytest.approx(spread, abs=0.01)
     assert all(row[-1] < 0.001 for row in tests)
+
+
+@pytest.mark.parametrize("dataset", RUNS)
+def test_rows_are_the_sums_over_pairs_of_equal_operations_into_the_output(
+    csv: pd.DataFrame, result: dict[str, Any], leads: Leads, dataset: str
+) -> None:
+    """(what the flips and intervals of the verdicts take)"""
+    final = csv[f"v11_{RUNS[dataset]}_val200"]
+    ranks = 100 * final.rank(method="max") / len(final)
+    expected: dict[str, dict[str, float]] = {}
+    for wide, deep in partners(csv):
+        row = leads[dataset][wide]
+        top = max(ranks[wide], ranks[deep]) >= 75
+        values = {
+            "pairs": 1,
+            "short": row["short"],
+            "full": row["full"],
+            "shift": row["short_rank"] - row["full_rank"],
+            "top_pairs": top,
+            "top_full": top * row["full"],
+        }
+        sums = expected.setdefault(" ".join(into_output(wide)), dict.fromkeys(values, 0.0))
+        for name, value in values.items():
+            sums[name] += value
+    rows = [row for row in result["rows"] if row["data"] == dataset]
+    assert len(rows) == len(expected) == 80
+    for row in rows:
+        for name, value in expected[row["out"]].items():
+            assert row[name] == pytest.approx(value, abs=1e-6), name
 
 
 @pytest.mark.parametrize("dataset", RUNS)
@@ -142,18 +208,22 @@ def test_a_table_without_short_trainings_is_refused(tmp_path: Path) -> None:
 CLUSTER = np.repeat(np.arange(80), 16)
 
 
+def flipped(values: np.ndarray) -> ExchangeTest:
+    return exchange_test(np.bincount(CLUSTER, weights=values), np.bincount(CLUSTER))
+
+
 def simulated(effect: float, g: np.random.Generator) -> str:
     """Three data sets whose leads share the sign of their cluster, as pairs do."""
     tests = {}
     for name in "abc":
         shared = g.standard_normal(80)[CLUSTER]
-        tests[name] = exchange_test(effect + shared + g.standard_normal(1280), CLUSTER)
+        tests[name] = flipped(effect + shared + g.standard_normal(1280))
     return judge(FASTER, tests, None).verdict
 
 
 def test_exchangeable_pairs_seldom_pass_and_a_lead_is_seen() -> None:
     g = np.random.default_rng(0)
-    p = [exchange_test(g.standard_normal(80)[CLUSTER], CLUSTER).p for _ in range(400)]
+    p = [flipped(g.standard_normal(80)[CLUSTER]).p for _ in range(400)]
     assert stats.kstest(p, "uniform").pvalue > 0.01
     assert sum(simulated(0.0, g) == "holds" for _ in range(60)) == 0  # three tests must agree
     assert all(simulated(0.7, g) == "holds" for _ in range(20))
@@ -162,7 +232,7 @@ def test_exchangeable_pairs_seldom_pass_and_a_lead_is_seen() -> None:
 
 def test_no_better_needs_every_good_interval_inside_the_margin() -> None:
     g = np.random.default_rng(1)
-    lost = {name: exchange_test(1 + g.standard_normal(1280), CLUSTER) for name in "abc"}
+    lost = {name: flipped(1 + g.standard_normal(1280)) for name in "abc"}
     inside, outside = Interval(0.1, -0.4, 0.45, 60), Interval(0.2, -0.2, 0.6, 60)
     assert judge(NO_BETTER, lost, dict.fromkeys("abc", inside)).verdict == "holds"
     good = {"a": inside, "b": inside, "c": outside}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from nni_wiring.errors import ConfigError
 from nni_wiring.runs.kept import kept_runs
 from nni_wiring.studies.frame import StudyRun
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.rewiring import lead, rewired
 from nni_wiring.studies.running import run_study
-from nni_wiring.studies.truths import truth_of
+from nni_wiring.studies.truths import in_table, truth_of
 from nni_wiring.truth import load_table
 from search_spaces.cell_graph import NB201, OPERATIONS
 
@@ -52,25 +52,30 @@ def test_the_cube_is_the_table_cell_by_cell(tmp_path: Path) -> None:
 
 
 def test_pairs_are_rewired_in_any_table(tmp_path: Path) -> None:
-    found = study("rewired-pairs")
-    result = run_study(found, found.options({"benchmark": "clutter201"}), tmp_path / "pairs")
+    question = study("rewired-pairs")
+    options = question.options({"benchmark": "clutter201"})
+    result = run_study(question, options, tmp_path / "pairs")
     table = load_table("clutter201")
     ends = {e: table.values("clutter", "valid", e).astype(float) for e in (2, 6)}
-    for row in result["rows"][::101]:
-        one, two, three = (node.strip("|").split("|") for node in row["arch"].split("+"))
+    pairs = rewired(table)
+    found = lead(in_table(table, None), pairs)
+    for k in range(0, len(pairs.wide), 101):
+        arch = table.arch(int(pairs.wide[k]))
+        one, two, three = (node.strip("|").split("|") for node in arch.split("+"))
         moved = two[0].split("~")[0]
         deep = f"|{one[0]}|+|none~0|{moved}~1|+|{'|'.join(three)}|"
-        pair = table.index_of(row["arch"]), table.index_of(deep)
-        for name, epochs in (("short", 2), ("full", 6)):
+        pair = table.index_of(arch), table.index_of(deep)
+        for leads, epochs in ((found.short, 2), (found.full, 6)):
             wide, other = (ends[epochs][place] for place in pair)
-            assert row[name] == pytest.approx(wide - other)
-    lead = np.mean([row["full"] for row in result["rows"]])
+            assert leads[k] == pytest.approx(wide - other)
+    assert sum(row["pairs"] for row in result["rows"]) == len(pairs.wide) == 1280
+    assert sum(row["full"] for row in result["rows"]) == pytest.approx(found.full.sum())
     assert [row[:2] for row in result["tables"][0]["rows"]] == [
         ["clutter", "2 epochs, points"],
         ["clutter", "6 epochs, points"],
         ["clutter", "T, percentiles"],
     ]
-    assert result["tables"][0]["rows"][1][2] == pytest.approx(lead)
+    assert result["tables"][0]["rows"][1][2] == pytest.approx(found.full.mean())
     assert result["verdicts"][0]["minimum"] == 1  # of one data set
 
 

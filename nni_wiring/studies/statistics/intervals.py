@@ -50,21 +50,28 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
 
 
 def cluster_interval(values: ArrayLike, cluster: ArrayLike, level: float = 0.95) -> Interval:
-    """Mean over all values, its t-interval over clusters of values that depend on each other.
+    """Mean over all values, its t-interval over clusters of values that depend on each other."""
+    _, place = np.unique(np.asarray(cluster), return_inverse=True)
+    place = place.ravel()
+    sums = np.bincount(place, weights=np.asarray(values, dtype=float))
+    return cluster_sums_interval(sums, np.bincount(place), level)
+
+
+def cluster_sums_interval(sums: ArrayLike, counts: ArrayLike, level: float = 0.95) -> Interval:
+    """The same of each cluster's sum and number of values; clusters without any do not count.
 
     The error is that of a ratio estimator: deviations from the mean are summed in each cluster.
     ``values`` of the result counts the clusters; low and high are NaN for fewer than two.
     """
-    x = np.asarray(values, dtype=float)
-    _, place = np.unique(np.asarray(cluster), return_inverse=True)
-    if not len(x):
+    held = np.asarray(counts) > 0
+    total, sizes = np.asarray(sums, dtype=float)[held], np.asarray(counts)[held]
+    n, values = len(sizes), int(sizes.sum())
+    if not values:
         return Interval(np.nan, np.nan, np.nan, 0)
-    mean = float(x.mean())
-    sums = np.bincount(place.ravel(), weights=x - mean)
-    n = len(sums)
+    mean = float(total.sum()) / values
     if n < 2:
         return Interval(mean, np.nan, np.nan, n)
-    error = float(np.sqrt(n / (n - 1) * (sums**2).sum())) / len(x)
+    error = float(np.sqrt(n / (n - 1) * ((total - mean * sizes) ** 2).sum())) / values
     half = _quantile((1 + level) / 2, n - 1) * error
     return Interval(mean, mean - half, mean + half, n)
 
