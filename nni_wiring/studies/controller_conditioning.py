@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +42,9 @@ from nni_wiring.studies.statistics import (
     interval,
     paired_flip,
 )
+
+#: The reward of every cell by its name; see `reward_cube`.
+Cube = Callable[[str], Floats]
 
 UNCONDITIONED = EquivalenceRule(
     claim="a trained controller does not condition on its past choices",
@@ -116,14 +119,14 @@ def measure(run: StudyRun) -> Findings:
         isinstance(rate, float) and rate > 0 for rate in rates
     ):
         raise ConfigError(f"other_rates={run['other_rates']}: numbers above 0, each rate once")
+    cube = cache(partial(reward_cube, run))
+    # of all rewards, before a controller is trained by any
+    frontiers = {name: _frontier(run, name, cube) for name in run["rewards"]}
     rows: list[Row] = []
-    frontiers: dict[str, Frontier] = {}
-    for reward in run["rewards"]:
-        values = reward_cube(run, reward)
-        frontiers[reward] = independent_frontier(values)
+    for reward, frontier in frontiers.items():
         for rate in rates:
             for sampler in _SAMPLERS:
-                rows += _arm(run, Arm(sampler, reward, rate), values, frontiers[reward])
+                rows += _arm(run, Arm(sampler, reward, rate), cube, frontier)
     last = rows[-1]["steps"]
     ends = _by_arm([row for row in rows if row["steps"] == last])
     starts = _by_arm([row for row in rows if row["steps"] == 0])
@@ -136,12 +139,20 @@ def measure(run: StudyRun) -> Findings:
     )
 
 
-def _arm(run: StudyRun, arm: Arm, values: Floats, frontier: Frontier) -> list[Row]:
+def _frontier(run: StudyRun, reward: str, cube: Cube) -> Frontier:
+    found = run.part(f"frontier-{reward}", lambda: [*independent_frontier(cube(reward))])
+    return Frontier(*map(np.array, found))
+
+
+def _arm(run: StudyRun, arm: Arm, cube: Cube, frontier: Frontier) -> list[Row]:
+    def measured(seed: int) -> list[Row]:
+        start = _SAMPLERS[arm.sampler]
+        return trained(cube(arm.reward), seed, run["steps"], arm.rate, start)
+
     rows: list[Row] = []
     for seed in run.seeds:
         label = f"{arm.sampler}-{arm.reward}-{arm.rate:g}-s{seed}"
-        start = _SAMPLERS[arm.sampler]
-        found = run.part(label, partial(trained, values, seed, run["steps"], arm.rate, start))
+        found = run.part(label, partial(measured, seed))
         rows += [
             {**arm._asdict(), **row, "independent_expectation": frontier.at(row["entropy"])}
             for row in found

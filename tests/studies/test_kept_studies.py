@@ -68,7 +68,7 @@ UNTRAINED: dict[str, tuple[dict[str, Any], bool]] = {
     "cost-ranks": ({"data": "digits", "channels": 2, "seeds": 1, "drawn": 9, "images": 4}, False),
     "controller-states": ({"seeds": 1, "steps": 2, "sample": 20}, False),
     "controller-memory": ({"seeds": 1, "steps": 2, "sample": 20}, False),
-    "controller-conditioning": ({"seeds": 2, "steps": 4}, False),
+    "controller-conditioning": ({"seeds": 2, "steps": 4}, True),
     "published-topology": ({}, True),
     "linear-cells": ({"draws": 2}, True),
     "rewired-pairs": ({"benchmark": "clutter201"}, True),
