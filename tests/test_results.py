@@ -110,6 +110,6 @@ def test_every_kept_study_is_on_its_page() -> None:
     assert len(labels) >= 5
     for label in labels:
         body = text.split(f"<!-- begin {label} -->")[1].split(f"<!-- end {label} -->")[0]
-        assert body.count("\n|") >= 3 and f"studies/{label}.json.gz`:" in body, label
+        assert body.count("\n|") >= 3 and f"studies/{label}.json.gz`" in body, label
     assert re.findall("<!-- begin (.*) -->", text) == re.findall("<!-- end (.*) -->", text)
     assert set(re.findall("<!-- begin (.*) -->", text)) == set(labels)

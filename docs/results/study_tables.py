@@ -68,12 +68,16 @@ PAGES = (
     Page("clutter.md", "clutter", CLUTTER, "clutter201"),
 )
 
+#: What n counts in the verdicts of a study that has no seeds, searches or methods.
+UNITS = {"published-topology": "cells", "linear-cells": "blocks", "rewired-pairs": "clusters"}
+
 #: The page of studies that keep what they measured, their folder, and by file the tables shown.
 KEPT_PAGE, KEPT = "studies.md", "studies"
 KEPT_TABLES = {
     "cost-at-initialisation-cifar": (1,),
     "unified-view-cifar": (0,),
     "controller-conditioning": (0,),
+    "controller-conditioning-e12": (0,),
     "controller-states": (0,),
     "controller-memory": (0,),
     "enas-vs-random-clutter": (0, 1),
@@ -99,6 +103,11 @@ KEPT_TABLES = {
     "enas-vs-random-cifar60k": (0, 1),
     "block-norms-cifar": (0, 1),
     "block-norms-cifar60k": (0, 1),
+    "published-topology": (0, 1, 2, 3, 4),
+    "linear-cells": (1,),
+    "rewired-pairs-nb201": (0, 1),
+    "rewired-pairs-clutter201": (0,),
+    "topology-vs-truth-nb201": (0,),
 }
 
 
@@ -159,7 +168,10 @@ def markdown(result: dict[str, Any], tables: Sequence[int], words: str) -> str:
     trained = found.sized or found.reference_size is reference_training
     judged = "Verdicts at the reference size" if trained else "Verdicts"
     size = "No verdict: small" if small else judged
-    lines += [f"{size}, n seeds, searches or methods, by", f"`{words}`:", ""]
+    if not result["verdicts"]:
+        return "\n".join([*lines, f"No claim is judged. By `{words}`."])
+    units = UNITS.get(found.name, "seeds, searches or methods")
+    lines += [f"{size}, n {units}, by", f"`{words}`:", ""]
     for v in result["verdicts"]:
         p = "-" if v["p"] is None else f"{v['p']:.2g}"
         numbers = f"n = {v['n']}, p = {p}; null: {v['null']}"
