@@ -36,6 +36,18 @@ METHODS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "random": ({"strategy": "random_sampling"}, ()),
     "pc-darts": ({"strategy": "pc_darts", "compile": False}, ()),
     "drnas": ({"strategy": "drnas"}, ()),
+    # the other level of those, and methods that the published rows lack: for the pattern atlas
+    "gdas-single": ({"strategy": "gdas", "optimisation": "single_level"}, ()),
+    "drnas-single": ({"strategy": "drnas", "optimisation": "single_level"}, ()),
+    "snas-bi": ({"strategy": "snas", "optimisation": "bi_level"}, ()),
+    "dsnas-bi": ({"strategy": "dsnas", "optimisation": "bi_level", "epochs": 100}, ()),
+    "proxylessnas": ({"strategy": "proxylessnas"}, ()),
+    "proxylessnas-single": ({"strategy": "proxylessnas", "optimisation": "single_level"}, ()),
+    "dnw": ({"strategy": "dnw"}, ()),
+    "dnw-bi": ({"strategy": "dnw", "optimisation": "bi_level"}, ()),
+    "fair-darts": ({"strategy": "fair_darts"}, ()),
+    "sdarts-rs": ({"strategy": "sdarts_rs"}, ()),
+    "sgas": ({"strategy": "sgas"}, ()),
 }
 #: Of these methods' searches from this seed on every epoch has the Hessian's largest eigenvalue.
 EIGENVALUE_FROM = {"darts": 9}
