@@ -78,6 +78,7 @@ KEPT_TABLES = {
     "unified-view-cifar": (0,),
     "controller-conditioning": (0,),
     "controller-conditioning-e12": (0,),
+    "controller-conditioning-supernet": (0,),
     "controller-states": (0,),
     "controller-memory": (0,),
     "enas-vs-random-clutter": (0, 1),
@@ -141,11 +142,11 @@ def measured(page: Page, name: str, benchmark: str) -> dict[str, Any]:
 
 
 def shown(cell: object) -> str:
-    """Write a number with two decimals, one digit of a small one, a missing one as a dash."""
+    """Write a number with two decimals, two digits of a small one, a missing one as a dash."""
     if cell is None or cell != cell:
         return "-"
     if isinstance(cell, float) and cell != int(cell):
-        return f"{cell:.1g}" if abs(cell) < 0.005 else f"{cell:.2f}"
+        return f"{cell:.2g}" if abs(cell) < 0.1 else f"{cell:.2f}"
     return f"{cell:g}" if isinstance(cell, float) else str(cell)
 
 
