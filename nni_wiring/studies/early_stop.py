@@ -155,11 +155,19 @@ def stops(kept: KeptRun, regret: Sequence[float]) -> list[Row]:
 
 
 def saved(rows: list[Row]) -> dict[str, list[float]]:
-    """Points of regret saved by every rule, the mean over the searches of one seed."""
+    """Points of regret saved by every rule, the mean over the searches of one seed.
+
+    Only seeds that have as many searches as any count: where some methods have more seeds than
+    others, the mean over those would be of other methods.
+    """
     found: dict[str, dict[Any, list[float]]] = {name: defaultdict(list) for name in RULES}
     for row in rows:
         found[row["rule"]][row["seed"]].append(row["at_the_end"] - row["regret"])
-    return {name: [float(np.mean(v)) for v in seeds.values()] for name, seeds in found.items()}
+    gains: dict[str, list[float]] = {}
+    for name, seeds in found.items():
+        most = max(map(len, seeds.values()), default=0)
+        gains[name] = [float(np.mean(v)) for v in seeds.values() if len(v) == most]
+    return gains
 
 
 def measure(run: StudyRun) -> Findings:
@@ -185,7 +193,8 @@ def measure(run: StudyRun) -> Findings:
     return Findings(
         tables=[
             Table(
-                "regret in points, means over searches; saved: with its interval over seeds",
+                "regret in points, means over searches; saved: with its interval over the seeds "
+                "that all methods have",
                 [*columns, "saved", "low", "high"],
                 lines,
             ),

@@ -143,6 +143,22 @@ def test_early_stop_saves_are_differences_of_the_tables_regret(
         assert row["epochs"] == len(epochs)
 
 
+def test_a_rule_is_judged_over_the_seeds_that_all_methods_have() -> None:
+    """By hand: of two methods that one gains two points and the other loses two, one has more
+    seeds, whose mean would be of that method alone.
+    """
+    rule = "two skips (DARTS+)"
+    rows = [
+        {"rule": rule, "method": method, "seed": seed, "at_the_end": 5.0, "regret": regret}
+        for method, seeds, regret in (("a", (1, 2, 3, 4), 3.0), ("b", (1, 2), 7.0))
+        for seed in seeds
+    ]
+    gains = early_stop.saved(rows)
+    assert gains[rule] == [0.0, 0.0]
+    assert early_stop.saved(rows[:4])[rule] == [2.0] * 4
+    assert all(values == [] for name, values in gains.items() if name != rule)
+
+
 def test_trajectories_are_the_records_means(tmp_path: Path) -> None:
     found = study("search-trajectories")
     paths = [str(REFERENCE / f"{label}.json.gz") for label in ("darts-s2", "gdas-s1")]
