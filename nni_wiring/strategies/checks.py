@@ -32,11 +32,11 @@ def check_cells(strategy: str, settings: StrategySettings, model: nn.Module) -> 
             f"strategy {strategy}: supernet: fused is for fused cells, which this space, method or "
             "setting does not give; allowed: supernet: auto or plain"
         )
-    if settings.compile and not compile_cells(model):
+    if settings.compile and not compile_cells(model) and settings.compile != "auto":
         raise ConfigError(
             f"strategy {strategy}: compile: true is for fused cells and those that share, with "
             "depthwise convolutions, which this space, method or setting does not give; allowed: "
-            "compile: false"
+            "compile: auto or false"
         )
     check_graphs(strategy, settings, draws=any(isinstance(m, Noise) for m in model.modules()))
 

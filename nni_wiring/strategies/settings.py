@@ -47,7 +47,9 @@ class StrategySettings(BaseModel):
     auto takes ``fused`` where the space and the method allow it, else ``plain``; both compute the
     same function. compile: run the fused cells compiled, on one CPU thread as native code,
     elsewhere through torch.compile, and depthwise convolutions of other spaces natively, on one
-    CPU thread alone; where there is no working compiler they run uncompiled, with one warning.
+    CPU thread alone; auto compiles what can be and leaves the rest as it is, true refuses spaces
+    and methods that have such a rest; where there is no working compiler cells run uncompiled, with
+    one warning.
     cuda_graphs: run gradients as CUDA graphs, for methods whose steps are all alike and evaluators
     whose training step is a function of its batch alone (a replay logs and counts nothing);
     elsewhere than on CUDA, or where a graph fails or differs from the eager step, without, with a
@@ -71,7 +73,7 @@ class StrategySettings(BaseModel):
     selection: str = "magnitude"
     selection_settings: dict[str, Any] = Field(default_factory=dict)
     supernet: Literal["auto", "plain", "fused"] = "auto"
-    compile: bool = False
+    compile: Literal[True, False, "auto"] = False
     cuda_graphs: bool = False
 
     #: Selections that make no sense for this method, with the reason.

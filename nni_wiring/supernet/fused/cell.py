@@ -267,15 +267,17 @@ def all_fused(model: nn.Module) -> bool:
 
 
 def compile_cells(model: nn.Module) -> bool:
-    """Let all cells of a model run compiled kernels: fused ones, and sharing ones with depthwise
-    convolutions. False where there are others.
+    """Let the cells of a model run compiled kernels that can: fused ones, and sharing ones with
+    depthwise convolutions. False where there are others.
     """
+    every = True
     for cell in _cells(model):
         shared = isinstance(cell, SharingCell) and any(map(depthwise_shape, cell.modules()))
-        if not (shared or isinstance(cell, FusedCell)):
-            return False
-        cell.compiled = True
-    return True
+        if shared or isinstance(cell, FusedCell):
+            cell.compiled = True
+        else:
+            every = False
+    return every
 
 
 def _cells(model: nn.Module) -> list[SupernetCell]:

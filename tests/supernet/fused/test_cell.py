@@ -147,6 +147,18 @@ def test_cells_that_cannot_be_fused() -> None:
     PCDarts(compile=True).mutate_model(tiny_space(name="darts", cells=3))
 
 
+def test_auto_compiles_the_cells_that_can_be_and_leaves_the_others() -> None:
+    compiled = cells(DARTS(compile="auto").mutate_model(tiny_space()))
+    assert compiled and all(isinstance(cell, FusedCell) and cell.compiled for cell in compiled)
+    shared = cells(PCDarts(compile="auto").mutate_model(tiny_space(name="darts", cells=3)))
+    assert shared and all(cell.compiled for cell in shared)
+    for strategy, space in ((DARTS, "nasbench201_s4"), (PCDarts, "nasbench201")):
+        others = cells(strategy(compile="auto").mutate_model(tiny_space(name=space)))
+        assert others and not any(getattr(cell, "compiled", False) for cell in others)
+    with pytest.raises(ConfigError, match="Input should be True, False or 'auto'"):
+        DARTS(compile="sometimes")
+
+
 @pytest.mark.parametrize(
     "dtype, lr, gap",
     [("float64", 0.05, 1e-12), ("float32", 5e-4, 1e-4)],
