@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     "--from",
     "sources",
     multiple=True,
-    help="Finished searches to read: kept rows, a run's folder or its id; may be repeated. Of a "
-    "study that runs its own: the file of a kept study, which is judged anew.",
+    help="Finished searches to read: kept rows, a run's folder or its id; may be repeated. Or the "
+    "file of a kept study, which is judged anew.",
 )
 @click.option(
     "--keep",
@@ -90,12 +90,10 @@ def study(
             print_table("studies", ["name", "what it measures"], [[*row] for row in titles.items()])
         return
     found = find(name)
-    if keep is not None and sources:
-        raise click.UsageError("with --from nothing is measured: there is nothing to keep")
     settings = parse_assignments(assignments)
     check_names({**settings, **({} if data is None else {"data": data})})
     from nni_wiring.studies.kept_searches import ROWS
-    from nni_wiring.studies.kept_studies import keep_study
+    from nni_wiring.studies.kept_studies import holds_study, keep_study
     from nni_wiring.studies.running import run_study, study_folder
 
     given = {"data": data, "seeds": seeds, "epochs": epochs}
@@ -104,7 +102,9 @@ def study(
         if "runs" not in found.own:
             raise click.UsageError(f"study {found.name} measures no runs: --runs is not for it")
         chosen["runs"] = [str(folder.path) for run_id in runs for folder in resolve(run_id)]
-    if sources and ROWS not in found.own:
+    if sources and (ROWS not in found.own or any(holds_study(Path(one)) for one in sources)):
+        if keep is not None:
+            raise click.UsageError("a kept study is kept already: --keep is not for its --from")
         options, parts = _kept(found, sources, {**settings, **chosen})
     else:
         rows = {ROWS: list(sources)} if sources else {}

@@ -13,7 +13,7 @@ from scipy.stats import mannwhitneyu
 from nni_wiring.errors import ConfigError
 from nni_wiring.strategies.parts.controller import Controller
 from nni_wiring.studies.charts import line_chart
-from nni_wiring.studies.controller_rewards import check_rewards, reward_cube
+from nni_wiring.studies.controller_rewards import check_rewards, reward_cube, reward_mark
 from nni_wiring.studies.controllers import (
     ENAS,
     SMALL_SUPERNET,
@@ -120,8 +120,10 @@ def measure(run: StudyRun) -> Findings:
     ):
         raise ConfigError(f"other_rates={run['other_rates']}: numbers above 0, each rate once")
     cube = cache(partial(reward_cube, run))
-    # of all rewards, before a controller is trained by any
-    frontiers = {name: _frontier(run, name, cube) for name in run["rewards"]}
+    # of all rewards before a controller is trained by any, a table's before a supernet's is trained
+    costly_last = sorted(run["rewards"], key=lambda name: name == "supernet")
+    found = {name: _frontier(run, name, cube) for name in costly_last}
+    frontiers = {name: found[name] for name in run["rewards"]}
     rows: list[Row] = []
     for reward, frontier in frontiers.items():
         for rate in rates:
@@ -140,7 +142,8 @@ def measure(run: StudyRun) -> Findings:
 
 
 def _frontier(run: StudyRun, reward: str, cube: Cube) -> Frontier:
-    found = run.part(f"frontier-{reward}", lambda: [*independent_frontier(cube(reward))])
+    asked = reward_mark(run, reward)
+    found = run.part(f"frontier-{reward}", lambda: [*independent_frontier(cube(reward))], asked)
     return Frontier(*map(np.array, found))
 
 
@@ -152,7 +155,7 @@ def _arm(run: StudyRun, arm: Arm, cube: Cube, frontier: Frontier) -> list[Row]:
     rows: list[Row] = []
     for seed in run.seeds:
         label = f"{arm.sampler}-{arm.reward}-{arm.rate:g}-s{seed}"
-        found = run.part(label, partial(measured, seed))
+        found = run.part(label, partial(measured, seed), reward_mark(run, arm.reward))
         rows += [
             {**arm._asdict(), **row, "independent_expectation": frontier.at(row["entropy"])}
             for row in found

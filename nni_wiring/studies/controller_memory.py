@@ -28,7 +28,7 @@ from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.policies import Floats
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import FlipRule, interval
-from nni_wiring.studies.truths import truth_of
+from nni_wiring.studies.truths import table_mark, truth_of
 
 _LEAST = "the difference to the same seed's controller without a memory is symmetric about 0"
 #: The spread is what ten seeds showed; .1 was presumed before, with which no verdict could hold.
@@ -120,6 +120,7 @@ def measure(run: StudyRun) -> Findings:
             run.part(
                 f"{label.replace(' ', '-').replace(',', '')}-s{seed}",
                 partial(row_of, values, seed, recipe, run["sample"]),
+                partial(table_mark, run),
             )
             for seed in run.seeds
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from nni_wiring.errors import ConfigError
@@ -10,7 +12,7 @@ from nni_wiring.strategies.parts.controller import split_cells
 from nni_wiring.studies.frame import StudyRun
 from nni_wiring.studies.marginals import as_cube
 from nni_wiring.studies.policies import Floats
-from nni_wiring.studies.truths import truth_of
+from nni_wiring.studies.truths import table_mark, truth_of
 from nni_wiring.supernet.evaluation import one_hot, supernet_accuracy
 from nni_wiring.truth import TruthTable
 
@@ -43,6 +45,11 @@ def reward_cube(run: StudyRun, name: str) -> Floats:
         return truth.cube(_SHORT)
     table = truth.table
     return as_cube(table, run.part("supernet", lambda: supernet_accuracies(run, table)))
+
+
+def reward_mark(run: StudyRun, name: str) -> Callable[[], str] | None:
+    """What a part is of that is measured with one of the REWARDS: the table, if it is a table's."""
+    return None if name == "supernet" else partial(table_mark, run)
 
 
 def supernet_accuracies(run: StudyRun, table: TruthTable) -> list[float]:

@@ -29,7 +29,7 @@ from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.policies import Floats, tempered
 from nni_wiring.studies.spaces import Spaces
 from nni_wiring.studies.statistics import EquivalenceRule, interval, spearman
-from nni_wiring.studies.truths import truth_of
+from nni_wiring.studies.truths import table_mark, truth_of
 from search_spaces.cell_graph import OPERATIONS
 
 UNMOVED = EquivalenceRule(
@@ -137,12 +137,13 @@ def _table(
 def measure(run: StudyRun) -> Findings:
     """Verdicts are on uniform cells: own ones differ from controller to controller."""
     values = truth_of(run).cube()
-    recipe = Recipe(run["steps"], run["learning_rate"])
+    recipe, asked = Recipe(run["steps"], run["learning_rate"]), partial(table_mark, run)
     rows: list[Row] = []
     for seed in run.seeds:
-        rows += run.part(f"seed-{seed}", partial(rows_of, values, seed, recipe, run["sample"]))
+        measured = partial(rows_of, values, seed, recipe, run["sample"])
+        rows += run.part(f"seed-{seed}", measured, asked)
     names = [*DISTANCES, "accuracy"]
-    shown = run.part("baselines", partial(baselines, values, run["sample"]))
+    shown = run.part("baselines", partial(baselines, values, run["sample"]), asked)
     best = best_differences(values)
     gains = {
         f"{name}, {kind} cells": np.subtract(

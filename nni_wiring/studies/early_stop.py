@@ -155,19 +155,24 @@ def stops(kept: KeptRun, regret: Sequence[float]) -> list[Row]:
 
 
 def saved(rows: list[Row]) -> dict[str, list[float]]:
-    """Points of regret saved by every rule, the mean over the searches of one seed.
+    """Points of regret saved by every rule, seed by seed; their mean is that over methods.
 
-    Only seeds that have as many searches as any count: where some methods have more seeds than
-    others, the mean over those would be of other methods.
+    Every method weighs the same, and so does every seed of a method: where all methods have the
+    same seeds, a seed's value is the mean over its searches.
     """
-    found: dict[str, dict[Any, list[float]]] = {name: defaultdict(list) for name in RULES}
+    found: dict[str, dict[Any, dict[Any, list[float]]]] = {name: {} for name in RULES}
     for row in rows:
-        found[row["rule"]][row["seed"]].append(row["at_the_end"] - row["regret"])
-    gains: dict[str, list[float]] = {}
-    for name, seeds in found.items():
-        most = max(map(len, seeds.values()), default=0)
-        gains[name] = [float(np.mean(v)) for v in seeds.values() if len(v) == most]
-    return gains
+        seeds = found[row["rule"]].setdefault(row["method"], {})
+        seeds.setdefault(row["seed"], []).append(row["at_the_end"] - row["regret"])
+    return {name: _by_seed(methods) for name, methods in found.items()}
+
+
+def _by_seed(methods: dict[Any, dict[Any, list[float]]]) -> list[float]:
+    values: dict[Any, float] = defaultdict(float)
+    for seeds in methods.values():
+        for seed, gains in seeds.items():
+            values[seed] += float(np.mean(gains)) / (len(methods) * len(seeds))
+    return [len(values) * value for _, value in sorted(values.items())]
 
 
 def measure(run: StudyRun) -> Findings:
@@ -193,8 +198,8 @@ def measure(run: StudyRun) -> Findings:
     return Findings(
         tables=[
             Table(
-                "regret in points, means over searches; saved: with its interval over the seeds "
-                "that all methods have",
+                "regret in points, means over searches; saved: mean over methods with its interval "
+                "over seeds",
                 [*columns, "saved", "low", "high"],
                 lines,
             ),

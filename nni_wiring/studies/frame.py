@@ -202,20 +202,25 @@ class StudyRun:
         configs = self._read or [self.config().flat()]
         return withheld(verdicts, next(filter(None, map(smallness, configs)), None))
 
-    def part(self, label: str, measure: Callable[[], Any]) -> Any:
+    def part(
+        self, label: str, measure: Callable[[], Any], of: Callable[[], str] | None = None
+    ) -> Any:
         """The JSON value that ``measure`` gives, kept in ``parts/`` of the study's folder; that of
         a kept study, which measures nothing.
+
+        of: names what is measured beside the options, a table's content: where it is another now,
+        the part is measured again.
         """
         if self._parts is not None:
             if label not in self._parts:
                 raise RunError(f"the kept study {self.study.name} has no part {label}")
             return deepcopy(self._parts[label])
         path = self.path / PARTS / f"{label}.json"
-        kept = read_object(path)
-        if kept is None:
+        kept, mark = read_object(path), of() if of else None
+        if kept is None or kept.get("of") != mark:
             self.say(f"measure {label}")
             path.parent.mkdir(parents=True, exist_ok=True)
-            kept = {"value": measure()}
+            kept = {"value": measure(), **({"of": mark} if mark else {})}
             write_json(path, kept)
             kept = read_object(path)
             assert kept is not None

@@ -41,7 +41,13 @@ def keep_study(found: Study, options: Options, folder: Path, target: Path) -> No
         )
     values = [read_object(file) or {} for file in files]
     parts = {file.stem: part["value"] for file, part in zip(files, values, strict=True)}
-    made = {"versions": environment.versions(), "git_commit": environment.git_commit()}
+    made: dict[str, Any] = {
+        "versions": environment.versions(),
+        "git_commit": environment.git_commit(),
+    }
+    tables = sorted({part["of"] for part in values if "of" in part})
+    if tables:
+        made["tables"] = tables
     write_gzipped(target, {"study": found.name, "options": options, "parts": parts, **made})
 
 
@@ -49,6 +55,14 @@ def judged_again(kept: KeptStudy, folder: Path) -> dict[str, Any]:
     """The results that `run_study` gives, written to ``folder``, with nothing measured."""
     found = study(kept.study)
     return run_study(found, found.checked(kept.options), folder, parts=kept.parts)
+
+
+def holds_study(path: Path) -> bool:
+    """True for a file that is a kept study's, and no kept search's."""
+    try:
+        return path.is_file() and "parts" in read_gzipped(path)
+    except RunError:
+        return False
 
 
 def read_study(path: Path) -> KeptStudy:

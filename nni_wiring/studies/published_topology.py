@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from itertools import combinations, product
 from math import comb
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from nni_wiring.studies.published_cells import (
 )
 from nni_wiring.studies.statistics import Rule, Verdict, holm
 from nni_wiring.studies.statistics.verdict import ALPHA, Holds
-from nni_wiring.studies.truths import truth_of
+from nni_wiring.studies.truths import table_mark, truth_of
 
 #: Probability of every value; exact.
 Distribution = Mapping[Fraction, Fraction]
@@ -225,7 +226,8 @@ def measure(run: StudyRun) -> Findings:
         name: {cell.name: float(cell.width) for cell in CELLS["normal"] if cell.type == kind}
         for name, kind in names.items()
     }
-    live = run.part("live-shares", lambda: live_shares(truth_of(run).table))
+    asked = partial(table_mark, run)
+    live = run.part("live-shares", lambda: live_shares(truth_of(run).table), asked)
     edges, groups = edge_rows(distinct()), group_rows()
     return Findings(
         tables=[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from nni_wiring.studies.rewiring import (
     cluster_rows,
     indices,
     lead,
+    of_known,
     rewired,
     subsets,
 )
@@ -29,10 +31,11 @@ from nni_wiring.studies.statistics import (
     cluster_interval,
     cluster_sums_interval,
     holm,
+    interval,
     paired_flip,
 )
 from nni_wiring.studies.statistics.verdict import ALPHA, Holds
-from nni_wiring.studies.truths import StudyTruth, in_table, truth_of
+from nni_wiring.studies.truths import StudyTruth, in_table, table_mark, truth_of
 from nni_wiring.truth import NASBENCH201, TruthTable, load_table
 from search_spaces.cell_graph import OPERATIONS
 
@@ -74,7 +77,7 @@ def exchange_test(sums: Array, pairs: NDArray[np.int64]) -> ExchangeTest:
 
     sums, pairs: (clusters,) sum of a cluster's leads, and their number.
     """
-    spread = float(np.sqrt((sums**2).sum()) / pairs.sum())
+    spread = float(np.sqrt((sums**2).sum()) / max(1, pairs.sum()))
     return ExchangeTest(cluster_sums_interval(sums, pairs), spread, paired_flip(sums, "greater"))
 
 
@@ -123,7 +126,8 @@ def _test_table(tests: Mapping[tuple[str, str], ExchangeTest]) -> Table:
         for (names, test), p in zip(tests.items(), adjusted, strict=True)
     ]
     columns = ["data", "lead", "mean", "low", "high", "sd under the null", "p", "by Holm"]
-    return Table("wide minus deep; intervals and flips over 80 clusters of 16 pairs", columns, rows)
+    title = "wide minus deep; intervals and flips over clusters of equal operations into the output"
+    return Table(title, columns, rows)
 
 
 def _subset_rows(dataset: str, pairs: Pairs, found: Lead) -> list[list[Any]]:
@@ -136,7 +140,9 @@ def _subset_rows(dataset: str, pairs: Pairs, found: Lead) -> list[list[Any]]:
         cluster = pairs.cluster[members]
         cells = [dataset, name, int(members.sum())]
         for values in (short, full):
-            cells += [*cluster_interval(values, cluster)[:3], 100 * float((values > 0).mean())]
+            won = 100 * float((values > 0).mean()) if len(values) else None
+            cells += [*cluster_interval(values, cluster)[:3], won]
+        cells += [interval(ranks[members]).mean for ranks in (found.short_rank, found.full_rank)]
         rows.append(cells)
     return rows
 
@@ -149,7 +155,7 @@ def _added_rows(truth: StudyTruth, pairs: Pairs) -> list[list[Any]]:
         cells[:, DEEP] = place
         grown = indices(truth.table, cells)
         change = [
-            float((values[grown].astype(np.float64) - values[pairs.wide]).mean())
+            interval(values[grown].astype(np.float64) - values[pairs.wide]).mean
             for values in map(truth.values, truth.ends)
         ]
         rows.append([truth.dataset, name, *change])
@@ -192,23 +198,22 @@ def _measured(table: TruthTable) -> dict[str, Any]:
     """What tables, verdicts and pictures need: of every cluster, not of every pair."""
     truths = [in_table(table, name) for name in table.benchmark.dataset_names]
     pairs, ends = rewired(table), truths[0].ends
-    leads = {truth.dataset: lead(truth, pairs) for truth in truths}
+    leads = {truth.dataset: of_known(truth, pairs, lead(truth, pairs)) for truth in truths}
     return {
         "ends": ends,
-        "clusters": {name: cluster_rows(pairs, found) for name, found in leads.items()},
-        "subsets": [
-            row for name, found in leads.items() for row in _subset_rows(name, pairs, found)
-        ],
+        "clusters": {name: cluster_rows(*found) for name, found in leads.items()},
+        "subsets": [row for name, found in leads.items() for row in _subset_rows(name, *found)],
         "added": [row for truth in truths for row in _added_rows(truth, pairs)],
         "noise": _noise_rows(truths, pairs),
-        "leads": {name: _histograms(ends, found) for name, found in leads.items()},
-        "wins": {name: _decile_shares(ends, found) for name, found in leads.items()},
+        "leads": {name: _histograms(ends, found) for name, (_, found) in leads.items()},
+        "wins": {name: _decile_shares(ends, found) for name, (_, found) in leads.items()},
     }
 
 
 def measure(run: StudyRun) -> Findings:
     """From the table alone; it must have accuracies after a shorter training, too."""
-    kept = run.part("pairs", lambda: _measured(truth_of(run).table))
+    asked = partial(table_mark, run)
+    kept = run.part("pairs", lambda: _measured(truth_of(run).table), asked)
     names = [
         name.format(epochs) for name, epochs in zip(_TESTED, (*kept["ends"], None), strict=True)
     ]
@@ -235,7 +240,11 @@ def _tables(kept: Mapping[str, Any], tests: Mapping[tuple[str, str], ExchangeTes
         _test_table(tests),
         Table(
             f"wide minus deep in points, after {short} and after {full} epochs",
-            ["data", "pairs", "n", *(f"{e}: {c}" for e in (short, full) for c in columns)],
+            [
+                *("data", "pairs", "n"),
+                *(f"{e}: {c}" for e in (short, full) for c in columns),
+                *(f"{e}: percentiles" for e in (short, full)),
+            ],
             kept["subsets"],
         ),
         Table(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nni_wiring.errors import BenchmarkError
 from nni_wiring.studies.frame import Row
 from nni_wiring.studies.truths import StudyTruth
 from nni_wiring.truth import TruthTable
@@ -44,6 +45,8 @@ class Lead(NamedTuple):
             that counts (12 and 200 epochs in NAS-Bench-201).
         short_rank, full_rank: the same in percentiles of all cells.
         ranks: (2, pairs) percentiles of the wide and the deep cell after the one that counts.
+
+    NaN where the table lacks one of the two cells.
     """
 
     short: Array
@@ -51,6 +54,11 @@ class Lead(NamedTuple):
     short_rank: Array
     full_rank: Array
     ranks: Array
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(pairs,) those of which the table has both cells after both trainings."""
+        return np.isfinite(self.short + self.full)
 
     @property
     def shift(self) -> Array:
@@ -98,19 +106,29 @@ def lead(truth: StudyTruth, pairs: Pairs) -> Lead:
     )
 
 
+def of_known(truth: StudyTruth, pairs: Pairs, found: Lead) -> tuple[Pairs, Lead]:
+    """The pairs of which the table has all accuracies; BenchmarkError where it has none."""
+    known = found.known
+    if not known.any():
+        raise BenchmarkError(
+            f"table {truth.table.name!r} has no two cells of a rewired pair on {truth.dataset}"
+        )
+    return Pairs(*(column[known] for column in pairs)), Lead(*(c[..., known] for c in found))
+
+
 def cluster_rows(pairs: Pairs, found: Lead) -> list[Row]:
     """Of every cluster the number of its pairs and the sums of their leads and of T, and both for
     the leads at the end of the pairs with a cell in the top quarter.
     """
     top = found.ranks.max(axis=0) >= TOP
+    _, first, cluster = np.unique(pairs.cluster, return_index=True, return_inverse=True)
     weights = {"short": found.short, "full": found.full, "shift": found.shift}
     columns: dict[str, NDArray[Any]] = {
-        "pairs": np.bincount(pairs.cluster),
-        **{name: np.bincount(pairs.cluster, weights=values) for name, values in weights.items()},
-        "top_pairs": np.bincount(pairs.cluster[top], minlength=pairs.cluster.max() + 1),
-        "top_full": np.bincount(pairs.cluster, weights=np.where(top, found.full, 0.0)),
+        "pairs": np.bincount(cluster),
+        **{name: np.bincount(cluster, weights=values) for name, values in weights.items()},
+        "top_pairs": np.bincount(cluster[top], minlength=len(first)),
+        "top_full": np.bincount(cluster, weights=np.where(top, found.full, 0.0)),
     }
-    _, first = np.unique(pairs.cluster, return_index=True)
     names = [[OPERATIONS[place] for place in pairs.operations[k, _OUT]] for k in first]
     lists = {name: column.tolist() for name, column in columns.items()}
     return [

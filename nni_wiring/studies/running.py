@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -14,8 +15,9 @@ from nni_wiring.errors import ConfigError, RunError
 from nni_wiring.files.atomic import replace_file
 from nni_wiring.files.json_files import read_object, to_json, write_json
 from nni_wiring.runs.store import runs_root
-from nni_wiring.studies.frame import Findings, Options, Study, StudyRun
+from nni_wiring.studies.frame import Findings, Options, Study, StudyRun, Table
 
+_STEM = re.compile(r"[\w-]+")
 #: What values of another form than the study's own end in.
 _FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
@@ -59,8 +61,8 @@ def run_study(
     run = StudyRun(study, path, options, say, on_epoch, parts)
     threads = run.config().flat()["threads"] or torch.get_num_threads()
     with cpu_threads(threads):
-        findings = study.measure(run) if parts is None else _of_parts(run)
-    pictures = _plot(study, findings, path)
+        measured = _measured if parts is None else _of_parts
+        findings, pictures = measured(run)
     result = {
         **asked,
         "title": study.title,
@@ -80,14 +82,31 @@ def run_study(
     return json.loads(to_json(result))
 
 
-def _of_parts(run: StudyRun) -> Findings:
-    """The findings of a kept study, whose parts may come from anywhere."""
+def _measured(run: StudyRun) -> tuple[Findings, list[str]]:
+    """The findings, and the names of the pictures that were written."""
+    findings = run.study.measure(run)
+    return findings, _plot(run.study, findings, run.path)
+
+
+def _of_parts(run: StudyRun) -> tuple[Findings, list[str]]:
+    """The same of a kept study, whose parts may come from anywhere."""
     try:
-        return run.study.measure(run)
+        findings, pictures = _measured(run)
+        if not all(map(_well_formed, findings.tables)):
+            raise ValueError("a table of another form")
+        return findings, pictures
     except _FOREIGN as error:
         raise RunError(
             f"the kept study is not what {run.study.name} measures: {type(error).__name__}"
         ) from None
+
+
+def _well_formed(table: Table) -> bool:
+    cell = (str, int, float, type(None))
+    return all(
+        len(row) == len(table.columns) and all(isinstance(item, cell) for item in row)
+        for row in table.rows
+    )
 
 
 def _same(study: Study, known: Options, asked: Options) -> bool:
@@ -105,6 +124,8 @@ def _plot(study: Study, findings: Findings, path: Path) -> list[str]:
     pictures = []
     for stem, figure in study.plot(json.loads(to_json(findings.numbers))).items():
         name = f"{stem}.png"
+        if not _STEM.fullmatch(stem):  # of a kept study: it may name data sets
+            raise ValueError("a picture of another name")
         replace_file(
             path / name,
             lambda stream, f=figure: f.savefig(stream, format="png", dpi=80),  # type: ignore[misc]

@@ -44,6 +44,10 @@ class Classes(NamedTuple):
     shared: IntArray
     stratum: IntArray
 
+    def where(self, known: BoolArray) -> Classes:
+        """The same of known cells alone."""
+        return classes(self.first & known, self.second & known, self.stratum)
+
 
 def classes(first: BoolArray, second: BoolArray, stratum: IntArray) -> Classes:
     """The two classes with the strata that they share."""

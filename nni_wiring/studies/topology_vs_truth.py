@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from nni_wiring.errors import BenchmarkError, ConfigError
 from nni_wiring.studies.charts import operation_bars
 from nni_wiring.studies.frame import Findings, Row, Study, StudyRun, Table
 from nni_wiring.studies.statistics import spearman
@@ -21,11 +23,12 @@ from nni_wiring.studies.strata import (
     spearman_within,
     strata,
 )
-from nni_wiring.studies.truths import truth_of
+from nni_wiring.studies.truths import table_mark, truth_of
 from nni_wiring.truth import TruthTable
 from search_spaces.topology import topology
 
 #: (width in units of c, depth) that is compared with the wide and shallow (2, 2)
+_MOST_REPEATS = 100_000
 _WIDE, _OTHERS = (2.0, 2), ((1.0, 3), (1.5, 3))
 
 
@@ -70,9 +73,11 @@ def _measured(table: TruthTable) -> dict[str, Any]:
         measured = columns(table, dataset)
         figures = {name: values[live] for name, values in _figures(table, dataset).items()}
         points = {n: v[live] for n, v in measured.items() if n.endswith("points")}
+        if not all(np.isfinite(values).any() for values in points.values()):
+            raise BenchmarkError(f"table {table.name!r} has no connected cell on {dataset}")
         found[dataset] = {
             "contrasts": {
-                label: {name: contrasts(values, pair) for name, values in measured.items()}
+                label: {n: contrasts(v, pair.where(np.isfinite(v))) for n, v in measured.items()}
                 for label, pair in pairs.items()
             },
             "correlations": _correlation_table(dataset, points, figures, within)._asdict(),
@@ -82,17 +87,21 @@ def _measured(table: TruthTable) -> dict[str, Any]:
 
 def measure(run: StudyRun) -> Findings:
     """From the table alone; columns that a table lacks are left out."""
-    kept = run.part("strata", lambda: _measured(truth_of(run).table))
+    if not 1 <= run["repeats"] <= _MOST_REPEATS:
+        raise ConfigError(f"repeats={run['repeats']}: allowed are 1..{_MOST_REPEATS:,}")
+    asked = partial(table_mark, run)
+    kept = run.part("strata", lambda: _measured(truth_of(run).table), asked)
     rows: list[Row] = [
         {
             "data": dataset,
             "contrast": label,
             "column": name,
-            **bootstrap(np.array(values), run["repeats"])._asdict(),
+            **bootstrap(np.array(values, dtype=float), run["repeats"])._asdict(),
         }
         for dataset, found in kept.items()
         for label, of_contrast in found["contrasts"].items()
         for name, values in of_contrast.items()
+        if values
     ]
     correlations = [Table(**found["correlations"]) for found in kept.values()]
     return Findings(
@@ -120,7 +129,9 @@ def _correlation_table(
     for label, figure in figures.items():
         row: list[Any] = [label]
         for values in accuracies.values():
-            row += [spearman(figure, values), spearman_within(figure, values, stratum)]
+            known = np.isfinite(values)
+            within = spearman_within(figure[known], values[known], stratum[known])
+            row += [spearman(figure, values), within]
         rows.append(row)
     names = [name.split(",")[0] for name in accuracies]
     return Table(

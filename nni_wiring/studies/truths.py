@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,15 @@ def truth_of(run: StudyRun) -> StudyTruth:
     table = table_for(NASBENCH201.name, options.benchmark or _of_searches(run))
     assert table is not None  # the bundled one is always there
     return in_table(table, options.dataset)
+
+
+def table_mark(run: StudyRun) -> str:
+    """The table's name and a digest of its columns: of what a part is that was asked of it."""
+    table = truth_of(run).table
+    digest = hashlib.sha256()
+    for key in sorted(table.metrics):
+        digest.update(str(key).encode() + table.data.metrics[key].mean.tobytes())
+    return f"{table.name} {digest.hexdigest()[:12]}"
 
 
 def _of_searches(run: StudyRun) -> str | None:

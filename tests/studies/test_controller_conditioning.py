@@ -142,6 +142,7 @@ def test_rewards_are_those_of_the_table_and_of_the_supernet(
     ("given", "message"),
     [
         ({"rewards": ["e12"]}, "has no accuracies after 12 epochs; name another by benchmark"),
+        ({"rewards": ["supernet", "e12"]}, "has no accuracies after 12 epochs"),  # trains nothing
         ({"rewards": []}, "allowed, each once: truth, e12, supernet"),
         ({"rewards": ["luck"]}, "allowed, each once: truth, e12, supernet"),
         ({"other_rates": [0.001]}, "numbers above 0, each rate once"),
@@ -150,6 +151,7 @@ def test_rewards_are_those_of_the_table_and_of_the_supernet(
 def test_bad_options_are_refused(given: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         run_study(STUDY, STUDY.options(given), tmp_path)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_study_writes_its_findings_and_takes_finished_seeds_as_they_are(

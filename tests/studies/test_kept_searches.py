@@ -143,20 +143,26 @@ def test_early_stop_saves_are_differences_of_the_tables_regret(
         assert row["epochs"] == len(epochs)
 
 
-def test_a_rule_is_judged_over_the_seeds_that_all_methods_have() -> None:
-    """By hand: of two methods that one gains two points and the other loses two, one has more
-    seeds, whose mean would be of that method alone.
-    """
-    rule = "two skips (DARTS+)"
-    rows = [
-        {"rule": rule, "method": method, "seed": seed, "at_the_end": 5.0, "regret": regret}
-        for method, seeds, regret in (("a", (1, 2, 3, 4), 3.0), ("b", (1, 2), 7.0))
-        for seed in seeds
-    ]
-    gains = early_stop.saved(rows)
-    assert gains[rule] == [0.0, 0.0]
-    assert early_stop.saved(rows[:4])[rule] == [2.0] * 4
-    assert all(values == [] for name, values in gains.items() if name != rule)
+_RULE = "two skips (DARTS+)"
+
+
+def stopped(method: str, seed: int, saved: float) -> dict[str, Any]:
+    return {"rule": _RULE, "method": method, "seed": seed, "at_the_end": saved, "regret": 0.0}
+
+
+def test_methods_weigh_the_same_in_what_a_rule_saves_whatever_seeds_they_have() -> None:
+    """Of two methods that one gains two points and the other loses two: nothing is saved."""
+    more = [stopped("a", seed, 2.0) for seed in (1, 2, 3, 4)]
+    for others in ((1, 2), (1,), (5, 6, 7), (1, 1, 2), (1, 2, 3, 4)):
+        rows = [*more, *(stopped("b", seed, -2.0) for seed in others)]
+        gains = early_stop.saved(rows)
+        assert len(gains[_RULE]) == len({row["seed"] for row in rows})
+        assert np.mean(gains[_RULE]) == pytest.approx(0.0, abs=1e-12), others
+    assert all(values == [] for name, values in gains.items() if name != _RULE)
+    g = np.random.default_rng(1)
+    drawn = g.standard_normal((3, 6))
+    rows = [stopped(str(m), s, drawn[m, s]) for m in range(3) for s in range(6)]
+    np.testing.assert_allclose(early_stop.saved(rows)[_RULE], drawn.mean(axis=0))
 
 
 def test_trajectories_are_the_records_means(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from nni_wiring.studies.kept_searches import ROWS
 from nni_wiring.studies.kept_studies import keep_study, read_study
 from nni_wiring.studies.registry import STUDIES, study
 from nni_wiring.studies.running import run_study
+from nni_wiring.truth import load_table
 
 _SEARCH = {"channels": 2, "batch_size": 8, "epochs": 2, "max_steps": 1, "seeds": 2}
 _TRAINING = {"data": "digits", "channels": 2, "batch_size": 8, "epochs": 1, "max_steps": 1}
@@ -135,6 +136,75 @@ def test_a_kept_study_measures_nothing_and_asks_for_no_foreign_table(
         run_study(found, options, tmp_path / "none", parts={})
 
 
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options and the one part of `rewired-pairs`, and of `topology-vs-truth` after it."""
+    folder = tmp_path_factory.mktemp("asked")
+    parts: dict[str, Any] = {}
+    for name in ("rewired-pairs", "topology-vs-truth"):
+        found = study(name)
+        run_study(found, found.options(UNTRAINED[name][0]), folder / name)
+        [file] = (folder / name / frame.PARTS).glob("*.json")
+        parts |= {file.stem: json.loads(file.read_text())["value"]}
+    return parts["pairs"], parts["strata"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("wins", {"clutter": 3}),
+        ("wins", {"../clutter": {"2 epochs": [1.0] * 10}}),
+        ("leads", {}),
+        ("leads", {"clutter": {"2 epochs": [1, 2]}}),
+        ("subsets", [1, 2]),
+        ("subsets", [["clutter", "all"]]),
+        ("added", [["clutter", {"a": 1}, 1, 2]]),
+        ("clusters", {"clutter": [{"pairs": "many"}]}),
+        ("ends", 7),
+    ],
+)
+def test_a_foreign_part_of_a_table_is_one_line(
+    key: str, value: Any, pairs: tuple[dict[str, Any], Any], tmp_path: Path
+) -> None:
+    found = study("rewired-pairs")
+    options = found.options(UNTRAINED["rewired-pairs"][0])
+    with pytest.raises(RunError, match="^the kept study is not what rewired-pairs measures: "):
+        run_study(found, options, tmp_path / "s", parts={"pairs": {**pairs[0], key: value}})
+    assert not (tmp_path / "s" / "study.json").exists()
+
+
+@pytest.mark.parametrize("value", [{}, {"clutter": 3}, {"clutter": {"contrasts": {}}}])
+def test_foreign_strata_are_one_line(
+    value: Any, pairs: tuple[Any, dict[str, Any]], tmp_path: Path
+) -> None:
+    found = study("topology-vs-truth")
+    options = found.options(UNTRAINED["topology-vs-truth"][0])
+    rows = {**pairs[1]["clutter"], "correlations": {**pairs[1]["clutter"]["correlations"]}}
+    rows["correlations"]["rows"] = [3]
+    for strata in (value, {"clutter": rows}):
+        with pytest.raises(RunError, match="is not what topology-vs-truth measures: "):
+            run_study(found, options, tmp_path / "s", parts={"strata": strata})
+
+
+def test_another_table_of_the_same_options_is_asked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where `benchmark import` makes another table the default one between two runs."""
+    found = study("topology-vs-truth")
+    options = found.options({"repeats": 5})
+    said: list[str] = []
+    first = run_study(found, options, tmp_path, said.append)
+    again = run_study(found, options, tmp_path, said.append)
+    assert said == ["measure strata"] and again["tables"] == first["tables"]
+    monkeypatch.setattr(truths, "table_for", lambda *given: load_table("clutter201"))
+    other = run_study(found, options, tmp_path, said.append)
+    assert said == ["measure strata"] * 2
+    assert {row["data"] for row in other["rows"]} == {"clutter"}
+    keep_study(found, options, tmp_path, tmp_path / "kept.json.gz")
+    [asked] = read_gzipped(tmp_path / "kept.json.gz")["tables"]
+    assert asked.startswith("clutter201 ")
+
+
 def test_every_study_is_kept_or_reads_kept_searches() -> None:
     """(the tests above are of all that measure)"""
     reads = {name for name in STUDIES if ROWS in study(name).own}
@@ -194,7 +264,10 @@ def test_the_command_keeps_a_study_and_reads_it_again(
         (["block-norms", "--from", "FOREIGN"], "is not what block-norms measures: "),
         (["block-norms", "--from", "UNKNOWN"], "wheels"),
         (["block-norms", "--from", "MANY"], "seeds=1000000000000; allowed: up to 100,000"),
-        (["early-stop", "--from", "no.json.gz", "--keep", "X.json.gz"], "there is nothing to keep"),
+        (
+            ["block-norms", "--from", "FILE", "--keep", "X.json.gz"],
+            "is kept already: --keep is not",
+        ),
     ],
 )
 def test_bad_files_and_options_are_one_line(
@@ -214,6 +287,20 @@ def test_bad_files_and_options_are_one_line(
     assert answer.exit_code != 0 and "Traceback" not in answer.output
     assert message in " ".join(answer.output.split())
     assert not Path("X.json.gz").exists()
+
+
+def test_a_kept_study_of_one_that_can_read_searches_is_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NNI_WIRING_RUNS", str(tmp_path / "runs"))
+    file = str(tmp_path / "kept.json.gz")
+    settings = [w for k, v in TINY["growing"].items() for w in ("--set", f"{k}={v}")]
+    first = command("growing", *settings, "--keep", file, "--json")
+    assert first.exit_code == 0, first.output
+    forbid_training(monkeypatch)
+    second = command("growing", "--from", file, "--json")
+    assert second.exit_code == 0, second.output
+    assert json.loads(first.stdout)["verdicts"] == json.loads(second.stdout)["verdicts"]
 
 
 def test_equal_values_are_equal_bytes_and_come_back(tmp_path: Path) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from nni_wiring.errors import ConfigError
+from nni_wiring.errors import BenchmarkError, ConfigError
 from nni_wiring.runs.kept import kept_runs
 from nni_wiring.studies.frame import StudyRun
 from nni_wiring.studies.registry import study
 from nni_wiring.studies.rewiring import lead, rewired
 from nni_wiring.studies.running import run_study
 from nni_wiring.studies.truths import in_table, truth_of
-from nni_wiring.truth import load_table
+from nni_wiring.truth import TruthTable, load_table
 from search_spaces.cell_graph import NB201, OPERATIONS
 
 REPO = Path(__file__).resolve().parents[2]
@@ -77,6 +79,41 @@ def test_pairs_are_rewired_in_any_table(tmp_path: Path) -> None:
     ]
     assert result["tables"][0]["rows"][1][2] == pytest.approx(found.full.mean())
     assert result["verdicts"][0]["minimum"] == 1  # of one data set
+
+
+@pytest.mark.parametrize("name", ["rewired-pairs", "topology-vs-truth"])
+def test_cells_that_a_table_lacks_are_left_out(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a hole (`benchmark import --partial`), and with nothing at all."""
+    question, table = study(name), load_table("clutter201")
+    pairs = rewired(table)
+    options = question.options({"benchmark": "clutter201"})
+    whole = run_study(question, options, tmp_path / "whole")
+
+    def holed(lost: Any) -> None:
+        metrics = {}
+        for key, metric in table.data.metrics.items():
+            mean = metric.mean.copy()
+            mean[lost] = np.nan
+            metrics[key] = replace(metric, mean=mean)
+        known = TruthTable("holed", replace(table.data, metrics=metrics))
+        monkeypatch.setattr("nni_wiring.studies.truths.table_for", lambda *given: known)
+
+    holed(pairs.wide[:3])
+    result = run_study(question, options, tmp_path / "holed")
+    assert [v["verdict"] for v in result["verdicts"]] == [v["verdict"] for v in whole["verdicts"]]
+    if name == "rewired-pairs":
+        assert sum(row["pairs"] for row in result["rows"]) == 1280 - 3
+        found = lead(in_table(table, None), pairs)
+        points = result["tables"][0]["rows"][1][2]
+        assert points == pytest.approx(found.full[3:].mean())
+    else:
+        for row, other in zip(result["rows"], whole["rows"], strict=True):
+            assert row["mean"] == pytest.approx(other["mean"], abs=0.3)
+    holed(slice(None))
+    with pytest.raises(BenchmarkError, match="^table 'holed' has no (two|connected) cells? o"):
+        run_study(question, options, tmp_path / "nothing")
 
 
 def test_searches_that_name_a_table_are_judged_by_it_unless_told_otherwise(tmp_path: Path) -> None:

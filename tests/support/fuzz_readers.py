@@ -31,8 +31,9 @@ from nni_wiring.search.config import make_config
 from nni_wiring.search.kept import parts_of, read_kept
 from nni_wiring.service.experiment import read_experiment
 from nni_wiring.service.resolve import run_of
-from nni_wiring.studies.kept_studies import judged_again, read_study
+from nni_wiring.studies.kept_studies import judged_again, keep_study, read_study
 from nni_wiring.studies.registry import study
+from nni_wiring.studies.running import run_study
 from nni_wiring.studies.standing import STATES
 from nni_wiring.train.arch import parse_cell
 from nni_wiring.train.run import training_epochs
@@ -183,6 +184,14 @@ def _kept_study(folder: Path) -> None:
     write_gzipped(folder / "s.json.gz", value)
 
 
+def _kept_pairs(folder: Path) -> None:
+    found = study("rewired-pairs")
+    options = found.options({"benchmark": "clutter201"})
+    run_study(found, options, folder / "study")
+    keep_study(found, options, folder / "study", folder / "p.json.gz")
+    shutil.rmtree(folder / "study")
+
+
 def _experiment(folder: Path) -> None:
     (folder / "e1" / "db").mkdir(parents=True)
     (folder / "e1" / "trials" / "t1").mkdir(parents=True)
@@ -269,6 +278,12 @@ READERS = (
         "kept study",
         _kept_study,
         lambda folder: judged_again(read_study(folder / "s.json.gz"), folder / "study"),
+    ),
+    Reader(
+        "kept pairs",
+        _kept_pairs,
+        lambda folder: judged_again(read_study(folder / "p.json.gz"), folder / "study"),
+        0.5,
     ),
     Reader("NNI experiment", _experiment, _read_experiment),
     Reader(
