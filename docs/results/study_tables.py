@@ -81,6 +81,7 @@ KEPT_TABLES = {
     "controller-conditioning-supernet": (0,),
     "controller-states": (0,),
     "controller-memory": (0,),
+    "controller-memory-005": (0,),
     "enas-vs-random-clutter": (0, 1),
     "convergence-clutter": (0, 1, 2),
     "block-norms-clutter": (0, 1),
