@@ -45,6 +45,7 @@ pages: install-dev
 	$(ENV) python docs/results/method_table.py
 	$(ENV) python docs/results/clutter_facts.py
 	$(ENV) python docs/results/study_tables.py $(if $(BENCHMARK),--benchmark $(BENCHMARK))
+	$(ENV) python docs/results/pictures.py
 
 # run the notebook and store what it shows
 tutorial: install-dev

@@ -110,6 +110,7 @@ KEPT_TABLES = {
     "rewired-pairs-nb201": (0, 1),
     "rewired-pairs-clutter201": (0,),
     "topology-vs-truth-nb201": (0,),
+    "random-wiring-clutter": (1, 2),
 }
 
 
@@ -133,13 +134,12 @@ def marked(text: str, name: str, body: str) -> str:
     return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", text)
 
 
-def measured(page: Page, name: str, benchmark: str) -> dict[str, Any]:
-    """Run a study on all kept searches of a page."""
+def measured(page: Page, name: str, benchmark: str, folder: Path) -> dict[str, Any]:
+    """Run a study on all kept searches of a page; its pictures are in the folder."""
     found = study(name)
     given = {"rows": [str(HERE / page.rows)], "benchmark": benchmark}
     options = found.options({**given, **page.studies[name].options})
-    with tempfile.TemporaryDirectory() as folder:
-        return run_study(found, options, Path(folder) / "study")
+    return run_study(found, options, folder)
 
 
 def shown(cell: object) -> str:
@@ -195,7 +195,9 @@ def written(page: Page, benchmark: str | None) -> str:
         table = page.table or ("bundled" if one.bundled else benchmark)
         if table is None:
             continue
-        body = markdown(measured(page, name, table), one.tables, command(page, name))
+        with tempfile.TemporaryDirectory() as folder:
+            result = measured(page, name, table, Path(folder) / "study")
+        body = markdown(result, one.tables, command(page, name))
         text = marked(text, name, body)
     return text
 
