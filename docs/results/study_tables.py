@@ -56,7 +56,7 @@ REFERENCE = {
     "selected-cells": Shown({}, (0,), bundled=True),
 }
 CLUTTER = {
-    "search-trajectories": Shown({}, (0, 1, 2, 3), bundled=True),
+    "search-trajectories": Shown({}, (0, 1, 2, 5), bundled=True),
     "pattern-atlas": Shown({}, (0, 1, 2, 3), bundled=True),
     "early-stop": Shown({}, (0,), bundled=True),
     "selected-speed": Shown({}, (0,), bundled=True),
