@@ -90,6 +90,7 @@ KEPT_TABLES = {
     "cost-after-training-clutter": (0, 1),
     "cost-decomposition-clutter": (0,),
     "bilevel-failure-clutter": (0, 1),
+    "growing-simplified-clutter": (0, 1),
     "cost-vs-truth-clutter": (0, 1),
     "strength-clutter": (0, 1),
     "skip-dominance-clutter": (1,),
