@@ -126,6 +126,10 @@ def _choices(entry: Schema, definitions: Schema) -> Iterator[Schema]:
 
 
 def _type(entry: Schema) -> str:
+    if "type" not in entry and "enum" in entry:  # values of several types
+        kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+        named = (_TYPES.get(kinds.get(type(value), ""), "any") for value in entry["enum"])
+        return " or ".join(dict.fromkeys(named))
     return _TYPES.get(entry.get("type", ""), "any")
 
 
