@@ -48,7 +48,7 @@ def reward_cube(run: StudyRun, name: str) -> Floats:
 
 
 def reward_mark(run: StudyRun, name: str) -> Callable[[], str] | None:
-    """What a part is of that is measured with one of the REWARDS: the table, if it is a table's."""
+    """The mark of the table that one of the REWARDS is read from; None for a supernet's."""
     return None if name == "supernet" else partial(table_mark, run)
 
 

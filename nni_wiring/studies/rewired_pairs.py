@@ -195,7 +195,7 @@ def _histograms(ends: tuple[int, int], found: Lead) -> dict[str, list[int]]:
 
 
 def _measured(table: TruthTable) -> dict[str, Any]:
-    """What tables, verdicts and pictures need: of every cluster, not of every pair."""
+    """All that tables, verdicts and pictures need: of every cluster, not of every pair."""
     truths = [in_table(table, name) for name in table.benchmark.dataset_names]
     pairs, ends = rewired(table), truths[0].ends
     leads = {truth.dataset: of_known(truth, pairs, lead(truth, pairs)) for truth in truths}
