@@ -7,6 +7,7 @@ python docs/results/pictures.py NAME ...   # some
 import argparse
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from study_tables import HERE, KEPT, PAGES, measured
@@ -59,20 +60,28 @@ SEARCHED_PICTURES = {
 NOT_KEPT = ("landscape_runs_contour", "landscape_runs_surface")
 
 
-def draw(name: str, images: Path = IMAGES) -> Path:
-    """Write one picture into a folder."""
-    target = images / f"study_{name}.png"
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "study"
-        if name in KEPT_PICTURES:
-            label, stem = KEPT_PICTURES[name]
-            judged_again(read_study(HERE / KEPT / f"{label}{SUFFIX}"), folder)
-        else:
-            rows, study, stem = SEARCHED_PICTURES[name]
-            page = next(page for page in PAGES if page.rows == rows)
-            measured(page, study, page.table or "bundled", folder)
-        shutil.copyfile(folder / f"{stem}.png", target)
-    return target
+def draw(names: Sequence[str], images: Path = IMAGES) -> Iterator[Path]:
+    """Write pictures into a folder; a study that several come from is judged once."""
+    sources = {name: KEPT_PICTURES.get(name) or SEARCHED_PICTURES[name] for name in names}
+    for source in dict.fromkeys(of[:-1] for of in sources.values()):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "study"
+            judge(source, folder)
+            for name, (*own, stem) in sources.items():
+                if tuple(own) == source:
+                    target = images / f"study_{name}.png"
+                    shutil.copyfile(folder / f"{stem}.png", target)
+                    yield target
+
+
+def judge(source: tuple[str, ...], folder: Path) -> None:
+    """A kept study by its label, or a study of the kept searches in a folder of rows."""
+    if len(source) == 1:
+        judged_again(read_study(HERE / KEPT / f"{source[0]}{SUFFIX}"), folder)
+        return
+    rows, study = source
+    page = next(page for page in PAGES if page.rows == rows)
+    measured(page, study, page.table or "bundled", folder)
 
 
 def main() -> None:
@@ -80,8 +89,8 @@ def main() -> None:
     names = [*KEPT_PICTURES, *SEARCHED_PICTURES]
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
-    for name in parser.parse_args().names or names:
-        print(draw(name).name, flush=True)
+    for target in draw(parser.parse_args().names or names):
+        print(target.name, flush=True)
 
 
 if __name__ == "__main__":

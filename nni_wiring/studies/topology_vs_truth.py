@@ -27,8 +27,8 @@ from nni_wiring.studies.truths import table_mark, truth_of
 from nni_wiring.truth import TruthTable
 from search_spaces.topology import topology
 
-#: (width in units of c, depth) that is compared with the wide and shallow (2, 2)
 _MOST_REPEATS = 100_000
+#: (width in units of c, depth) that is compared with the wide and shallow (2, 2)
 _WIDE, _OTHERS = (2.0, 2), ((1.0, 3), (1.5, 3))
 
 

@@ -138,7 +138,7 @@ def test_a_kept_study_measures_nothing_and_asks_for_no_foreign_table(
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options and the one part of `rewired-pairs`, and of `topology-vs-truth` after it."""
+    """The one part of `rewired-pairs`, and that of `topology-vs-truth`."""
     folder = tmp_path_factory.mktemp("asked")
     parts: dict[str, Any] = {}
     for name in ("rewired-pairs", "topology-vs-truth"):
@@ -234,16 +234,17 @@ def command(*words: str) -> Any:
     return CliRunner().invoke(main, ["study", *words])
 
 
+@pytest.mark.parametrize("name", ["block-norms", "growing"])  # the second can read searches, too
 def test_the_command_keeps_a_study_and_reads_it_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NNI_WIRING_RUNS", str(tmp_path / "runs"))
     file = str(tmp_path / "kept.json.gz")
-    settings = [w for k, v in TINY["block-norms"].items() for w in ("--set", f"{k}={v}")]
-    first = command("block-norms", *settings, "--keep", file, "--json")
+    settings = [w for k, v in TINY[name].items() for w in ("--set", f"{k}={v}")]
+    first = command(name, *settings, "--keep", file, "--json")
     assert first.exit_code == 0, first.output
     forbid_training(monkeypatch)
-    second = command("block-norms", "--from", file, "--json")
+    second = command(name, "--from", file, "--json")
     assert second.exit_code == 0, second.output
     one, two = json.loads(first.stdout), json.loads(second.stdout)
     assert one["tables"] == two["tables"] and one["verdicts"] == two["verdicts"]
@@ -287,20 +288,6 @@ def test_bad_files_and_options_are_one_line(
     assert answer.exit_code != 0 and "Traceback" not in answer.output
     assert message in " ".join(answer.output.split())
     assert not Path("X.json.gz").exists()
-
-
-def test_a_kept_study_of_one_that_can_read_searches_is_judged_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NNI_WIRING_RUNS", str(tmp_path / "runs"))
-    file = str(tmp_path / "kept.json.gz")
-    settings = [w for k, v in TINY["growing"].items() for w in ("--set", f"{k}={v}")]
-    first = command("growing", *settings, "--keep", file, "--json")
-    assert first.exit_code == 0, first.output
-    forbid_training(monkeypatch)
-    second = command("growing", "--from", file, "--json")
-    assert second.exit_code == 0, second.output
-    assert json.loads(first.stdout)["verdicts"] == json.loads(second.stdout)["verdicts"]
 
 
 def test_equal_values_are_equal_bytes_and_come_back(tmp_path: Path) -> None:
