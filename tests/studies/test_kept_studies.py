@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +16,7 @@ from nni_wiring.errors import RunError
 from nni_wiring.files.gzipped import read_gzipped, write_gzipped
 from nni_wiring.studies import frame, standing, training_curves, truths, wired_cells
 from nni_wiring.studies.kept_searches import ROWS
-from nni_wiring.studies.kept_studies import keep_study, read_study
+from nni_wiring.studies.kept_studies import KeptStudy, keep_study, read_study
 from nni_wiring.studies.registry import STUDIES, study
 from nni_wiring.studies.running import run_study
 from nni_wiring.truth import load_table
@@ -87,22 +88,34 @@ def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wired_cells, "train_cell", trains)
 
 
+def kept_and_judged_again(
+    name: str, given: dict[str, Any], folder: Path, forbid: Callable[[], None]
+) -> tuple[dict[str, Any], KeptStudy]:
+    """The options and the kept file of a study that gives the same again after ``forbid``."""
+    found = study(name)
+    options = found.options(given)
+    whole = run_study(found, options, folder / "whole")
+    file = folder / "kept.json.gz"
+    keep_study(found, options, folder / "whole", file)
+    forbid()
+    kept = read_study(file)
+    again = run_study(found, found.checked(kept.options), folder / "again", parts=kept.parts)
+    judged = ("options", "tables", "verdicts", "numbers", "rows", "rules", "seeds", "pictures")
+    for part in judged:
+        assert again[part] == whole[part]
+    assert whole["rows"] and not (folder / "again" / frame.PARTS).exists()
+    return options, kept
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_a_kept_study_gives_the_same_without_training(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = study(name)
-    options = found.options(TINY[name])
-    whole = run_study(found, options, tmp_path / "whole")
-    file = tmp_path / "kept.json.gz"
-    keep_study(found, options, tmp_path / "whole", file)
-    forbid_training(monkeypatch)
-    kept = read_study(file)
-    again = run_study(found, found.checked(kept.options), tmp_path / "again", parts=kept.parts)
-    for part in ("options", "tables", "verdicts", "numbers", "rows", "rules", "seeds"):
-        assert again[part] == whole[part]
-    assert whole["rows"] and not (tmp_path / "again" / frame.PARTS).exists()
+    options, kept = kept_and_judged_again(
+        name, TINY[name], tmp_path, lambda: forbid_training(monkeypatch)
+    )
     [gone] = list(kept.parts)[:1]
     fewer = {label: value for label, value in kept.parts.items() if label != gone}
     with pytest.raises(RunError, match=f"{name} has no part {gone}"):
@@ -116,22 +129,17 @@ def test_a_kept_study_gives_the_same_without_training(
 def test_a_kept_study_measures_nothing_and_asks_for_no_foreign_table(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, (given, without_table) = study(name), UNTRAINED[name]
-    options = found.options(given)
-    whole = run_study(found, options, tmp_path / "whole")
-    file = tmp_path / "kept.json.gz"
-    keep_study(found, options, tmp_path / "whole", file)
+    given, without_table = UNTRAINED[name]
 
     def asks(*given: Any) -> Any:
         raise AssertionError("what a table says is among the parts")
 
-    if without_table:
-        monkeypatch.setattr(truths, "table_for", asks)
-    kept = read_study(file)
-    again = run_study(found, found.checked(kept.options), tmp_path / "again", parts=kept.parts)
-    for part in ("options", "tables", "verdicts", "numbers", "rows", "rules", "pictures"):
-        assert again[part] == whole[part]
-    assert whole["rows"] and not (tmp_path / "again" / frame.PARTS).exists()
+    def forbid() -> None:
+        if without_table:
+            monkeypatch.setattr(truths, "table_for", asks)
+
+    options, _ = kept_and_judged_again(name, given, tmp_path, forbid)
+    found = study(name)
     with pytest.raises(RunError, match=f"{name} has no part "):
         run_study(found, options, tmp_path / "none", parts={})
 
